@@ -1,0 +1,24 @@
+// The Socket.IO peer: the `socket.io` server as its own guide writes it, nothing tuned.
+import { createServer } from "node:http";
+import { Server } from "socket.io";
+import { address } from "./address.js";
+
+const http = createServer();
+const io = new Server(http);
+
+io.on("connection", (socket) => {
+  socket.on("ping", (data, ack) => {
+    if (typeof ack === "function") ack(`pong: ${data}`);
+  });
+  socket.on("ping-emit", (data) => {
+    socket.emit("pong", `pong: ${data}`);
+  });
+  socket.on("broadcast", (message) => {
+    io.emit("message", message);
+  });
+});
+
+const { host, port } = address();
+http.listen(port, host, () => {
+  console.log(`listening on http://${host}:${http.address().port}`);
+});
