@@ -1,0 +1,92 @@
+// The server of the client suites, on the npm package socket.io; examples/interop_server.rs is its twin.
+
+import { createServer } from "node:http";
+import { Server } from "socket.io";
+import { listen } from "./listen.js";
+
+const http = createServer((_, response) => response.writeHead(404).end());
+const io = new Server(http, { pingInterval: 1000, pingTimeout: 1000, cors: { origin: "*" } });
+
+function rooms(socket) {
+  return [...socket.rooms].filter((room) => room !== socket.id).sort();
+}
+
+io.on("connection", (socket) => {
+  socket.on("whoami", (ack) => {
+    const { auth, query } = socket.handshake;
+    ack({ id: socket.id, auth, team: query.team ?? null, transport: socket.conn.transport.name });
+  });
+
+  socket.on("echo", (...args) => {
+    const ack = typeof args.at(-1) === "function" ? args.pop() : undefined;
+    if (ack) ack(...args);
+    else socket.emit("echo", ...args);
+  });
+  socket.on("nothing", (ack) => ack());
+  socket.on("reverse", (bytes, ack) => ack(Buffer.from(bytes).reverse()));
+  socket.on("inspect", ({ name, data }, ack) => ack({ name, length: data.length, first: data.subarray(0, 2) }));
+
+  socket.on("join", (room, ack) => {
+    socket.join(room);
+    ack(rooms(socket));
+  });
+  socket.on("leave", (room, ack) => {
+    socket.leave(room);
+    ack(rooms(socket));
+  });
+  socket.on("to-room", ({ room, data }, ack) => {
+    socket.to(room).emit("news", data);
+    ack();
+  });
+  socket.on("in-room", ({ room, data }, ack) => {
+    io.in(room).emit("news", data);
+    ack();
+  });
+  socket.on("others", (data, ack) => {
+    socket.broadcast.emit("news", data);
+    ack();
+  });
+  socket.on("everyone", (data, ack) => {
+    io.emit("news", data);
+    ack();
+  });
+  socket.on("except", ({ room, data }, ack) => {
+    io.except(room).emit("news", data);
+    ack();
+  });
+
+  socket.on("ask-me", async ({ question, timeout }, ack) => {
+    try {
+      ack({ answer: await socket.timeout(timeout).emitWithAck("question", question) });
+    } catch {
+      ack({ error: "timeout" });
+    }
+  });
+  socket.on("ask-room", async ({ room, question, timeout }, ack) => {
+    try {
+      ack({ answers: await io.in(room).timeout(timeout).emitWithAck("question", question) });
+    } catch (error) {
+      ack({ answers: error.responses, error: "timeout" });
+    }
+  });
+
+  socket.on("kick", ({ close }) => socket.disconnect(close));
+  socket.on("disconnect", (reason) => io.emit("left", { id: socket.id, reason }));
+});
+
+io.of("/news").on("connection", (socket) => {
+  socket.on("everyone", (data, ack) => {
+    io.of("/news").emit("news", data);
+    ack();
+  });
+});
+
+io.of("/private").use((socket, next) => {
+  if (socket.handshake.auth.token === "secret") return next();
+  const error = new Error("not authorized");
+  error.data = { content: "retry later" };
+  next(error);
+});
+io.of("/private").on("connection", (socket) => socket.on("ping", (ack) => ack("pong")));
+
+listen(http);
