@@ -1,1 +1,14 @@
-//! See the package description.
+//! The wire protocols of Gatewire, one module each, without any IO: bytes and the present time go in, events and bytes
+//! come out. Nothing here touches a socket, a runtime, a clock or a random source, so all of it can be tested, replayed
+//! and fuzzed as plain functions.
+//!
+//! A message passes the modules from below to above: a WebSocket message ([`websocket`]), or one element of a polling
+//! payload, holds an Engine.IO packet ([`engineio`]), and an Engine.IO message holds a Socket.IO packet ([`socketio`]).
+//!
+//! What is decoded borrows from the input wherever it can. Every decoder takes its limits as an argument, and no input
+//! makes it panic, recurse without bound or allocate more than its limits say.
+
+pub mod engineio;
+mod json;
+pub mod socketio;
+pub mod websocket;

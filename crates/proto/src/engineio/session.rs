@@ -1,0 +1,697 @@
+//! The life of one Engine.IO session: who has to be heard from by when, which transport is the session's, and why it
+//! ends. A state machine over given time: it sends nothing, holds no packets and reads no clock.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::{Packet, TransportKind};
+
+/// Heartbeat, upgrade and close of one session.
+///
+/// The caller hands every packet of the session's transport to [`receive`](Self::receive) and every packet of a
+/// WebSocket that wants to take over to [`receive_probe`](Self::receive_probe). After each call that takes a time,
+/// [`poll_timeout`](Self::poll_timeout) may have changed; when that time has come, call
+/// [`handle_timeout`](Self::handle_timeout) until it returns `None`. A closed session has no timeouts and hands out no packets.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use gatewire_proto::engineio::{CloseReason, Packet, Session, Timeout, Timing, TransportKind};
+///
+/// let start = Instant::now();
+/// let timing = Timing::default();
+/// let mut session = Session::open(&timing, TransportKind::WebSocket, start);
+/// let due = session.poll_timeout().unwrap();
+/// assert_eq!(due, start + Duration::from_secs(25));
+/// assert_eq!(session.handle_timeout(due), Some(Timeout::SendPing));
+/// assert_eq!(session.receive(Packet::Pong(""), due), Ok(None));
+/// assert_eq!(session.receive(Packet::Close, due), Err(CloseReason::TransportClose));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session {
+    ping_interval: Millis,
+    ping_timeout: Millis,
+    upgrade_timeout: Millis,
+    transport: TransportKind,
+    heartbeat: Heartbeat,
+    closed: bool,
+    /// When the ping is due, or when the pong is overdue.
+    heartbeat_due: Instant,
+    /// Until when the upgrade under way must be done.
+    upgrade_due: Option<Instant>,
+}
+
+impl Session {
+    /// A session whose open packet is sent at `now` on `transport`; the first ping is due one interval later.
+    pub fn open(timing: &Timing, transport: TransportKind, now: Instant) -> Self {
+        let ping_interval = Millis::from(timing.ping_interval);
+        Self {
+            ping_interval,
+            ping_timeout: timing.ping_timeout.into(),
+            upgrade_timeout: timing.upgrade_timeout.into(),
+            transport,
+            heartbeat: Heartbeat::Resting,
+            closed: false,
+            heartbeat_due: ping_interval.after(now),
+            upgrade_due: None,
+        }
+    }
+
+    /// The transport that carries the session now.
+    pub fn transport(&self) -> TransportKind {
+        self.transport
+    }
+
+    /// Takes a packet that came on the session's transport and returns it if it is for the protocol above.
+    ///
+    /// A pong restarts the ping interval (so the period is interval + round trip). While a pong is awaited, the first
+    /// other packet renews the ping timeout, once for each ping: a client that is busy sending something big lives on.
+    /// Open, upgrade and noop packets mean nothing here and are ignored, as the official server does.
+    ///
+    /// # Errors
+    /// The session is closed by it: [`TransportClose`](CloseReason::TransportClose) after a close packet (on every
+    /// transport, though the official server overlooks it on a WebSocket); [`TransportError`](CloseReason::TransportError)
+    /// after a ping, for the heartbeat of version 4 goes from server to client.
+    pub fn receive<'a>(
+        &mut self,
+        packet: Packet<'a>,
+        now: Instant,
+    ) -> Result<Option<Packet<'a>>, CloseReason> {
+        if self.closed {
+            return Ok(None);
+        }
+        if matches!(packet, Packet::Pong(_)) {
+            self.heartbeat = Heartbeat::Resting;
+            self.heartbeat_due = self.ping_interval.after(now);
+            return Ok(None);
+        }
+        if self.heartbeat == Heartbeat::Awaiting {
+            self.heartbeat = Heartbeat::Renewed;
+            self.heartbeat_due = self.ping_timeout.after(now);
+        }
+        match packet {
+            Packet::Message(_) | Packet::Binary(_) => Ok(Some(packet)),
+            Packet::Close => Err(self.close_for(CloseReason::TransportClose)),
+            Packet::Ping(_) => Err(self.close_for(CloseReason::TransportError)),
+            Packet::Open(_) | Packet::Upgrade | Packet::Noop | Packet::Pong(_) => Ok(None),
+        }
+    }
+
+    /// The time at which to call [`handle_timeout`](Self::handle_timeout) next; `None` once closed.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.closed {
+            return None;
+        }
+        Some(match self.upgrade_due {
+            Some(due) => due.min(self.heartbeat_due),
+            None => self.heartbeat_due,
+        })
+    }
+
+    /// What has come due by `now`, one thing at each call; call until it returns `None`. A late call delays what
+    /// follows, it never skips it: after a stopped process, a client still has its whole ping timeout.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<Timeout> {
+        if self.closed {
+            return None;
+        }
+        if self.upgrade_due.is_some_and(|due| due <= now) {
+            self.upgrade_due = None;
+            return Some(Timeout::UpgradeTimeout);
+        }
+        if self.heartbeat_due > now {
+            return None;
+        }
+        if self.heartbeat == Heartbeat::Resting {
+            self.heartbeat = Heartbeat::Awaiting;
+            self.heartbeat_due = self.ping_timeout.after(now);
+            Some(Timeout::SendPing)
+        } else {
+            self.close();
+            Some(Timeout::PingTimeout)
+        }
+    }
+
+    /// A WebSocket with this session's id has been opened: it may now probe, until the upgrade timeout.
+    ///
+    /// # Errors
+    /// If the session is closed, has a WebSocket already, or another one is probing. Close the new one; the session lives on.
+    pub fn start_upgrade(&mut self, now: Instant) -> Result<(), UpgradeRefused> {
+        if self.closed {
+            return Err(UpgradeRefused::Closed);
+        }
+        if self.transport == TransportKind::WebSocket {
+            return Err(UpgradeRefused::AlreadyUpgraded);
+        }
+        if self.upgrade_due.is_some() {
+            return Err(UpgradeRefused::InProgress);
+        }
+        self.upgrade_due = Some(self.upgrade_timeout.after(now));
+        Ok(())
+    }
+
+    /// Whether a ping is unanswered. Only then does [`receive`](Self::receive) have to see messages, too: while it is
+    /// false a caller may pass them on without.
+    pub fn is_awaiting_pong(&self) -> bool {
+        self.heartbeat != Heartbeat::Resting && !self.closed
+    }
+
+    /// Whether a WebSocket is probing.
+    pub fn is_upgrading(&self) -> bool {
+        self.upgrade_due.is_some() && !self.closed
+    }
+
+    /// Takes a packet that came on the new WebSocket between [`start_upgrade`](Self::start_upgrade) and
+    /// [`Probe::Done`]. An upgrade packet is accepted without a probe before it, as by the official server.
+    ///
+    /// With the upgrade the awaited pong, if any, gets a whole ping timeout on the new transport, and a ping that is
+    /// not yet due keeps its time: the client counts from the last ping that it saw.
+    ///
+    /// # Errors
+    /// If no upgrade is under way, or the packet is none of `2probe` and `5`: close the new WebSocket. The upgrade is
+    /// given up, the session stays where it is.
+    pub fn receive_probe(&mut self, packet: &Packet<'_>, now: Instant) -> Result<Probe, UpgradeRefused> {
+        if self.closed {
+            return Err(UpgradeRefused::Closed);
+        }
+        if self.upgrade_due.is_none() {
+            return Err(UpgradeRefused::NotStarted);
+        }
+        match packet {
+            Packet::Ping("probe") => Ok(Probe::Pong),
+            Packet::Upgrade => {
+                self.upgrade_due = None;
+                self.transport = TransportKind::WebSocket;
+                if self.heartbeat != Heartbeat::Resting {
+                    self.heartbeat = Heartbeat::Awaiting;
+                    self.heartbeat_due = self.ping_timeout.after(now);
+                }
+                Ok(Probe::Done)
+            }
+            _ => {
+                self.upgrade_due = None;
+                Err(UpgradeRefused::UnexpectedPacket)
+            }
+        }
+    }
+
+    /// The probing WebSocket is gone; another one may try.
+    pub fn upgrade_failed(&mut self) {
+        self.upgrade_due = None;
+    }
+
+    /// Closes the session. Doing it again changes nothing.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.upgrade_due = None;
+    }
+
+    /// Whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn close_for(&mut self, reason: CloseReason) -> CloseReason {
+        self.close();
+        reason
+    }
+}
+
+/// The clocks of a session. Each is kept in whole milliseconds, up to 49 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// From the open packet or a pong to the next ping; default 25 s.
+    pub ping_interval: Duration,
+    /// From a ping to its pong; default 20 s.
+    pub ping_timeout: Duration,
+    /// From the opening of a WebSocket with the session's id to its `5`; default 10 s.
+    pub upgrade_timeout: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What has come due; see [`Session::handle_timeout`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// Send a ping (`2`) on the session's transport.
+    SendPing,
+    /// The pong did not come: the session is closed now, with [`CloseReason::PingTimeout`].
+    PingTimeout,
+    /// The upgrade did not end in time: close the probing WebSocket, the session lives on.
+    UpgradeTimeout,
+}
+
+/// What a packet on a probing WebSocket means; see [`Session::receive_probe`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Answer `3probe` there, and from now on end every pending poll with a noop (`6`), every 100 ms until
+    /// [`Done`](Self::Done): the client waits for its poll to end before it moves.
+    Pong,
+    /// The session's transport is the WebSocket now: send there what is buffered.
+    Done,
+}
+
+/// Why a WebSocket may not take a session over. None of these ends the session.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpgradeRefused {
+    /// The session is over.
+    #[error("the session is closed")]
+    Closed,
+    /// Its transport is a WebSocket already.
+    #[error("the session's transport is a websocket already")]
+    AlreadyUpgraded,
+    /// Another WebSocket is probing.
+    #[error("another websocket is upgrading the session")]
+    InProgress,
+    /// A packet without [`Session::start_upgrade`], or after the upgrade timeout.
+    #[error("no upgrade of the session is under way")]
+    NotStarted,
+    /// Neither `2probe` nor `5`.
+    #[error("a websocket that upgrades may send nothing but 2probe and 5")]
+    UnexpectedPacket,
+}
+
+/// Why a session ended. The text is what Socket.IO applications see as the reason of `disconnect`.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Hash)]
+#[error("{}", self.as_str())]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The client did not answer a ping in time.
+    PingTimeout,
+    /// The client closed the session or its connection.
+    TransportClose,
+    /// The connection broke, or the client broke the rules of the transport.
+    TransportError,
+    /// The client sent what is no Engine.IO packet.
+    ParseError,
+    /// The server closed this session.
+    ForcedClose,
+    /// The server is closing all.
+    ServerShuttingDown,
+}
+
+impl CloseReason {
+    /// The official server's word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PingTimeout => "ping timeout",
+            Self::TransportClose => "transport close",
+            Self::TransportError => "transport error",
+            Self::ParseError => "parse error",
+            Self::ForcedClose => "forced close",
+            Self::ServerShuttingDown => "server shutting down",
+        }
+    }
+}
+
+/// Where the heartbeat stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heartbeat {
+    /// Until the next ping is due.
+    Resting,
+    /// A ping is out.
+    Awaiting,
+    /// A ping is out, and its timeout has been renewed once.
+    Renewed,
+}
+
+/// A duration in the unit of the protocol: a session is kept for every connection, so it is kept small.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Millis(u32);
+
+impl Millis {
+    fn after(self, now: Instant) -> Instant {
+        now + Duration::from_millis(self.0.into())
+    }
+}
+
+impl From<Duration> for Millis {
+    fn from(duration: Duration) -> Self {
+        Self(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX))
+    }
+}
+
+impl fmt::Debug for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TIMING: Timing = Timing {
+        ping_interval: Duration::from_millis(300),
+        ping_timeout: Duration::from_millis(200),
+        upgrade_timeout: Duration::from_millis(100),
+    };
+
+    /// One session and the clock of its test, in milliseconds from the open packet.
+    struct Transcript {
+        session: Session,
+        start: Instant,
+        now: u64,
+    }
+
+    impl Transcript {
+        fn open(transport: TransportKind) -> Self {
+            let start = Instant::now();
+            Self {
+                session: Session::open(&TIMING, transport, start),
+                start,
+                now: 0,
+            }
+        }
+
+        fn instant(&self) -> Instant {
+            self.start + Duration::from_millis(self.now)
+        }
+
+        /// Lets time pass to `at`; everything due on the way must be `expected`, in order, at these times.
+        fn until(&mut self, at: u64, expected: &[(u64, Timeout)]) -> &mut Self {
+            let mut seen = Vec::new();
+            while let Some(due) = self.session.poll_timeout() {
+                let due = u64::try_from((due - self.start).as_millis()).unwrap();
+                if due > at {
+                    break;
+                }
+                self.now = self.now.max(due);
+                let timeout = self
+                    .session
+                    .handle_timeout(self.instant())
+                    .expect("poll_timeout said so");
+                seen.push((self.now, timeout));
+            }
+            self.now = at;
+            assert_eq!(self.session.handle_timeout(self.instant()), None);
+            assert_eq!(seen, expected, "until {at} ms");
+            self
+        }
+
+        /// The client sends this packet on the session's transport; it means nothing to the protocol above.
+        fn client(&mut self, text: &str) -> &mut Self {
+            let now = self.instant();
+            assert_eq!(
+                self.session.receive(Packet::decode(text).unwrap(), now),
+                Ok(None),
+                "{text}"
+            );
+            self
+        }
+
+        fn client_message(&mut self, text: &str) -> &mut Self {
+            let packet = Packet::decode(text).unwrap();
+            let now = self.instant();
+            assert_eq!(
+                self.session.receive(packet.clone(), now),
+                Ok(Some(packet)),
+                "{text}"
+            );
+            self
+        }
+
+        fn client_closes(&mut self, text: &str, reason: CloseReason) {
+            let now = self.instant();
+            assert_eq!(
+                self.session.receive(Packet::decode(text).unwrap(), now),
+                Err(reason),
+                "{text}"
+            );
+            assert!(self.session.is_closed());
+            assert_eq!(self.session.poll_timeout(), None);
+            assert_eq!(self.session.receive(Packet::Message("late"), now), Ok(None));
+            assert_eq!(self.session.handle_timeout(now + Duration::from_secs(60)), None);
+        }
+
+        fn upgrade(&mut self) -> Result<(), UpgradeRefused> {
+            let now = self.instant();
+            self.session.start_upgrade(now)
+        }
+
+        fn probe(&mut self, text: &str) -> Result<Probe, UpgradeRefused> {
+            let now = self.instant();
+            self.session.receive_probe(&Packet::decode(text).unwrap(), now)
+        }
+    }
+
+    use CloseReason::{TransportClose, TransportError};
+    use Timeout::{PingTimeout, SendPing, UpgradeTimeout};
+    use TransportKind::{Polling, WebSocket};
+
+    #[test]
+    fn a_pong_restarts_the_interval() {
+        Transcript::open(WebSocket)
+            .until(300, &[(300, SendPing)])
+            .until(340, &[])
+            .client("3")
+            .until(640, &[(640, SendPing)])
+            .client("3")
+            .until(939, &[])
+            .until(940, &[(940, SendPing)]);
+    }
+
+    #[test]
+    fn a_missing_pong_ends_the_session() {
+        for transport in [Polling, WebSocket] {
+            let mut transcript = Transcript::open(transport);
+            transcript
+                .until(499, &[(300, SendPing)])
+                .until(1000, &[(500, PingTimeout)]);
+            assert!(transcript.session.is_closed());
+            assert_eq!(transcript.session.poll_timeout(), None);
+        }
+    }
+
+    #[test]
+    fn the_first_other_packet_renews_the_ping_timeout_once() {
+        Transcript::open(WebSocket)
+            .until(450, &[(300, SendPing)])
+            .client_message("4slow upload")
+            .until(600, &[])
+            .client_message("4more")
+            .until(700, &[(650, PingTimeout)]);
+        // Once for each ping.
+        Transcript::open(WebSocket)
+            .until(450, &[(300, SendPing)])
+            .client_message("4a")
+            .until(600, &[])
+            .client("3")
+            .until(1050, &[(900, SendPing)])
+            .client_message("bAQID")
+            .until(1249, &[])
+            .client("3")
+            .until(1300, &[]);
+    }
+
+    #[test]
+    fn packets_before_the_ping_change_nothing() {
+        Transcript::open(WebSocket)
+            .until(299, &[])
+            .client_message("4a")
+            .until(300, &[(300, SendPing)]);
+    }
+
+    #[test]
+    fn an_unasked_pong_restarts_the_interval_too() {
+        Transcript::open(WebSocket)
+            .until(200, &[])
+            .client("3")
+            .until(500, &[(500, SendPing)]);
+    }
+
+    #[test]
+    fn a_late_call_gives_the_whole_ping_timeout() {
+        let mut transcript = Transcript::open(WebSocket);
+        transcript.now = 10_000;
+        let now = transcript.instant();
+        assert_eq!(transcript.session.handle_timeout(now), Some(SendPing));
+        transcript.until(10_199, &[]).client("3").until(10_498, &[]);
+    }
+
+    #[test]
+    fn close_and_ping_of_the_client_end_the_session_on_every_transport() {
+        for transport in [Polling, WebSocket] {
+            Transcript::open(transport).client_closes("1", TransportClose);
+            Transcript::open(transport).client_closes("2", TransportError);
+            Transcript::open(transport).client_closes("2probe", TransportError);
+        }
+    }
+
+    #[test]
+    fn packets_without_a_meaning_are_ignored() {
+        Transcript::open(WebSocket)
+            .client("0")
+            .client("5")
+            .client("6")
+            .client_message("4")
+            .client_message("b");
+    }
+
+    #[test]
+    fn upgrade() {
+        let mut transcript = Transcript::open(Polling);
+        transcript.until(20, &[]);
+        assert_eq!(transcript.upgrade(), Ok(()));
+        assert!(transcript.session.is_upgrading());
+        assert_eq!(transcript.probe("2probe"), Ok(Probe::Pong));
+        transcript.client_message("4still on polling");
+        assert_eq!(transcript.session.transport(), Polling);
+        assert_eq!(transcript.probe("5"), Ok(Probe::Done));
+        assert_eq!(transcript.session.transport(), WebSocket);
+        assert!(!transcript.session.is_upgrading());
+        transcript
+            .client_message("4on the websocket")
+            .until(310, &[(300, SendPing)])
+            .client("3");
+    }
+
+    #[test]
+    fn an_upgrade_between_ping_and_pong_keeps_the_heartbeat() {
+        // The pong comes on the WebSocket.
+        let mut transcript = Transcript::open(Polling);
+        transcript.until(450, &[(300, SendPing)]);
+        assert_eq!(transcript.upgrade(), Ok(()));
+        assert_eq!(transcript.probe("5"), Ok(Probe::Done));
+        transcript
+            .until(649, &[])
+            .client("3")
+            .until(949, &[(949, SendPing)]);
+        // The pong never comes: no zombie.
+        let mut transcript = Transcript::open(Polling);
+        transcript.until(450, &[(300, SendPing)]);
+        assert_eq!(transcript.upgrade(), Ok(()));
+        assert_eq!(transcript.probe("5"), Ok(Probe::Done));
+        transcript.until(1000, &[(650, PingTimeout)]);
+    }
+
+    #[test]
+    fn an_upgrade_does_not_delay_the_next_ping() {
+        // The official client gives up interval + timeout = 500 ms after the last ping.
+        let mut transcript = Transcript::open(Polling);
+        transcript.until(280, &[]);
+        assert_eq!(transcript.upgrade(), Ok(()));
+        assert_eq!(transcript.probe("5"), Ok(Probe::Done));
+        transcript.until(300, &[(300, SendPing)]);
+    }
+
+    #[test]
+    fn an_upgrade_that_hangs_is_given_up() {
+        let mut transcript = Transcript::open(Polling);
+        transcript.until(50, &[]);
+        assert_eq!(transcript.upgrade(), Ok(()));
+        assert_eq!(transcript.probe("2probe"), Ok(Probe::Pong));
+        transcript.until(160, &[(150, UpgradeTimeout)]);
+        assert_eq!(transcript.probe("5"), Err(UpgradeRefused::NotStarted));
+        assert_eq!(transcript.session.transport(), Polling);
+        assert_eq!(transcript.upgrade(), Ok(()), "another one may try");
+        transcript.until(300, &[(260, UpgradeTimeout), (300, SendPing)]);
+    }
+
+    #[test]
+    fn upgrades_refused() {
+        let mut transcript = Transcript::open(Polling);
+        assert_eq!(transcript.probe("2probe"), Err(UpgradeRefused::NotStarted));
+        assert_eq!(transcript.upgrade(), Ok(()));
+        assert_eq!(transcript.upgrade(), Err(UpgradeRefused::InProgress));
+        for text in [
+            "2", "2prob", "2probes", "3probe", "4early", "6", "0", "1", "bAQID",
+        ] {
+            assert_eq!(
+                transcript.probe(text),
+                Err(UpgradeRefused::UnexpectedPacket),
+                "{text}"
+            );
+            assert!(!transcript.session.is_upgrading() && !transcript.session.is_closed());
+            assert_eq!(transcript.upgrade(), Ok(()));
+        }
+        transcript.session.upgrade_failed();
+        assert_eq!(transcript.upgrade(), Ok(()));
+        assert_eq!(transcript.probe("5"), Ok(Probe::Done));
+        assert_eq!(transcript.upgrade(), Err(UpgradeRefused::AlreadyUpgraded));
+        assert_eq!(transcript.probe("5"), Err(UpgradeRefused::NotStarted));
+        transcript.session.close();
+        assert_eq!(transcript.upgrade(), Err(UpgradeRefused::Closed));
+        assert_eq!(transcript.probe("5"), Err(UpgradeRefused::Closed));
+        assert_eq!(
+            Transcript::open(WebSocket).upgrade(),
+            Err(UpgradeRefused::AlreadyUpgraded)
+        );
+    }
+
+    #[test]
+    fn a_session_is_small() {
+        assert!(size_of::<Session>() <= 48, "{}", size_of::<Session>());
+    }
+
+    #[test]
+    fn huge_timings_are_clamped() {
+        let timing = Timing {
+            ping_interval: Duration::MAX,
+            ping_timeout: Duration::MAX,
+            upgrade_timeout: Duration::MAX,
+        };
+        let now = Instant::now();
+        let mut session = Session::open(&timing, Polling, now);
+        assert_eq!(session.start_upgrade(now), Ok(()));
+        assert_eq!(
+            session.poll_timeout(),
+            Some(now + Duration::from_millis(u32::MAX.into()))
+        );
+    }
+
+    #[test]
+    fn reasons_are_the_official_words() {
+        let table = [
+            (CloseReason::PingTimeout, "ping timeout"),
+            (TransportClose, "transport close"),
+            (TransportError, "transport error"),
+            (CloseReason::ParseError, "parse error"),
+            (CloseReason::ForcedClose, "forced close"),
+            (CloseReason::ServerShuttingDown, "server shutting down"),
+        ];
+        for (reason, text) in table {
+            assert_eq!(reason.as_str(), text);
+            assert_eq!(reason.to_string(), text);
+        }
+    }
+
+    proptest! {
+        /// Whatever comes, an open session always has a time at which something happens, and never waits longer for
+        /// a silent client than interval + two timeouts.
+        #[test]
+        fn a_silent_client_is_always_found_out(steps in proptest::collection::vec((0u64..400, 0usize..12), 0..40)) {
+            let mut transcript = Transcript::open(Polling);
+            for (delay, step) in steps {
+                transcript.now += delay;
+                let now = transcript.instant();
+                while transcript.session.handle_timeout(now).is_some() {}
+                let text = ["0", "1", "2", "3", "3", "4x", "5", "6", "2probe"].get(step);
+                match text {
+                    Some(text) if step < 8 => { let _ = transcript.session.receive(Packet::decode(text).unwrap(), now); }
+                    Some(text) => { let _ = transcript.probe(text); }
+                    None if step == 9 => { let _ = transcript.upgrade(); }
+                    None if step == 10 => { let _ = transcript.probe("5"); }
+                    None => transcript.session.upgrade_failed(),
+                }
+                prop_assert_eq!(transcript.session.poll_timeout().is_none(), transcript.session.is_closed());
+            }
+            let limit = transcript.instant() + Duration::from_millis(300 + 200);
+            while let Some(due) = transcript.session.poll_timeout() {
+                prop_assert!(due <= limit);
+                transcript.session.handle_timeout(due);
+            }
+        }
+    }
+}

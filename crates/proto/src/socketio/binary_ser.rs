@@ -1,0 +1,232 @@
+//! From types to JSON whose bytes travel beside it. The serializer is `serde_json`'s own; only what it writes for
+//! bytes is ours.
+
+use std::fmt;
+use std::io;
+
+use bytes::Bytes;
+use serde::ser::{Impossible, Serialize, Serializer};
+use serde_json::ser::Formatter;
+
+/// Appends `value` as JSON to `out`. Every piece of it that is serialised as bytes (`bytes::Bytes`, `serde_bytes`)
+/// becomes `{"_placeholder":true,"num":n}` and is pushed to `attachments`; `n` counts on from what is there already.
+/// A plain `Vec<u8>` is an array of numbers to serde and stays one.
+///
+/// # Errors
+/// If `value` refuses to be serialised, or cannot be JSON (a map with keys that are no strings). `out` and
+/// `attachments` are then as they were.
+pub fn to_json<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    value: &T,
+    attachments: &mut Vec<Bytes>,
+) -> Result<(), serde_json::Error> {
+    let (len, count) = (out.len(), attachments.len());
+    let formatter = Placeholders {
+        attachments: &mut *attachments,
+    };
+    let result = value.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, formatter));
+    if result.is_err() {
+        out.truncate(len);
+        attachments.truncate(count);
+    }
+    result
+}
+
+/// Whether `value` is `()` or a unit struct to serde: nothing to send, as against `null`. It costs a call for
+/// everything else.
+pub fn is_unit<T: Serialize + ?Sized>(value: &T) -> bool {
+    value.serialize(UnitProbe).is_ok()
+}
+
+/// Compact JSON with bytes taken out.
+struct Placeholders<'a> {
+    attachments: &'a mut Vec<Bytes>,
+}
+
+impl Formatter for Placeholders<'_> {
+    fn write_byte_array<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: &[u8]) -> io::Result<()> {
+        let num = self.attachments.len();
+        self.attachments.push(Bytes::copy_from_slice(value));
+        writer.write_all(b"{\"_placeholder\":true,\"num\":")?;
+        writer.write_all(itoa::Buffer::new().format(num).as_bytes())?;
+        writer.write_all(b"}")
+    }
+}
+
+/// Succeeds on a unit and fails on everything else at once.
+struct UnitProbe;
+
+/// It was no unit.
+#[derive(Debug)]
+struct NotUnit;
+
+impl fmt::Display for NotUnit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a unit")
+    }
+}
+
+impl std::error::Error for NotUnit {}
+
+impl serde::ser::Error for NotUnit {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+}
+
+type No = Impossible<(), NotUnit>;
+
+impl Serializer for UnitProbe {
+    type Ok = ();
+    type Error = NotUnit;
+    type SerializeSeq = No;
+    type SerializeTuple = No;
+    type SerializeTupleStruct = No;
+    type SerializeTupleVariant = No;
+    type SerializeMap = No;
+    type SerializeStruct = No;
+    type SerializeStructVariant = No;
+
+    fn serialize_unit(self) -> Result<(), NotUnit> {
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), NotUnit> {
+        Ok(())
+    }
+
+    fn serialize_bool(self, _: bool) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_i8(self, _: i8) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_i16(self, _: i16) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_i32(self, _: i32) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_i64(self, _: i64) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_i128(self, _: i128) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_u8(self, _: u8) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_u16(self, _: u16) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_u32(self, _: u32) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_u64(self, _: u64) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_u128(self, _: u128) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_f32(self, _: f32) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_f64(self, _: f64) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_char(self, _: char) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_str(self, _: &str) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_bytes(self, _: &[u8]) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_none(self) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<No, NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<No, NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<No, NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<No, NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<No, NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<No, NotUnit> {
+        Err(NotUnit)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<No, NotUnit> {
+        Err(NotUnit)
+    }
+
+    /// Overridden because the default would allocate the text only to refuse it.
+    fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<(), NotUnit> {
+        Err(NotUnit)
+    }
+}

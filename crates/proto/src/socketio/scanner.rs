@@ -1,0 +1,437 @@
+//! A JSON checker that goes over a text once, without recursion and without memory: it finds where values end, and
+//! that they are JSON (RFC 8259). It builds nothing; strings and numbers are not decoded.
+
+/// Deepest nesting that fits the bit stack; `serde_json` would not read deeper either.
+const MAX_DEPTH: usize = 127;
+
+/// A position in a JSON text. The methods move it over what they recognise.
+pub(super) struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+    max_depth: usize,
+    /// One bit for each open container, the innermost lowest: 1 is an object.
+    objects: u128,
+}
+
+/// Why a text was not recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Not JSON, from this byte on.
+    Syntax(usize),
+    /// Nested deeper than allowed.
+    TooDeep,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a str, max_depth: usize) -> Self {
+        Self {
+            bytes: text.as_bytes(),
+            at: 0,
+            depth: 0,
+            max_depth: max_depth.min(MAX_DEPTH),
+            objects: 0,
+        }
+    }
+
+    /// The position in bytes; always between two characters.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    pub(super) fn fault(&self) -> Fault {
+        Fault::Syntax(self.at)
+    }
+
+    #[inline]
+    pub(super) fn skip_whitespace(&mut self) {
+        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// Moves over `byte` if it is next.
+    #[inline]
+    pub(super) fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Opens a container around the values that follow, for the depth alone.
+    pub(super) fn enter(&mut self) -> Result<(), Fault> {
+        self.push(false)
+    }
+
+    /// Moves over one whole value; stands on its first byte, ends behind its last.
+    pub(super) fn value(&mut self) -> Result<(), Fault> {
+        let base = self.depth;
+        loop {
+            match self.peek() {
+                Some(b'"') => self.string()?,
+                Some(b'-' | b'0'..=b'9') => self.number()?,
+                Some(b't') => self.literal(b"true")?,
+                Some(b'f') => self.literal(b"false")?,
+                Some(b'n') => self.literal(b"null")?,
+                Some(b'[') => {
+                    self.push(false)?;
+                    self.at += 1;
+                    self.skip_whitespace();
+                    if !self.eat(b']') {
+                        continue;
+                    }
+                    self.pop();
+                }
+                Some(b'{') => {
+                    self.push(true)?;
+                    self.at += 1;
+                    self.skip_whitespace();
+                    if !self.eat(b'}') {
+                        self.key()?;
+                        continue;
+                    }
+                    self.pop();
+                }
+                _ => return Err(self.fault()),
+            }
+            // A value is complete: close what it completes, or go on to the next one beside it.
+            loop {
+                if self.depth == base {
+                    return Ok(());
+                }
+                self.skip_whitespace();
+                let in_object = self.objects & 1 == 1;
+                match self.peek() {
+                    Some(b',') => {
+                        self.at += 1;
+                        self.skip_whitespace();
+                        if in_object {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    Some(b']') if !in_object => {}
+                    Some(b'}') if in_object => {}
+                    _ => return Err(self.fault()),
+                }
+                self.at += 1;
+                self.pop();
+            }
+        }
+    }
+
+    /// Moves over a string, the opening quote being next.
+    pub(super) fn string(&mut self) -> Result<(), Fault> {
+        self.at += 1;
+        loop {
+            self.at += plain_len(&self.bytes[self.at..]);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.escape()?,
+                // A control character, or the end of the text.
+                _ => return Err(self.fault()),
+            }
+        }
+    }
+
+    fn push(&mut self, object: bool) -> Result<(), Fault> {
+        if self.depth >= self.max_depth {
+            return Err(Fault::TooDeep);
+        }
+        self.depth += 1;
+        self.objects = self.objects << 1 | u128::from(object);
+        Ok(())
+    }
+
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.objects >>= 1;
+    }
+
+    /// Moves over `"key" :` and the spaces behind.
+    fn key(&mut self) -> Result<(), Fault> {
+        if self.peek() != Some(b'"') {
+            return Err(self.fault());
+        }
+        self.string()?;
+        self.skip_whitespace();
+        if !self.eat(b':') {
+            return Err(self.fault());
+        }
+        self.skip_whitespace();
+        Ok(())
+    }
+
+    /// Moves over an escape. A `\u` half of a surrogate pair passes: whether it matters is known when the string is decoded.
+    fn escape(&mut self) -> Result<(), Fault> {
+        match self.bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 2;
+                Ok(())
+            }
+            Some(b'u') => match self.bytes.get(self.at + 2..self.at + 6) {
+                Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => {
+                    self.at += 6;
+                    Ok(())
+                }
+                _ => Err(self.fault()),
+            },
+            _ => Err(self.fault()),
+        }
+    }
+
+    fn number(&mut self) -> Result<(), Fault> {
+        self.eat(b'-');
+        if self.eat(b'0') {
+            if let Some(b'0'..=b'9') = self.peek() {
+                return Err(self.fault());
+            }
+        } else {
+            self.digits()?;
+        }
+        if self.eat(b'.') {
+            self.digits()?;
+        }
+        if self.eat(b'e') || self.eat(b'E') {
+            if !self.eat(b'+') {
+                self.eat(b'-');
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), Fault> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        if self.at == start {
+            Err(self.fault())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn literal(&mut self, word: &[u8]) -> Result<(), Fault> {
+        if self.bytes[self.at..].starts_with(word) {
+            self.at += word.len();
+            Ok(())
+        } else {
+            Err(self.fault())
+        }
+    }
+}
+
+/// How many bytes stand before the first quote, backslash or control character: eight at a time, for strings are what
+/// messages are made of.
+#[inline]
+fn plain_len(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return index * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    words.len() * 8 + tail.iter().position(special).unwrap_or(tail.len())
+}
+
+/// The highest bit of each byte that is `"`, `\` or below 0x20. A borrow may also mark bytes above a marked one, never
+/// one below it: only the lowest mark counts.
+#[inline]
+const fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    let quotes = word ^ ONES * b'"' as u64;
+    let backslashes = word ^ ONES * b'\\' as u64;
+    let is_quote = quotes.wrapping_sub(ONES) & !quotes;
+    let is_backslash = backslashes.wrapping_sub(ONES) & !backslashes;
+    let is_control = word.wrapping_sub(ONES * 0x20) & !word;
+    (is_quote | is_backslash | is_control) & HIGHS
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    fn scan(text: &str, max_depth: usize) -> Result<(), Fault> {
+        let mut scanner = Scanner::new(text, max_depth);
+        scanner.skip_whitespace();
+        scanner.value()?;
+        scanner.skip_whitespace();
+        if scanner.is_at_end() {
+            Ok(())
+        } else {
+            Err(scanner.fault())
+        }
+    }
+
+    fn is_json(text: &str) -> bool {
+        serde_json::from_str::<IgnoredAny>(text).is_ok()
+    }
+
+    #[test]
+    fn agrees_with_serde_json() {
+        let table = [
+            "",
+            " ",
+            "null",
+            "nul",
+            "nulll",
+            "true",
+            "tru",
+            "false",
+            "fals",
+            "TRUE",
+            "0",
+            "-0",
+            "-",
+            "00",
+            "01",
+            "-01",
+            "1.",
+            "1.0",
+            ".5",
+            "1e",
+            "1e5",
+            "1E+5",
+            "1e-5",
+            "1e+",
+            "1.5e3",
+            "+1",
+            "0x1",
+            "1_000",
+            "Infinity",
+            "NaN",
+            "1e999",
+            "--1",
+            "\"\"",
+            "\"",
+            "\"a",
+            "\"a\"b",
+            "'a'",
+            "\"\\\"\"",
+            "\"\\\\\"",
+            "\"\\\\\\\"\"",
+            "\"\\x\"",
+            "\"\\u00e9\"",
+            "\"\\u00g0\"",
+            "\"\\u00e\"",
+            "\"\\ud800\"",
+            "\"\\",
+            "\"\\u",
+            "\"\t\"",
+            "\"\n\"",
+            "\"\u{7f}\"",
+            "\"é€😀\"",
+            "[]",
+            "[ ]",
+            "[",
+            "]",
+            "[1",
+            "[1,",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[1,2]",
+            " [ 1 , 2 ] ",
+            "[1}",
+            "{}",
+            "{ }",
+            "{",
+            "}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1",
+            "{\"a\":1}",
+            "{\"a\":1,}",
+            "{\"a\":1,\"a\":2}",
+            "{a:1}",
+            "{1:1}",
+            "{\"a\" : 1 , \"b\" : [ ] }",
+            "{,}",
+            "{]",
+            "[{\"a\":[{}]}]",
+            "[[[]],[[]]]",
+            "1 1",
+            "[] []",
+            "\u{feff}[]",
+            "[\u{a0}]",
+            "// x\n1",
+            "[1]x",
+            "{\"a\":1]",
+            "[\"a\":1]",
+        ];
+        for text in table {
+            assert_eq!(scan(text, 127).is_ok(), is_json(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn depth() {
+        for depth in 1..=127usize {
+            let text = "[".repeat(depth) + &"]".repeat(depth);
+            assert_eq!(scan(&text, depth), Ok(()));
+            assert_eq!(scan(&text, depth - 1), Err(Fault::TooDeep));
+            let text = "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
+            assert_eq!(scan(&text, depth), Ok(()));
+            assert_eq!(scan(&text, depth - 1), Err(Fault::TooDeep));
+        }
+        assert_eq!(scan(&"[".repeat(128), usize::MAX), Err(Fault::TooDeep));
+        assert_eq!(scan("1", 0), Ok(()));
+    }
+
+    #[test]
+    fn every_byte_at_every_place_of_a_string() {
+        for len in 0..40 {
+            for at in 0..len {
+                for byte in 0..0x80u8 {
+                    let mut text = vec![b'a'; len];
+                    text[at] = byte;
+                    let special = byte < 0x20 || byte == b'"' || byte == b'\\';
+                    assert_eq!(
+                        plain_len(&text),
+                        if special { at } else { len },
+                        "{byte:#x} at {at} of {len}"
+                    );
+                }
+            }
+        }
+        assert_eq!(plain_len("ééééééééééé\"".as_bytes()), 22);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde_json_on_anything(text in "[\\[\\]{}\",:\\\\a0-9.eEu+\\- \ntrnlfé\u{1}]{0,24}") {
+            prop_assert_eq!(scan(&text, 127).is_ok(), is_json(&text));
+        }
+
+        #[test]
+        fn agrees_with_serde_json_on_strings(text in any::<String>()) {
+            let text = format!("\"{text}\"");
+            prop_assert_eq!(scan(&text, 127).is_ok(), is_json(&text));
+        }
+
+        #[test]
+        fn the_first_special_byte_is_found(bytes in any::<Vec<u8>>()) {
+            let naive = bytes.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\');
+            prop_assert_eq!(plain_len(&bytes), naive.unwrap_or(bytes.len()));
+        }
+    }
+}
