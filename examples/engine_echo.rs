@@ -1,2 +1,70 @@
-//! To come.
-fn main() {}
+//! The bare Engine.IO layer without Socket.IO: every message comes back as it was, text as text, binary as binary.
+//! Reads `PORT` (3000) and `HOST` (127.0.0.1); the path is `/engine.io/`.
+
+use std::env;
+use std::error::Error;
+use std::future::pending;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Duration;
+
+use gatewire_hub::Handshake;
+use gatewire_proto::engineio::CloseReason;
+use gatewire_server::{Application, Connection, Cors, Engine, EngineConfig, Listener, Rejected, Session};
+
+struct Echo;
+
+struct EchoSession(Connection);
+
+impl Application for Echo {
+    fn open(&self, connection: Connection, _handshake: Arc<Handshake>) -> Box<dyn Session> {
+        Box::new(EchoSession(connection))
+    }
+}
+
+impl Session for EchoSession {
+    fn receive_text(&mut self, text: &str, _cx: &mut Context<'_>) -> Result<(), Rejected> {
+        self.0.send_text(text);
+        Ok(())
+    }
+
+    fn receive_binary(&mut self, data: &[u8], _cx: &mut Context<'_>) -> Result<(), Rejected> {
+        self.0.send_binary(data);
+        Ok(())
+    }
+
+    fn close(&mut self, _reason: CloseReason) {}
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let config = EngineConfig {
+        path: "/engine.io".to_owned(),
+        ping_interval: Duration::from_millis(300),
+        ping_timeout: Duration::from_millis(200),
+        max_payload: 1_000_000,
+        cors: Some(Cors::default()),
+        ..EngineConfig::default()
+    };
+    let engine = Engine::new(config, Echo)?;
+
+    let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
+    let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
+    let listener = Listener::bind((host, port)).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+
+    let answer = move |request: http::Request<_>, peer| {
+        let engine = engine.clone();
+        async move {
+            if engine.matches(request.uri().path()) {
+                engine.handle(request, Some(peer)).await
+            } else {
+                let mut response = http::Response::new(gatewire_server::Body::default());
+                *response.status_mut() = http::StatusCode::NOT_FOUND;
+                response
+            }
+        }
+    };
+    listener.serve(answer, pending()).await;
+    Ok(())
+}
