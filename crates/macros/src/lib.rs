@@ -1,1 +1,153 @@
-//! See the package description.
+//! The attribute macros of Gatewire, one file each. They read attributes and write impls of the public traits in
+//! `gatewire`; they never rename, wrap or move what the user wrote, and hold no run-time logic.
+
+mod diagnostics;
+mod gateway;
+mod injectable;
+mod module;
+mod options;
+mod subscriptions;
+
+use proc_macro::TokenStream;
+
+/// Makes a struct a provider that the container builds from its fields.
+///
+/// Every field must be injectable (`Arc<T>`, also with `T = dyn Trait`; `Option<Arc<T>>`; `Logger`), or say where its
+/// value comes from: `#[inject(default)]` takes `Default::default()`, `#[inject(value = expr)]` an expression.
+///
+/// ```
+/// use gatewire::prelude::*;
+///
+/// #[injectable]
+/// pub struct Clock;
+///
+/// #[injectable]
+/// pub struct ChatService {
+///     clock: Arc<Clock>,
+///     logger: Logger,
+///     #[inject(default)]
+///     history: std::sync::Mutex<Vec<String>>,
+///     #[inject(value = 100)]
+///     limit: usize,
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn injectable(args: TokenStream, item: TokenStream) -> TokenStream {
+    injectable::expand(&args.into(), &item.into()).into()
+}
+
+/// Makes a struct a gateway: injectable, and bound to a namespace.
+///
+/// All options may be left out; an option that is not written is taken from another gateway of the same server (same
+/// port and path), from the adapter, or from Socket.IO's default.
+///
+/// | option | value | default |
+/// |---|---|---|
+/// | `namespace` | name; the leading `/` may be left out | `"/"` |
+/// | `path` | path of the server | `"/socket.io"` |
+/// | `port` | own port; 0 is the application's | the application's |
+/// | `cors` | `cors`, or `cors(origin = "*" \| true \| ["https://a"], methods = [..], allowed_headers = [..], exposed_headers = [..], credentials = true, max_age = seconds)` | none |
+/// | `transports` | some of `["polling", "websocket"]` | both |
+/// | `ping_interval`, `ping_timeout` | milliseconds | 25000, 20000 |
+/// | `connect_timeout`, `upgrade_timeout` | milliseconds | 45000, 10000 |
+/// | `max_http_buffer_size` | bytes a message may have | 1000000 |
+/// | `allow_upgrades` | whether polling may become a WebSocket | `true` |
+///
+/// A field marked `#[websocket_server]` is given the gateway's `Server`: its namespace. The other fields are
+/// injected as for [`macro@injectable`].
+///
+/// ```
+/// use gatewire::prelude::*;
+///
+/// #[websocket_gateway(namespace = "/chat", cors(origin = ["https://example.org"], credentials = true))]
+/// pub struct ChatGateway {
+///     #[websocket_server]
+///     server: Server,
+///     logger: Logger,
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn websocket_gateway(args: TokenStream, item: TokenStream) -> TokenStream {
+    gateway::expand(args.into(), &item.into()).into()
+}
+
+/// Collects the `#[subscribe_message(..)]` methods of an impl block of a gateway.
+///
+/// A handler takes `&self` and any number of extractors, is `async` or not, and returns what is answered: any
+/// `Serialize` value, `()`, `Option`, `WsResponse`, `Payload`, or a `Result` of one of them.
+///
+/// ```
+/// use gatewire::prelude::*;
+///
+/// #[websocket_gateway]
+/// pub struct EventsGateway {
+///     #[websocket_server]
+///     server: Server,
+/// }
+///
+/// #[subscriptions]
+/// impl EventsGateway {
+///     #[subscribe_message("ping")]
+///     async fn handle_ping(&self, MessageBody(data): MessageBody<String>) -> String {
+///         format!("pong: {data}")
+///     }
+///
+///     #[subscribe_message("broadcast")]
+///     fn handle_broadcast(&self, MessageBody(message): MessageBody<String>) {
+///         self.server.emit("message", &message);
+///     }
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn subscriptions(args: TokenStream, item: TokenStream) -> TokenStream {
+    subscriptions::expand(&args.into(), &item.into()).into()
+}
+
+/// Marks a method inside a [`macro@subscriptions`] block as the handler of an event.
+///
+/// `#[subscribe_message("x")]`: events of one client are handled in order, the next one waits.
+/// `#[subscribe_message("x", concurrent)]`: the next one does not wait for this handler; `concurrent = 100` sets
+/// how many may run at a time (1000 if not said) before the order is kept again. A method may have several.
+#[proc_macro_attribute]
+pub fn subscribe_message(_: TokenStream, item: TokenStream) -> TokenStream {
+    subscriptions::misplaced(&item.into()).into()
+}
+
+/// Makes a struct a module.
+///
+/// - `imports = [OtherModule]`: whose exports this module's providers see;
+/// - `providers = [..]`: what it builds: `ChatService` (injectable or gateway), `PgRepo as dyn Repo`, `value(expr)`,
+///   `value(expr) as dyn Repo`, `factory(path::to::async_fn)`;
+/// - `exports = [..]`: which providers, or imported modules, others see;
+/// - `global`: its exports are visible everywhere.
+///
+/// ```
+/// use gatewire::prelude::*;
+///
+/// trait Repo: Send + Sync {}
+///
+/// #[injectable]
+/// struct PgRepo;
+/// impl Repo for PgRepo {}
+///
+/// struct Config { url: String }
+/// struct Pool;
+///
+/// async fn connect(config: Arc<Config>) -> Result<Pool, std::io::Error> {
+///     let _ = &config.url;
+///     Ok(Pool)
+/// }
+///
+/// #[module(
+///     providers = [PgRepo as dyn Repo, value(Config { url: "db".into() }), factory(connect)],
+///     exports = [dyn Repo],
+/// )]
+/// struct StorageModule;
+///
+/// #[module(imports = [StorageModule])]
+/// struct AppModule;
+/// ```
+#[proc_macro_attribute]
+pub fn module(args: TokenStream, item: TokenStream) -> TokenStream {
+    module::expand(args.into(), &item.into()).into()
+}

@@ -1,0 +1,55 @@
+//! `#[websocket_gateway]`: an injectable struct that is bound to a namespace. Which hooks and subscriptions it has
+//! is found out by the compiler, in the expansion, from the traits that the concrete type implements.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::diagnostics::Errors;
+use crate::injectable::{implement, parse_struct};
+use crate::options::gateway_options;
+
+pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let mut item = match parse_struct(item, "websocket_gateway") {
+        Ok(item) => item,
+        Err(tokens) => return tokens,
+    };
+    let options = gateway_options(args).unwrap_or_else(|error| {
+        errors.push(error);
+        quote! { ::gatewire::gateway::GatewayOptions::new() }
+    });
+    let definition = quote! {
+        ::core::option::Option::Some(::gatewire::gateway::GatewayDefinition::of::<Self>())
+    };
+    let injectable = implement(&mut item, Some(definition), &mut errors);
+    let name = &item.ident;
+    let gateway = item.generics.params.is_empty().then(|| {
+        quote! {
+            #[automatically_derived]
+            impl ::gatewire::gateway::Gateway for #name {
+                fn options() -> ::gatewire::gateway::GatewayOptions {
+                    #options
+                }
+
+                fn subscriptions() -> ::std::vec::Vec<::gatewire::gateway::Subscription<Self>> {
+                    #[allow(unused_imports)]
+                    use ::gatewire::__private::probe::*;
+                    (&Probe::<Self>::new()).subscriptions()
+                }
+
+                fn hooks() -> ::gatewire::gateway::Hooks<Self> {
+                    #[allow(unused_imports)]
+                    use ::gatewire::__private::probe::*;
+                    let __probe = &Probe::<Self>::new();
+                    ::gatewire::gateway::Hooks {
+                        init: __probe.init(),
+                        connection: __probe.connection(),
+                        disconnect: __probe.disconnect(),
+                    }
+                }
+            }
+        }
+    });
+    let errors = errors.into_tokens();
+    quote! { #item #injectable #gateway #errors }
+}

@@ -1,0 +1,208 @@
+//! The options of `#[websocket_gateway(..)]`, read into calls on `GatewayOptions`.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Error, Expr, ExprArray, ExprLit, Lit, Token, parenthesized, token};
+
+use crate::diagnostics::{at, unknown};
+
+const GATEWAY: &[&str] = &[
+    "namespace",
+    "path",
+    "port",
+    "cors",
+    "transports",
+    "ping_interval",
+    "ping_timeout",
+    "max_http_buffer_size",
+    "connect_timeout",
+    "upgrade_timeout",
+    "allow_upgrades",
+];
+const CORS: &[&str] = &[
+    "origin",
+    "methods",
+    "allowed_headers",
+    "exposed_headers",
+    "credentials",
+    "max_age",
+];
+
+/// An expression of type `GatewayOptions`.
+pub(crate) fn gateway_options(args: TokenStream) -> syn::Result<TokenStream> {
+    let options = parse(args, GATEWAY)?;
+    let mut calls = TokenStream::new();
+    for Opt { name, value } in &options {
+        let call = match (name.to_string().as_str(), value) {
+            ("cors", Value::Flag) => quote! { .cors(::gatewire::gateway::Cors::any()) },
+            ("cors", Value::List(list)) => {
+                let cors = cors(list.clone())?;
+                quote! { .cors(#cors) }
+            }
+            ("cors", Value::Expr(value)) => {
+                return Err(Error::new(value.span(), "write `cors(origin = ..)`"));
+            }
+            (_, Value::List(_) | Value::Flag) => {
+                return Err(Error::new(name.span(), format!("write `{name} = ..`")));
+            }
+            ("namespace", Value::Expr(value)) => {
+                check_namespace(value)?;
+                quote! { .namespace(#value) }
+            }
+            ("path", Value::Expr(value)) => {
+                check_path(value)?;
+                quote! { .path(#value) }
+            }
+            ("port", Value::Expr(value)) => quote! { .port(#value) },
+            ("transports", Value::Expr(value)) => {
+                let kinds = transports(value)?;
+                quote! { .transports([#(#kinds),*]) }
+            }
+            ("max_http_buffer_size" | "allow_upgrades", Value::Expr(value)) => quote! { .#name(#value) },
+            (_, Value::Expr(value)) => {
+                quote_spanned! { at(value) => .#name(::core::time::Duration::from_millis(#value)) }
+            }
+        };
+        calls.extend(call);
+    }
+    Ok(quote! { ::gatewire::gateway::GatewayOptions::new() #calls })
+}
+
+fn cors(args: TokenStream) -> syn::Result<TokenStream> {
+    let mut cors = quote! { ::gatewire::gateway::Cors::any() };
+    for Opt { name, value } in parse(args, CORS)? {
+        let Value::Expr(value) = value else {
+            return Err(Error::new(name.span(), format!("write `{name} = ..`")));
+        };
+        let call = match name.to_string().as_str() {
+            "origin" => match &value {
+                Expr::Array(list) => quote! { .origins(#list) },
+                Expr::Lit(ExprLit {
+                    lit: Lit::Str(text), ..
+                }) if text.value() == "*" => TokenStream::new(),
+                Expr::Lit(ExprLit {
+                    lit: Lit::Bool(flag), ..
+                }) if flag.value => quote! { .reflect_origin() },
+                Expr::Lit(ExprLit {
+                    lit: Lit::Bool(_), ..
+                }) => {
+                    return Err(Error::new(
+                        value.span(),
+                        "leave `cors` out to allow no other origin",
+                    ));
+                }
+                one => quote! { .origins([#one]) },
+            },
+            _ => quote! { .#name(#value) },
+        };
+        cors.extend(call);
+    }
+    Ok(cors)
+}
+
+fn transports(value: &Expr) -> syn::Result<Vec<TokenStream>> {
+    let Expr::Array(ExprArray { elems, .. }) = value else {
+        return Err(Error::new(
+            value.span(),
+            "write a list such as `[\"polling\", \"websocket\"]`",
+        ));
+    };
+    if elems.is_empty() {
+        return Err(Error::new(
+            value.span(),
+            "at least one transport is needed: \"polling\", \"websocket\"",
+        ));
+    }
+    elems
+        .iter()
+        .map(|elem| match string(elem).as_deref() {
+            Some("polling") => Ok(quote! { ::gatewire::gateway::TransportKind::Polling }),
+            Some("websocket") => Ok(quote! { ::gatewire::gateway::TransportKind::WebSocket }),
+            _ => Err(Error::new(
+                elem.span(),
+                "unknown transport; the transports are \"polling\" and \"websocket\"",
+            )),
+        })
+        .collect()
+}
+
+fn check_path(value: &Expr) -> syn::Result<()> {
+    match string(value) {
+        Some(path) if !path.starts_with('/') => Err(Error::new(
+            value.span(),
+            format!("a path starts with `/`: \"/{path}\""),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_namespace(value: &Expr) -> syn::Result<()> {
+    match string(value) {
+        Some(name) if name.contains([',', '?']) => Err(Error::new(
+            value.span(),
+            "a namespace has no `,` and no `?`: the protocol ends its name there",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn string(value: &Expr) -> Option<String> {
+    match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text), ..
+        }) => Some(text.value()),
+        _ => None,
+    }
+}
+
+struct Opt {
+    name: Ident,
+    value: Value,
+}
+
+enum Value {
+    Flag,
+    Expr(Expr),
+    List(TokenStream),
+}
+
+impl Parse for Opt {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let name: Ident = input.parse()?;
+        let value = if input.peek(Token![=]) {
+            input.parse::<Token![=]>()?;
+            Value::Expr(input.parse()?)
+        } else if input.peek(token::Paren) {
+            let content;
+            parenthesized!(content in input);
+            Value::List(content.parse()?)
+        } else {
+            Value::Flag
+        };
+        Ok(Self { name, value })
+    }
+}
+
+fn parse(args: TokenStream, known: &[&str]) -> syn::Result<Vec<Opt>> {
+    let options: Vec<Opt> = syn::parse::Parser::parse2(Punctuated::<Opt, Token![,]>::parse_terminated, args)?
+        .into_iter()
+        .collect();
+    let mut errors: Option<Error> = None;
+    for (index, option) in options.iter().enumerate() {
+        let error = if !known.iter().any(|known| option.name == known) {
+            unknown(&option.name, known)
+        } else if options[..index].iter().any(|before| before.name == option.name) {
+            Error::new(option.name.span(), format!("`{}` is written twice", option.name))
+        } else {
+            continue;
+        };
+        match &mut errors {
+            Some(all) => all.combine(error),
+            None => errors = Some(error),
+        }
+    }
+    errors.map_or(Ok(options), Err)
+}
