@@ -40,6 +40,13 @@ pub struct Packets<'a> {
     max_packets: usize,
 }
 
+impl<'a> Packets<'a> {
+    /// What has not been decoded yet, to go on with later; `None` after the last packet or an error.
+    pub fn remainder(&self) -> Option<&'a str> {
+        self.rest
+    }
+}
+
 impl<'a> Iterator for Packets<'a> {
     type Item = Result<Packet<'a>, PayloadError>;
 

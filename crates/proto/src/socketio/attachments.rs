@@ -202,3 +202,149 @@ impl<'de> Visitor<'de> for Inspect<'_> {
         Ok(Seen::Other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode;
+    use super::*;
+
+    fn assembler(text: &str, limits: &Limits) -> Result<Assembler, AttachmentError> {
+        Assembler::new(&decode(text, limits)?, limits)
+    }
+
+    #[test]
+    fn attachments_come_in_order() {
+        let text = r#"52-/adm,7["a",{"_placeholder":true,"num":1},[{"b":{"num":0,"_placeholder":true}}]]"#;
+        let limits = Limits::default();
+        let mut assembler = assembler(text, &limits).unwrap();
+        assert_eq!(assembler.push(Bytes::from_static(b"first")), Ok(None));
+        let (packet, attachments) = assembler.push(Bytes::from_static(b"")).unwrap().unwrap();
+        assert_eq!(packet.as_packet(), decode(text, &limits).unwrap());
+        assert_eq!(attachments, [&b"first"[..], b""]);
+        assert_eq!(assembler.push(Bytes::new()), Err(AttachmentError::Unannounced));
+    }
+
+    #[test]
+    fn an_attachment_may_have_no_placeholder() {
+        let mut assembler = assembler(r#"61-1["a"]"#, &Limits::default()).unwrap();
+        assert!(assembler.push(Bytes::new()).unwrap().is_some());
+    }
+
+    #[test]
+    fn placeholders_must_point_at_an_attachment() {
+        let bad = Err(AttachmentError::Placeholder { attachments: 2 });
+        for num in [
+            "2",
+            "-1",
+            "\"splice\"",
+            "\"0\"",
+            "0.5",
+            "1.0",
+            "null",
+            "[0]",
+            "{}",
+            "true",
+            "18446744073709551616",
+            "1e0",
+        ] {
+            for text in [
+                format!(r#"52-["a",{{"_placeholder":true,"num":{num}}}]"#),
+                format!(r#"52-["a",{{"num":{num},"_placeholder":true}}]"#),
+                format!(r#"52-["a",[[{{"b":{{"_placeholder":true,"num":{num}}}}}]]]"#),
+                format!(r#"62-1[{{"_placeholder":true,"num":{num}}}]"#),
+            ] {
+                assert_eq!(assembler(&text, &Limits::default()).map(drop), bad, "{text}");
+            }
+        }
+        for text in [
+            r#"52-["a",{"_placeholder":true}]"#,
+            r#"52-["a",{"_placeholder":true,"num":0,"num":5}]"#,
+            r#"52-["a",{"\u005fplaceholder":true,"num":5}]"#,
+            // Twice the same one.
+            r#"52-["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]"#,
+            r#"52-["a",{"_placeholder":true,"num":0,"x":{"_placeholder":true,"num":0}}]"#,
+        ] {
+            assert_eq!(assembler(text, &Limits::default()).map(drop), bad, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_placeholder() {
+        for text in [
+            r#"51-["a",{"_placeholder":false,"num":9}]"#,
+            r#"51-["a",{"_placeholder":1,"num":9}]"#,
+            r#"51-["a",{"_placeholder":"true","num":9}]"#,
+            r#"51-["a",{"_placeholder":{"_placeholder":true,"num":0},"num":9}]"#,
+            r#"51-["a",{"num":9}]"#,
+            r#"51-["_placeholder","num",9]"#,
+            r#"51-["a",{"_placeholder":true,"num":"x","num":0}]"#,
+            r#"51-["a",{"n":1e308,"i":-5,"s":"x","z":null}]"#,
+        ] {
+            assert!(assembler(text, &Limits::default()).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_json_is_checked_before_anything_is_awaited() {
+        let limits = Limits {
+            max_depth: 3,
+            ..Limits::default()
+        };
+        let table = [
+            (r#"51-["a""#, DecodeError::Json { offset: 4 }),
+            (r#"51-["a"]x"#, DecodeError::Json { offset: 5 }),
+            ("51-[]", DecodeError::EventName),
+            (
+                r#"51-["connect"]"#,
+                DecodeError::ReservedEvent("connect".to_owned()),
+            ),
+            (r#"51-["a",[[[]]]]"#, DecodeError::TooDeep),
+            ("61-1[1,]", DecodeError::Json { offset: 3 }),
+        ];
+        for (text, error) in table {
+            assert_eq!(assembler(text, &limits).map(drop), Err(error.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn packets_that_announce_nothing() {
+        let limits = Limits::default();
+        let text = decode(r#"2["a"]"#, &limits).unwrap();
+        assert_eq!(
+            Assembler::new(&text, &limits).map(drop),
+            Err(AttachmentError::Unannounced)
+        );
+        let none = Packet {
+            kind: PacketKind::BinaryEvent,
+            ..text
+        };
+        assert_eq!(
+            Assembler::new(&none, &limits).map(drop),
+            Err(DecodeError::AttachmentCount.into())
+        );
+        let many = Packet {
+            attachments: usize::MAX,
+            ..none
+        };
+        let error = DecodeError::TooManyAttachments {
+            count: u64::MAX,
+            max: 10,
+        };
+        assert_eq!(Assembler::new(&many, &limits).map(drop), Err(error.into()));
+    }
+
+    #[test]
+    fn bytes_are_limited_together() {
+        let limits = Limits {
+            max_attachment_bytes: 10,
+            ..Limits::default()
+        };
+        let mut assembler = assembler(r#"53-["a"]"#, &limits).unwrap();
+        assert_eq!(assembler.push(Bytes::from_static(b"123456")), Ok(None));
+        assert_eq!(assembler.push(Bytes::from_static(b"1234")), Ok(None));
+        assert_eq!(
+            assembler.push(Bytes::from_static(b"1")),
+            Err(AttachmentError::TooLarge { max: 10 })
+        );
+    }
+}

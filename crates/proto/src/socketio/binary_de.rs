@@ -335,3 +335,193 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for TakeBytes<'_, V> {
         self.to.inner.visit_byte_buf(value.into_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+    use serde::{Deserialize, Serialize};
+    use serde_json::value::RawValue;
+    use serde_json::{Value, json};
+
+    use super::super::to_json;
+    use super::*;
+
+    const ZERO: &str = r#"{"_placeholder":true,"num":0}"#;
+
+    fn two() -> [Bytes; 2] {
+        [Bytes::from_static(b"zero"), Bytes::from_static(b"one")]
+    }
+
+    #[derive(Debug, Deserialize, PartialEq, Serialize)]
+    struct Newtype(Bytes);
+
+    #[derive(Debug, Deserialize, PartialEq, Serialize)]
+    enum Choice {
+        Unit,
+        Newtype(Bytes),
+        Tuple(u8, Bytes),
+        Struct { body: Option<Bytes> },
+    }
+
+    #[derive(Debug, Deserialize, PartialEq, Serialize)]
+    struct Everything {
+        flag: bool,
+        number: i64,
+        big: u128,
+        float: f64,
+        letter: char,
+        text: String,
+        unit: (),
+        body: Bytes,
+        some: Option<Bytes>,
+        none: Option<Bytes>,
+        list: Vec<Bytes>,
+        map: HashMap<String, Bytes>,
+        keys: HashMap<u16, Newtype>,
+        boxed: Box<Newtype>,
+        choices: Vec<Choice>,
+        pair: (Bytes, [Bytes; 2]),
+        array: Vec<u8>,
+    }
+
+    #[test]
+    fn bytes_at_any_depth_survive() {
+        let b = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let everything = Everything {
+            flag: true,
+            number: -5,
+            big: u128::MAX,
+            float: 1.5,
+            letter: 'é',
+            text: "te\"xt".to_owned(),
+            unit: (),
+            body: b("a"),
+            some: Some(b("b")),
+            none: None,
+            list: vec![b("c"), b(""), b("d")],
+            map: HashMap::from([("k".to_owned(), b("e"))]),
+            keys: HashMap::from([(7, Newtype(b("f")))]),
+            boxed: Box::new(Newtype(b("g"))),
+            choices: vec![
+                Choice::Unit,
+                Choice::Newtype(b("h")),
+                Choice::Tuple(1, b("i")),
+                Choice::Struct { body: Some(b("j")) },
+                Choice::Struct { body: None },
+            ],
+            pair: (b("k"), [b("l"), b("m")]),
+            array: vec![1, 2, 3],
+        };
+        let mut out = Vec::new();
+        let mut attachments = Vec::new();
+        to_json(&mut out, &everything, &mut attachments).unwrap();
+        assert_eq!(attachments.len(), 14);
+        let json = String::from_utf8(out).unwrap();
+        assert_eq!(from_json::<Everything>(&json, &attachments).unwrap(), everything);
+    }
+
+    #[test]
+    fn a_value_keeps_the_placeholder() {
+        let value: Value = from_json(ZERO, &two()).unwrap();
+        assert_eq!(value, json!({"_placeholder": true, "num": 0}));
+        let raw: Box<RawValue> = from_json(ZERO, &two()).unwrap();
+        assert_eq!(raw.get(), ZERO);
+        let pair: (&RawValue, Bytes) =
+            from_json(r#"[ {"a" : 1 } ,{"_placeholder":true,"num":1}]"#, &two()).unwrap();
+        assert_eq!((pair.0.get(), &pair.1[..]), (r#"{"a" : 1 }"#, &b"one"[..]));
+    }
+
+    #[test]
+    fn borrowed_text_stays_borrowed() {
+        let json = format!(r#"["text",{ZERO}]"#);
+        let (text, bytes): (&str, Bytes) = from_json(&json, &two()).unwrap();
+        assert_eq!((text, &bytes[..]), ("text", &b"zero"[..]));
+    }
+
+    #[test]
+    fn bytes_may_come_as_text_or_numbers() {
+        for attachments in [&two()[..], &[]] {
+            assert_eq!(from_json::<Bytes>("\"ab\"", attachments).unwrap(), "ab");
+            assert_eq!(from_json::<Bytes>("\"a\\n\"", attachments).unwrap(), "a\n");
+            assert_eq!(from_json::<Bytes>("[97,98]", attachments).unwrap(), "ab");
+            assert_eq!(from_json::<Vec<u8>>("[97,98]", attachments).unwrap(), b"ab");
+        }
+    }
+
+    #[test]
+    fn refused() {
+        let table = [
+            (
+                r#"{"_placeholder":true,"num":2}"#,
+                "no attachment has the number 2: there are 2",
+            ),
+            (
+                r#"{"_placeholder":true,"num":-1}"#,
+                "invalid value: integer `-1`, expected usize",
+            ),
+            (
+                r#"{"_placeholder":true,"num":"splice"}"#,
+                "invalid type: string \"splice\", expected usize",
+            ),
+            (
+                r#"{"_placeholder":true,"num":0.5}"#,
+                "invalid type: floating point `0.5`, expected usize",
+            ),
+            (
+                r#"{"_placeholder":true}"#,
+                "an object stands where bytes are expected",
+            ),
+            (
+                r#"{"_placeholder":false,"num":0}"#,
+                "an object stands where bytes are expected",
+            ),
+            (r#"{"num":0}"#, "an object stands where bytes are expected"),
+            ("{}", "an object stands where bytes are expected"),
+            ("1", "invalid type: integer `1`, expected byte array"),
+            ("null", "invalid type: null, expected byte array"),
+            (r#"{"_placeholder":true,"num":0} x"#, "trailing characters"),
+            (r#"{"_placeholder":true,"num":0"#, "EOF while parsing an object"),
+        ];
+        for (json, message) in table {
+            let error = from_json::<Bytes>(json, &two()).unwrap_err().to_string();
+            assert!(error.contains(message), "{json}: {error}");
+        }
+        let error = from_json::<Bytes>(ZERO, &[]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("invalid type: map"),
+            "without attachments it is serde_json: {error}"
+        );
+        assert!(from_json::<String>(ZERO, &two()).is_err());
+    }
+
+    #[test]
+    fn the_order_of_keys_and_other_keys_do_not_matter() {
+        let json = r#"{"num":1,"x":[{}],"_placeholder":true}"#;
+        assert_eq!(from_json::<Bytes>(json, &two()).unwrap(), "one");
+        assert_eq!(
+            from_json::<Bytes>("{\"\\u005fplaceholder\" : true, \"num\" : 1 }", &two()).unwrap(),
+            "one"
+        );
+    }
+
+    #[test]
+    fn a_deep_text_is_an_error() {
+        let json = "[".repeat(100_000);
+        assert!(from_json::<Value>(&json, &two()).is_err());
+        assert!(from_json::<Bytes>(&json, &two()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn the_wrapper_changes_nothing_without_placeholders(text in "[\\[\\]{}\",:\\\\a0-9.e\\- truenl]{0,24}") {
+            let wrapped = from_json::<Value>(&text, &two());
+            let plain = serde_json::from_str::<Value>(&text);
+            prop_assert_eq!(wrapped.map_err(|error| error.to_string()), plain.map_err(|error| error.to_string()));
+            let wrapped = from_json::<(Option<String>, Vec<f32>)>(&text, &two());
+            let plain = serde_json::from_str(&text);
+            prop_assert_eq!(wrapped.map_err(|error| error.to_string()), plain.map_err(|error| error.to_string()));
+        }
+    }
+}

@@ -32,8 +32,8 @@ pub fn to_json<T: Serialize + ?Sized>(
     result
 }
 
-/// Whether `value` is `()` or a unit struct to serde: nothing to send, as against `null`. It costs a call for
-/// everything else.
+/// Whether `value` is `()` or a unit struct to serde: nothing to send. `None` is not one, it is `null`;
+/// `serde_json::Value::Null` is one, because that is how it serialises. It costs a call for everything else.
 pub fn is_unit<T: Serialize + ?Sized>(value: &T) -> bool {
     value.serialize(UnitProbe).is_ok()
 }
@@ -228,5 +228,114 @@ impl Serializer for UnitProbe {
     /// Overridden because the default would allocate the text only to refuse it.
     fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<(), NotUnit> {
         Err(NotUnit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use serde::ser::Error as _;
+    use serde_json::json;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    #[derive(serde::Serialize)]
+    struct File {
+        name: &'static str,
+        body: Bytes,
+        parts: Vec<Option<Bytes>>,
+    }
+
+    #[test]
+    fn bytes_become_placeholders() {
+        let file = File {
+            name: "a",
+            body: Bytes::from_static(b"12"),
+            parts: vec![Some(Bytes::from_static(b"3")), None, Some(Bytes::new())],
+        };
+        let mut out = b"[\"e\",".to_vec();
+        let mut attachments = vec![Bytes::from_static(b"earlier")];
+        to_json(&mut out, &file, &mut attachments).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"["e",{"name":"a","body":{"_placeholder":true,"num":1},"#,
+                r#""parts":[{"_placeholder":true,"num":2},null,{"_placeholder":true,"num":3}]}"#
+            )
+        );
+        assert_eq!(attachments, [&b"earlier"[..], b"12", b"3", b""]);
+    }
+
+    #[test]
+    fn everything_else_is_serde_json() {
+        let raw = RawValue::from_string("{\"a\" : 1.0}".to_owned()).unwrap();
+        let value = (
+            json!({"a": [1, -2.5, "é\n", null, true]}),
+            vec![1u8, 2],
+            f64::NAN,
+            'x',
+            Some(()),
+            raw,
+        );
+        let mut out = Vec::new();
+        let mut attachments = Vec::new();
+        to_json(&mut out, &value, &mut attachments).unwrap();
+        assert_eq!(out, serde_json::to_vec(&value).unwrap());
+        assert!(attachments.is_empty());
+    }
+
+    #[test]
+    fn an_error_leaves_nothing_behind() {
+        struct Refuses;
+        impl Serialize for Refuses {
+            fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(S::Error::custom("no"))
+            }
+        }
+        let mut out = b"x".to_vec();
+        let mut attachments = vec![Bytes::new()];
+        let error = to_json(
+            &mut out,
+            &(1, Bytes::from_static(b"2"), Refuses),
+            &mut attachments,
+        )
+        .unwrap_err();
+        assert_eq!(error.to_string(), "no");
+        assert_eq!((&out[..], attachments.len()), (&b"x"[..], 1));
+        assert!(to_json(&mut out, &HashMap::from([(vec![1], 1)]), &mut attachments).is_err());
+        assert_eq!(out, b"x");
+    }
+
+    #[test]
+    fn units() {
+        #[derive(serde::Serialize)]
+        struct Unit;
+        #[derive(serde::Serialize)]
+        struct Empty {}
+        #[derive(serde::Serialize)]
+        struct Newtype(());
+        #[derive(serde::Serialize)]
+        enum Choice {
+            Nothing,
+        }
+        assert!(is_unit(&()));
+        assert!(is_unit(&Unit));
+        assert!(is_unit(&&&Box::new(())));
+        assert!(!is_unit(&Empty {}));
+        assert!(!is_unit(&Newtype(())));
+        assert!(!is_unit(&Choice::Nothing));
+        assert!(!is_unit(&None::<()>));
+        assert!(!is_unit(&Some(())));
+        assert!(!is_unit(&serde_json::Value::from(1)));
+        assert!(!is_unit(""));
+        assert!(!is_unit(&Vec::<()>::new()));
+        assert!(!is_unit(&((), ())));
+        assert!(!is_unit(&format_args!("{}", 1)));
+        assert!(
+            is_unit(&serde_json::Value::Null),
+            "serde_json serialises null as a unit"
+        );
     }
 }

@@ -221,3 +221,188 @@ fn unquote(json: &str) -> Result<Cow<'_, str>, DecodeError> {
         .map(Cow::Owned)
         .map_err(|_| DecodeError::EventName)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    fn event(data: &str) -> Result<EventBody<'_>, DecodeError> {
+        scan_event(data, &Limits::default())
+    }
+
+    fn args(data: &str) -> Result<ArgSlice<'_>, DecodeError> {
+        scan_args(data, &Limits::default())
+    }
+
+    #[test]
+    fn events() {
+        let table: [(&str, &str, &str, &[&str]); 14] = [
+            (r#"["a"]"#, "a", "", &[]),
+            (r#"["a",1]"#, "a", "1", &["1"]),
+            (
+                r#"["a",1,{"b":[2,3]},"c,d"]"#,
+                "a",
+                r#"1,{"b":[2,3]},"c,d""#,
+                &["1", r#"{"b":[2,3]}"#, r#""c,d""#],
+            ),
+            (" [ \"a\" , 1 , [ ] ] ", "a", "1 , [ ]", &["1", "[ ]"]),
+            (
+                r#"["a",null,true,false]"#,
+                "a",
+                "null,true,false",
+                &["null", "true", "false"],
+            ),
+            (r#"["",""]"#, "", r#""""#, &[r#""""#]),
+            (r#"["a\"b\\\u00e9\n"]"#, "a\"b\\é\n", "", &[]),
+            (r#"["\ud83d\ude00"]"#, "😀", "", &[]),
+            (r#"["été €"]"#, "été €", "", &[]),
+            ("[1,\"x\"]", "1", "\"x\"", &["\"x\""]),
+            ("[-1.50e3]", "-1.50e3", "", &[]),
+            (r#"["a","\ud800"]"#, "a", r#""\ud800""#, &[r#""\ud800""#]),
+            (r#"["error"]"#, "error", "", &[]),
+            (r#"["__proto__",1e999]"#, "__proto__", "1e999", &["1e999"]),
+        ];
+        for (data, name, json, each) in table {
+            let body = event(data).unwrap_or_else(|error| panic!("{data}: {error}"));
+            assert_eq!(body.name, name, "{data}");
+            assert_eq!(body.args.json(), json, "{data}");
+            assert_eq!(body.args.len(), each.len(), "{data}");
+            assert_eq!(body.args.is_empty(), each.is_empty(), "{data}");
+            assert_eq!(body.args.into_iter().collect::<Vec<_>>(), each, "{data}");
+            for (index, arg) in each.iter().enumerate() {
+                assert_eq!(body.args.get(index), Some(*arg), "{data}");
+            }
+            assert_eq!(body.args.get(each.len()), None, "{data}");
+        }
+    }
+
+    #[test]
+    fn a_plain_name_is_borrowed() {
+        assert!(matches!(event(r#"["a"]"#).unwrap().name, Cow::Borrowed(_)));
+        assert!(matches!(event(r#"["\u0061"]"#).unwrap().name, Cow::Owned(_)));
+    }
+
+    #[test]
+    fn refused() {
+        let json = |offset| DecodeError::Json { offset };
+        let table = [
+            ("", DecodeError::NotAnArray),
+            (" ", DecodeError::NotAnArray),
+            ("{}", DecodeError::NotAnArray),
+            ("\"a\"", DecodeError::NotAnArray),
+            ("[", json(1)),
+            ("[]", DecodeError::EventName),
+            ("[]x", json(2)),
+            ("[null]", DecodeError::EventName),
+            ("[true]", DecodeError::EventName),
+            ("[false]", DecodeError::EventName),
+            ("[{\"toString\":\"foo\"}]", DecodeError::EventName),
+            ("[[\"a\"]]", DecodeError::EventName),
+            ("[\"\\ud800\"]", DecodeError::EventName),
+            ("[a]", json(1)),
+            ("[,]", json(1)),
+            ("[\"a\"", json(4)),
+            ("[\"a\",]", json(5)),
+            ("[\"a\",1", json(6)),
+            ("[\"a\",1,]", json(7)),
+            ("[\"a\" 1]", json(5)),
+            ("[\"a\"]x", json(5)),
+            ("[\"a\"}", json(4)),
+            ("[\"a\":1]", json(4)),
+            ("[\"a\",1}", json(6)),
+            ("[\"a\"]]", json(5)),
+            ("[01]", json(2)),
+            ("[-]", json(2)),
+            ("[\"a\",{\"b\"}]", json(9)),
+            ("[\"a\nb\"]", json(3)),
+            ("[\"\\u00zz\"]", json(2)),
+        ];
+        for (data, error) in table {
+            assert_eq!(event(data), Err(error), "{data:?}");
+        }
+        for name in [
+            "connect",
+            "connect_error",
+            "disconnect",
+            "disconnecting",
+            "newListener",
+            "removeListener",
+        ] {
+            let error = DecodeError::ReservedEvent(name.to_owned());
+            assert_eq!(event(&format!("[\"{name}\",1]")), Err(error.clone()));
+            assert_eq!(
+                event(&format!("[\"\\u{:04x}{}\"]", name.as_bytes()[0], &name[1..])),
+                Err(error),
+                "escaped"
+            );
+        }
+        for name in [
+            "connection",
+            "error",
+            "Connect",
+            "connect ",
+            "constructor",
+            "toString",
+            "",
+        ] {
+            assert!(
+                !is_reserved(name) && event(&format!("[\"{name}\"]")).is_ok(),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn acknowledgements() {
+        let table: [(&str, &[&str]); 4] = [
+            ("[]", &[]),
+            (" [ ] ", &[]),
+            ("[[]]", &["[]"]),
+            ("[{\"a\":1},\"connect\"]", &["{\"a\":1}", "\"connect\""]),
+        ];
+        for (data, each) in table {
+            let args = args(data).unwrap();
+            assert_eq!(args.len(), each.len());
+            assert_eq!(args.iter().collect::<Vec<_>>(), each, "{data}");
+        }
+        for data in ["", "{}", "[", "[1,]", "[,1]", "[1]]", "[1] 2", "1"] {
+            assert!(args(data).is_err(), "{data:?}");
+        }
+    }
+
+    #[test]
+    fn the_outer_array_counts_for_depth() {
+        let nested = |depth: usize| format!("[\"a\",{}{}]", "[".repeat(depth - 1), "]".repeat(depth - 1));
+        assert!(event(&nested(100)).is_ok());
+        assert_eq!(event(&nested(101)), Err(DecodeError::TooDeep));
+        assert_eq!(args(&nested(101)), Err(DecodeError::TooDeep));
+        let limits = Limits {
+            max_depth: 1,
+            ..Limits::default()
+        };
+        assert!(scan_event("[\"a\",1]", &limits).is_ok());
+        assert_eq!(scan_event("[\"a\",[]]", &limits), Err(DecodeError::TooDeep));
+        // At the deepest allowed, serde_json still reads every argument.
+        let limits = Limits {
+            max_depth: usize::MAX,
+            ..Limits::default()
+        };
+        let text = nested(127);
+        let deepest = scan_event(&text, &limits).unwrap().args;
+        assert!(serde_json::from_str::<serde_json::Value>(deepest.json()).is_ok());
+        assert_eq!(scan_event(&nested(128), &limits), Err(DecodeError::TooDeep));
+    }
+
+    proptest! {
+        #[test]
+        fn accepts_exactly_the_arrays_that_serde_json_accepts(
+            text in "[ \\[]{0,2}[\\[\\]{}\",:\\\\a0-9.eEu+\\- trnl]{0,20}[\\] ]{0,2}"
+        ) {
+            let reference = serde_json::from_str::<Vec<IgnoredAny>>(&text);
+            prop_assert_eq!(args(&text).map(|args| args.len()).ok(), reference.ok().map(|all| all.len()));
+        }
+    }
+}

@@ -14,6 +14,9 @@ mod packet;
 mod scanner;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use crate::json::put_json_string;
 pub use attachments::{Assembler, AttachmentError};
 pub use binary_de::from_json;

@@ -255,8 +255,8 @@ fn plain_len(bytes: &[u8]) -> usize {
 const fn special_bytes(word: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([0x01; 8]);
     const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-    let quotes = word ^ ONES * b'"' as u64;
-    let backslashes = word ^ ONES * b'\\' as u64;
+    let quotes = word ^ (ONES * b'"' as u64);
+    let backslashes = word ^ (ONES * b'\\' as u64);
     let is_quote = quotes.wrapping_sub(ONES) & !quotes;
     let is_backslash = backslashes.wrapping_sub(ONES) & !backslashes;
     let is_control = word.wrapping_sub(ONES * 0x20) & !word;

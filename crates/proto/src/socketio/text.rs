@@ -219,3 +219,204 @@ fn check_json(data: &str, limits: &Limits) -> Result<(), DecodeError> {
         Err(scanner.fault().into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(text: &str) -> Result<Packet<'_>, DecodeError> {
+        decode(text, &Limits::default())
+    }
+
+    fn packet<'a>(kind: PacketKind, namespace: &'a str, id: Option<u64>, data: &'a str) -> Packet<'a> {
+        Packet {
+            kind,
+            namespace,
+            id,
+            attachments: 0,
+            data,
+        }
+    }
+
+    use PacketKind::{Ack, BinaryAck, BinaryEvent, Connect, ConnectError, Disconnect, Event};
+
+    #[test]
+    fn heads() {
+        let table = [
+            ("0", packet(Connect, "/", None, "")),
+            ("0/adm", packet(Connect, "/adm", None, "")),
+            ("0/adm,", packet(Connect, "/adm", None, "")),
+            ("0/,", packet(Connect, "/", None, "")),
+            (
+                "0/adm?x=1,{\"t\":\"a,b\"}",
+                packet(Connect, "/adm?x=1", None, "{\"t\":\"a,b\"}"),
+            ),
+            ("0{}", packet(Connect, "/", None, "{}")),
+            ("0{\"a\":[1,2]} ", packet(Connect, "/", None, "{\"a\":[1,2]} ")),
+            ("1", packet(Disconnect, "/", None, "")),
+            ("1/é,", packet(Disconnect, "/é", None, "")),
+            ("2[\"a\"]", packet(Event, "/", None, "[\"a\"]")),
+            ("20[\"a\"]", packet(Event, "/", Some(0), "[\"a\"]")),
+            ("2007[\"a\"]", packet(Event, "/", Some(7), "[\"a\"]")),
+            ("2/adm,12[\"a\"]", packet(Event, "/adm", Some(12), "[\"a\"]")),
+            (
+                "29007199254740991[\"a\"]",
+                packet(Event, "/", Some(MAX_ID), "[\"a\"]"),
+            ),
+            ("31[]", packet(Ack, "/", Some(1), "[]")),
+            (
+                "4{\"message\":\"x\"}",
+                packet(ConnectError, "/", None, "{\"message\":\"x\"}"),
+            ),
+            (
+                "51-[\"a\"]",
+                Packet {
+                    attachments: 1,
+                    ..packet(BinaryEvent, "/", None, "[\"a\"]")
+                },
+            ),
+            (
+                "510-/adm,7[\"a\"]",
+                Packet {
+                    attachments: 10,
+                    ..packet(BinaryEvent, "/adm", Some(7), "[\"a\"]")
+                },
+            ),
+            (
+                "61-12[]",
+                Packet {
+                    attachments: 1,
+                    ..packet(BinaryAck, "/", Some(12), "[]")
+                },
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(decoded(text), Ok(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refused() {
+        let data = |kind| DecodeError::Data { kind };
+        let table = [
+            ("", DecodeError::Empty),
+            ("7", DecodeError::UnknownType('7')),
+            ("-1", DecodeError::UnknownType('-')),
+            ("é", DecodeError::UnknownType('é')),
+            (" 2[\"a\"]", DecodeError::UnknownType(' ')),
+            ("2", data(Event)),
+            ("25", data(Event)),
+            ("2 [\"a\"]", data(Event)),
+            ("2+1[\"a\"]", data(Event)),
+            ("21 [\"a\"]", data(Event)),
+            ("2adm,[\"a\"]", data(Event)),
+            ("2/a,b,[1]", data(Event)),
+            ("29007199254740992[\"a\"]", DecodeError::Id),
+            ("299999999999999999[\"a\"]", DecodeError::Id),
+            ("200000000000000001[\"a\"]", DecodeError::Id),
+            ("2٣[\"a\"]", data(Event)),
+            ("3", DecodeError::MissingId),
+            ("3[]", DecodeError::MissingId),
+            ("31", data(Ack)),
+            ("61-[]", DecodeError::MissingId),
+            ("5", DecodeError::AttachmentCount),
+            ("51", DecodeError::AttachmentCount),
+            ("5-[\"a\"]", DecodeError::AttachmentCount),
+            ("50-[\"a\"]", DecodeError::AttachmentCount),
+            ("500-[\"a\"]", DecodeError::AttachmentCount),
+            ("5/adm,1-[\"a\"]", DecodeError::AttachmentCount),
+            ("51_-[\"a\"]", DecodeError::AttachmentCount),
+            ("599999999999999999-[\"a\"]", DecodeError::AttachmentCount),
+            (
+                "511-[\"a\"]",
+                DecodeError::TooManyAttachments { count: 11, max: 10 },
+            ),
+            (
+                "5999999999-[\"a\"]",
+                DecodeError::TooManyAttachments {
+                    count: 999_999_999,
+                    max: 10,
+                },
+            ),
+            ("51-", data(BinaryEvent)),
+            ("05", DecodeError::Id),
+            ("05{}", DecodeError::Id),
+            ("15", DecodeError::Id),
+            ("0[]", data(Connect)),
+            ("0{", DecodeError::Json { offset: 1 }),
+            ("0{}x", DecodeError::Json { offset: 2 }),
+            ("0/adm,{\"a\":tru}", DecodeError::Json { offset: 5 }),
+            ("1 ", data(Disconnect)),
+            ("4\"x", DecodeError::Json { offset: 2 }),
+        ];
+        for (text, error) in table {
+            assert_eq!(decoded(text), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn limits() {
+        let limits = Limits {
+            max_namespace: 4,
+            max_depth: 2,
+            max_attachments: 1,
+            ..Limits::default()
+        };
+        for text in [
+            "0/adm",
+            "0/adm,",
+            "1/a€",
+            "0{\"a\":{}}",
+            "51-[1]",
+            "0/abc,{\"a\":1}",
+        ] {
+            let len = text.len();
+            let ok = decode(text, &limits).is_ok();
+            assert_eq!(ok, text != "1/a€", "{text:?} of {len}");
+        }
+        let too_long = Err(DecodeError::NamespaceTooLong { max: 4 });
+        for text in [
+            "0/abcd",
+            "0/abcd,",
+            "0/a€",
+            "2/abcd,[\"a\"]",
+            "0/ab€",
+            "0/abcdefgh",
+        ] {
+            assert_eq!(decode(text, &limits), too_long, "{text:?}");
+        }
+        assert_eq!(decode("0{\"a\":{\"b\":{}}}", &limits), Err(DecodeError::TooDeep));
+        assert_eq!(
+            decode("52-[1]", &limits),
+            Err(DecodeError::TooManyAttachments { count: 2, max: 1 })
+        );
+    }
+
+    #[test]
+    fn heads_are_written() {
+        let table = [
+            ("0", Connect, "/", None, 0),
+            ("0/adm,", Connect, "/adm", None, 0),
+            ("2", Event, "/", None, 0),
+            ("2/adm,0", Event, "/adm", Some(0), 0),
+            ("312", Ack, "/", Some(12), 0),
+            ("41", ConnectError, "/", Some(1), 0),
+            ("510-/adm,9007199254740991", BinaryEvent, "/adm", Some(MAX_ID), 10),
+            ("61-", BinaryAck, "/", None, 1),
+        ];
+        for (text, kind, namespace, id, attachments) in table {
+            let mut out = b"4".to_vec();
+            put_head(&mut out, kind, namespace, id, attachments);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("4{text}"));
+        }
+    }
+
+    #[test]
+    fn errors_are_sentences() {
+        let error = DecodeError::Data { kind: Connect };
+        assert_eq!(
+            error.to_string(),
+            "a packet of type Connect cannot have this data: expected nothing or an object"
+        );
+    }
+}
