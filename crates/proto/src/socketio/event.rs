@@ -20,11 +20,12 @@ pub fn scan_event<'a>(data: &'a str, limits: &Limits) -> Result<EventBody<'a>, D
     let start = scanner.position();
     let name = match scanner.peek() {
         Some(b'"') => {
-            scanner.value()?;
-            unquote(&data[start..scanner.position()])?
+            let escapes = scanner.string()?;
+            let quoted = &data[start..scanner.position()];
+            if escapes { unescape(quoted)? } else { Cow::Borrowed(&quoted[1..quoted.len() - 1]) }
         }
         Some(b'-' | b'0'..=b'9') => {
-            scanner.value()?;
+            scanner.number()?;
             Cow::Borrowed(&data[start..scanner.position()])
         }
         Some(b'[' | b'{' | b't' | b'f' | b'n') => return Err(DecodeError::EventName),
@@ -210,16 +211,9 @@ fn close_text(scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
     }
 }
 
-/// The text of a checked JSON string.
-fn unquote(json: &str) -> Result<Cow<'_, str>, DecodeError> {
-    let inner = &json[1..json.len() - 1];
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
-        return Ok(Cow::Borrowed(inner));
-    }
-    // Half a surrogate pair is JSON, but no text.
-    serde_json::from_str(json)
-        .map(Cow::Owned)
-        .map_err(|_| DecodeError::EventName)
+/// The text of a checked JSON string with escapes. Half a surrogate pair is JSON, but no text.
+fn unescape(quoted: &str) -> Result<Cow<'_, str>, DecodeError> {
+    serde_json::from_str(quoted).map(Cow::Owned).map_err(|_| DecodeError::EventName)
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ impl<'a> Scanner<'a> {
         let base = self.depth;
         loop {
             match self.peek() {
-                Some(b'"') => self.string()?,
+                Some(b'"') => drop(self.string()?),
                 Some(b'-' | b'0'..=b'9') => self.number()?,
                 Some(b't') => self.literal(b"true")?,
                 Some(b'f') => self.literal(b"false")?,
@@ -128,17 +128,22 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Moves over a string, the opening quote being next.
-    pub(super) fn string(&mut self) -> Result<(), Fault> {
+    /// Moves over a string, the opening quote being next; returns whether there are escapes in it.
+    #[inline]
+    pub(super) fn string(&mut self) -> Result<bool, Fault> {
+        let mut escapes = false;
         self.at += 1;
         loop {
             self.at += plain_len(&self.bytes[self.at..]);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(());
+                    return Ok(escapes);
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    self.escape()?;
+                    escapes = true;
+                }
                 // A control character, or the end of the text.
                 _ => return Err(self.fault()),
             }
@@ -191,7 +196,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn number(&mut self) -> Result<(), Fault> {
+    /// Moves over a number, a minus or digit being next.
+    pub(super) fn number(&mut self) -> Result<(), Fault> {
         self.eat(b'-');
         if self.eat(b'0') {
             if let Some(b'0'..=b'9') = self.peek() {
