@@ -1,0 +1,201 @@
+// The showcase in a real browser: two pages talk to each other through the gateway. The pictures it takes are kept in
+// artefacts/, for people to look at.
+
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { after, afterEach, before, describe, test } from "node:test";
+import { chromium } from "playwright-core";
+import { Server, missing, missingServer } from "../lib/server.js";
+import { PATIENCE, within } from "../lib/wait.js";
+
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const artefacts = fileURLToPath(new URL("../../artefacts/", import.meta.url));
+const skip = missing(`the browser ${executablePath} (cargo xtask setup)`, existsSync(executablePath)) || missingServer("showcase");
+
+describe("showcase in Chromium", { skip }, () => {
+  let server, browser, contexts;
+  const problems = [];
+  before(async () => {
+    mkdirSync(artefacts, { recursive: true });
+    server = await Server.start("showcase");
+    browser = await chromium.launch({
+      executablePath,
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    });
+    contexts = [];
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
+  afterEach(async () => {
+    for (const context of contexts.splice(0)) await context.close();
+    assert.deepEqual(problems.splice(0), [], "errors on the page");
+  });
+
+  const open = async (name, { query = "", room = "lobby", ...options } = {}) => {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    contexts.push(context);
+    context.setDefaultTimeout(PATIENCE * 2);
+    const page = await context.newPage();
+    page.on("pageerror", (error) => problems.push(`${name}: ${error}`));
+    page.on("console", (message) => message.type() === "error" && problems.push(`${name}: ${message.text()}`));
+    await page.goto(`${server.url}/?name=${name}${query}#${room}`);
+    await page.locator('#status[data-state="online"]').waitFor();
+    await page.locator("#people li", { hasText: name }).waitFor();
+    return page;
+  };
+  const say = async (page, text) => {
+    await page.getByLabel("Message", { exact: true }).fill(text);
+    await page.keyboard.press("Enter");
+  };
+  const hears = (page, text) => page.locator(".message .text", { hasText: text }).waitFor();
+
+  for (const [label, query] of [
+    ["with upgrade", ""],
+    ["over polling only", "&transport=polling"],
+    ["over websocket only", "&transport=websocket"],
+  ]) {
+    test(`two windows chat, ${label}`, async () => {
+      const room = `room-${label.length}`;
+      const ada = await open("Ada", { query, room });
+      const bob = await open("Bob", { query, room });
+      await ada.locator("#people li", { hasText: "Bob" }).waitFor();
+      assert.equal(await ada.locator("#people li").count(), 2);
+
+      await say(ada, "Hello Bob <b>!</b>");
+      await hears(bob, "Hello Bob <b>!</b>");
+      await say(bob, "Hello Ada 🦀");
+      await hears(ada, "Hello Ada 🦀");
+
+      const last = query.endsWith("polling") ? "polling" : "websocket";
+      await ada.locator("#transport", { hasText: last }).waitFor();
+      await ada.locator("#rtt", { hasText: /\d/ }).waitFor();
+    });
+  }
+
+  test("the other one's typing is seen, and ends", async () => {
+    const ada = await open("Ada", { room: "typing" });
+    const bob = await open("Bob", { room: "typing" });
+    await ada.locator("#people li", { hasText: "Bob" }).waitFor();
+    await bob.getByLabel("Message", { exact: true }).pressSequentially("wait, I");
+    await ada.locator("#typing", { hasText: "Bob is typing" }).waitFor();
+    assert.equal(await bob.locator("#typing").textContent(), "");
+    await bob.keyboard.press("Enter");
+    await hears(ada, "wait, I");
+    await ada.locator("#typing").filter({ hasNotText: "typing" }).waitFor({ state: "attached" });
+  });
+
+  test("rooms are apart, and the list tells who is where", async () => {
+    const ada = await open("Ada", { room: "lobby" });
+    const bob = await open("Bob", { room: "lobby" });
+    await bob.getByLabel("Name of a new room").fill("Back Office");
+    await bob.keyboard.press("Enter");
+    await bob.locator("#room", { hasText: "back-office" }).waitFor();
+    await ada.locator("#people li", { hasText: "Bob" }).waitFor({ state: "detached" });
+    await say(bob, "only here");
+    await hears(bob, "only here");
+    await say(ada, "only there");
+    await hears(ada, "only there");
+    assert.equal(await ada.locator(".message", { hasText: "only here" }).count(), 0);
+    await ada.getByRole("button", { name: "back-office" }).click();
+    await hears(ada, "only here");
+    assert.equal(await ada.locator(".message", { hasText: "only there" }).count(), 0);
+  });
+
+  test("who closes the window leaves the list", async () => {
+    const ada = await open("Ada", { room: "leaving" });
+    const bob = await open("Bob", { room: "leaving" });
+    await ada.locator("#people li", { hasText: "Bob" }).waitFor();
+    await bob.locator("#transport", { hasText: "websocket" }).waitFor();
+    await bob.close();
+    await ada.locator("#people li", { hasText: "Bob" }).waitFor({ state: "detached" });
+  });
+
+  test("a name that is refused is told", async () => {
+    const ada = await open("Ada", { room: "refusals" });
+    await ada.evaluate(() => document.getElementById("text").removeAttribute("maxlength"));
+    await say(ada, "x".repeat(501));
+    await ada.locator("#problem").filter({ hasText: /\w/ }).waitFor();
+    await say(ada, "short enough");
+    await hears(ada, "short enough");
+  });
+
+  test("reconnects when the server comes back", async () => {
+    const own = await Server.start("showcase");
+    const everyone = server;
+    server = own;
+    try {
+      const ada = await open("Ada", { room: "again" });
+      await own.stop();
+      await ada.locator('#status[data-state="connecting"], #status[data-state="offline"]').waitFor();
+      server = await Server.start("showcase", { port: own.port });
+      await ada.locator('#status[data-state="online"]').waitFor({ timeout: 4 * PATIENCE });
+      await say(ada, "I am back");
+      await hears(ada, "I am back");
+      // The browser reports the requests that failed meanwhile; that is what this case is about.
+      problems.splice(0);
+    } finally {
+      await server.stop();
+      server = everyone;
+    }
+  });
+
+  test("pictures", async () => {
+    const talk = [
+      ["ada", "Morning! The gateway has been up all night."],
+      ["ada", "Ten thousand sockets, and it still answers in less than a millisecond."],
+      ["bob", "Nice. Did anybody restart anything?"],
+      ["ada", "Nobody. It drains by itself: see the plot on the right."],
+      ["cleo", "I came in over long-polling and was upgraded while you talked."],
+      ["bob", "Good, then the fallback works as well."],
+    ];
+    const room = "gateways";
+    const pages = {
+      ada: await open("Ada Lind", { room }),
+      bob: await open("Bob Moreau", { room }),
+      cleo: await open("Cleo", { room }),
+    };
+    for (const [who, text] of talk) {
+      await say(pages[who], text);
+      await hears(pages.ada, text);
+    }
+    const dark = await open("Dara", { room, colorScheme: "dark" });
+    const phone = await open("Eli", {
+      room,
+      viewport: { width: 390, height: 844 },
+      deviceScaleFactor: 2,
+      isMobile: true,
+      hasTouch: true,
+    });
+    const all = [...Object.values(pages), dark, phone];
+    for (const page of all) await page.locator("#count", { hasText: "5" }).waitFor();
+    // A plot needs some samples: wait until the page has drawn them.
+    await within(
+      30_000,
+      "some round trips",
+      (async () => {
+        for (let seen = new Set(); seen.size < 12; ) {
+          seen.add(await phone.locator("#rtt").textContent());
+          await phone.waitForTimeout(100);
+        }
+      })(),
+    );
+    await pages.bob.getByLabel("Message", { exact: true }).pressSequentially("Lunch");
+    for (const [page, file] of [[pages.ada, "showcase.png"], [dark, "showcase-dark.png"], [phone, "showcase-phone.png"]]) {
+      await page.locator("#typing", { hasText: "Bob Moreau is typing" }).waitFor();
+      await page.screenshot({ path: `${artefacts}${file}` });
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.equal(overflow, 0, `${file} scrolls sideways`);
+    }
+  });
+});
