@@ -1,0 +1,201 @@
+//! One frame (RFC 6455 §5.2): the header a client's frame begins with, and the writing of server frames, ready-made and
+//! never fragmented. Rules that concern more than one frame are the decoder's.
+
+use super::{Violation, mask};
+
+/// The longest header of a server frame, in bytes: no mask, a 64-bit length.
+pub const MAX_HEADER: usize = 10;
+
+/// The longest header of a client frame, in bytes: one with a mask.
+pub(super) const MAX_CLIENT_HEADER: usize = 14;
+
+/// The longest payload of a control frame, in bytes (RFC 6455 §5.5).
+pub(super) const MAX_CONTROL: usize = 125;
+
+const FIN: u8 = 0x80;
+const RESERVED: u8 = 0x70;
+const MASKED: u8 = 0x80;
+
+/// What a frame is (RFC 6455 §11.8).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[repr(u8)]
+pub enum Opcode {
+    /// The next fragment of a message.
+    Continuation = 0x0,
+    /// A text message, or its first fragment.
+    Text = 0x1,
+    /// A binary message, or its first fragment.
+    Binary = 0x2,
+    /// The begin, or the answer, of the close handshake.
+    Close = 0x8,
+    /// To be answered with a pong of the same payload.
+    Ping = 0x9,
+    /// The answer of a ping, or a sign of life nobody asked for.
+    Pong = 0xa,
+}
+
+impl Opcode {
+    /// Whether this is a control frame: never fragmented, at most 125 bytes, allowed between fragments.
+    pub const fn is_control(self) -> bool {
+        self as u8 & 0x8 != 0
+    }
+
+    const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xa => Self::Pong,
+            _ => return None,
+        })
+    }
+}
+
+/// The header of one unfragmented server frame, to be sent before its payload.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameHeader([u8; MAX_HEADER], u8);
+
+impl AsRef<[u8]> for FrameHeader {
+    fn as_ref(&self) -> &[u8] {
+        &self.0[..usize::from(self.1)]
+    }
+}
+
+/// The header of an unfragmented server frame with a payload of `len` bytes: 2, 4 or 10 bytes long.
+///
+/// A control frame of more than 125 bytes is against the protocol; whoever sends one sees to it.
+pub const fn header(opcode: Opcode, len: usize) -> FrameHeader {
+    let first = FIN | opcode as u8;
+    let mut bytes = [first, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let size = if len <= 125 {
+        bytes[1] = len as u8;
+        2
+    } else if len <= 0xffff {
+        let [high, low] = (len as u16).to_be_bytes();
+        (bytes[1], bytes[2], bytes[3]) = (126, high, low);
+        4
+    } else {
+        let [a, b, c, d, e, f, g, h] = (len as u64).to_be_bytes();
+        bytes = [first, 127, a, b, c, d, e, f, g, h];
+        10
+    };
+    FrameHeader(bytes, size)
+}
+
+/// Appends a whole server frame.
+pub fn put_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    let header = header(opcode, payload.len());
+    let header = header.as_ref();
+    out.reserve(header.len() + payload.len());
+    out.extend_from_slice(header);
+    out.extend_from_slice(payload);
+}
+
+/// Makes a server frame of a payload that was written behind [`MAX_HEADER`] bytes of room: the header is put right
+/// before the payload, and the returned index is where the frame starts, so `buf[index..]` is to be sent.
+///
+/// # Panics
+///
+/// If `buf` is shorter than [`MAX_HEADER`].
+pub fn seal(buf: &mut [u8], opcode: Opcode) -> usize {
+    let (room, payload) = buf.split_at_mut(MAX_HEADER);
+    let header = header(opcode, payload.len());
+    let header = header.as_ref();
+    let start = MAX_HEADER - header.len();
+    room[start..].copy_from_slice(header);
+    start
+}
+
+/// Appends a client frame, masked with `mask`: for clients in tests and load generators. Nothing is checked, so that
+/// wrong frames can be made as well.
+pub fn put_masked_frame(out: &mut Vec<u8>, fin: bool, opcode: Opcode, mask: [u8; 4], payload: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(header(opcode, payload.len()).as_ref());
+    if !fin {
+        out[start] &= !FIN;
+    }
+    out[start + 1] |= MASKED;
+    out.extend_from_slice(&mask);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    mask::apply(&mut out[start..], mask);
+}
+
+/// The header of a frame from a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct ClientHeader {
+    pub(super) fin: bool,
+    pub(super) opcode: Opcode,
+    pub(super) mask: [u8; 4],
+    /// Of the payload, in bytes.
+    pub(super) len: u64,
+    /// Of the header itself, in bytes.
+    pub(super) size: usize,
+}
+
+impl ClientHeader {
+    /// Reads the header at the begin of `input`; `None` if more bytes are needed. What the bytes at hand show to be
+    /// wrong is refused without waiting for the others, and with the same violation as if all had come.
+    #[inline]
+    pub(super) fn decode(input: &[u8]) -> Result<Option<Self>, Violation> {
+        let Some(&first) = input.first() else {
+            return Ok(None);
+        };
+        if first & RESERVED != 0 {
+            return Err(Violation::ReservedBits(first & RESERVED));
+        }
+        let fin = first & FIN != 0;
+        let opcode = Opcode::from_bits(first & 0x0f).ok_or(Violation::UnknownOpcode(first & 0x0f))?;
+        if opcode.is_control() && !fin {
+            return Err(Violation::FragmentedControl(opcode));
+        }
+        let Some(&second) = input.get(1) else {
+            return Ok(None);
+        };
+        if second & MASKED == 0 {
+            return Err(Violation::Unmasked);
+        }
+        let short = second & !MASKED;
+        if opcode.is_control() && usize::from(short) > MAX_CONTROL {
+            return Err(Violation::ControlTooLong(opcode));
+        }
+        let (len, size) = match short {
+            126 => {
+                let Some(bytes) = input[2..].first_chunk() else {
+                    return Ok(None);
+                };
+                let len = u64::from(u16::from_be_bytes(*bytes));
+                if len <= 125 {
+                    return Err(Violation::LengthNotMinimal(len));
+                }
+                (len, 4)
+            }
+            127 => {
+                let Some(bytes) = input[2..].first_chunk() else {
+                    return Ok(None);
+                };
+                let len = u64::from_be_bytes(*bytes);
+                if len <= 0xffff {
+                    return Err(Violation::LengthNotMinimal(len));
+                }
+                if len >> 63 != 0 {
+                    return Err(Violation::LengthTopBit);
+                }
+                (len, 10)
+            }
+            short => (u64::from(short), 2),
+        };
+        let Some(&mask) = input[size..].first_chunk() else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            fin,
+            opcode,
+            mask,
+            len,
+            size: size + 4,
+        }))
+    }
+}
