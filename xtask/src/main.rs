@@ -1,2 +1,44 @@
-//! To come.
-fn main() {}
+//! The chores of this repository: `cargo xtask setup`, `test`, `bench`, `fuzz`. Plain std and the tools a developer has
+//! anyway (cargo, node, npm); it is deliberately no build system: each chore is a short list of commands.
+
+use std::env;
+use std::process::ExitCode;
+
+mod fuzz;
+mod process;
+mod setup;
+mod test;
+
+use process::{Failure, cargo, run};
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  setup           install what the tests need: npm packages, and Chromium where apt can
+  test            setup, then every test: Rust unit, integration and doc tests, then the interop suites
+  bench [args]    the side-by-side benchmark (see bench/README.md)
+  fuzz [seconds]  each fuzz target for that long (default 60)";
+
+fn main() -> ExitCode {
+    let mut args = env::args().skip(1);
+    let chore = args.next();
+    let rest: Vec<String> = args.collect();
+    let outcome = match chore.as_deref() {
+        Some("setup") => setup::setup(),
+        Some("test") => test::test(),
+        Some("bench") => run(cargo(["run", "--release", "-p", "gatewire-bench", "--", "run"]).args(rest)),
+        Some("fuzz") => fuzz::fuzz(rest.first().map(String::as_str)),
+        Some("help" | "--help" | "-h") => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(Failure(USAGE.to_owned())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(message)) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What the tests need beyond Rust: the npm packages of `interop/`, and Chromium. It installs nothing that is there
+//! already, and system packages only where apt can be used without a question.
+
+use std::fs;
+use std::path::Path;
+
+use crate::process::{Failure, command, find, in_ci, root, run};
+
+/// Debian's browser, and a font for its pages.
+const PACKAGES: [&str; 2] = ["chromium", "fonts-dejavu-core"];
+
+/// Installs what is missing; what cannot be installed is a failure in CI and a printed note elsewhere.
+pub(crate) fn setup() -> Result<(), Failure> {
+    chromium()?;
+    npm_packages()
+}
+
+fn chromium() -> Result<(), Failure> {
+    let wanted = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
+    if Path::new(&wanted).is_file() {
+        return Ok(());
+    }
+    if find("apt-get").is_some() && is_root() {
+        let apt = |args: &[&str]| {
+            run(command("apt-get")
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .args(args))
+        };
+        apt(&["update"])?;
+        apt(&[&["install", "--yes", "--no-install-recommends"][..], &PACKAGES].concat())?;
+    }
+    if Path::new(&wanted).is_file() {
+        return Ok(());
+    }
+    missing(&format!(
+        "no browser at {wanted}: install Chromium, or set CHROMIUM to its path; its tests are skipped"
+    ))
+}
+
+fn npm_packages() -> Result<(), Failure> {
+    if find("node").is_none() || find("npm").is_none() {
+        return missing("no node and npm on the PATH: the interop suites need Node.js 20 or newer");
+    }
+    let interop = root().join("interop");
+    let installed = interop.join("node_modules/.package-lock.json");
+    if is_newer(&installed, &interop.join("package-lock.json")) {
+        return Ok(());
+    }
+    run(command("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(interop))
+}
+
+fn missing(what: &str) -> Result<(), Failure> {
+    if in_ci() {
+        return Err(Failure::new(what));
+    }
+    eprintln!("note: {what}");
+    Ok(())
+}
+
+fn is_newer(made: &Path, source: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+    matches!((time(made), time(source)), (Some(made), Some(source)) if made >= source)
+}
+
+fn is_root() -> bool {
+    command("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
