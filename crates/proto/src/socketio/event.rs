@@ -22,7 +22,11 @@ pub fn scan_event<'a>(data: &'a str, limits: &Limits) -> Result<EventBody<'a>, D
         Some(b'"') => {
             let escapes = scanner.string()?;
             let quoted = &data[start..scanner.position()];
-            if escapes { unescape(quoted)? } else { Cow::Borrowed(&quoted[1..quoted.len() - 1]) }
+            if escapes {
+                unescape(quoted)?
+            } else {
+                Cow::Borrowed(&quoted[1..quoted.len() - 1])
+            }
         }
         Some(b'-' | b'0'..=b'9') => {
             scanner.number()?;
@@ -213,7 +217,9 @@ fn close_text(scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
 
 /// The text of a checked JSON string with escapes. Half a surrogate pair is JSON, but no text.
 fn unescape(quoted: &str) -> Result<Cow<'_, str>, DecodeError> {
-    serde_json::from_str(quoted).map(Cow::Owned).map_err(|_| DecodeError::EventName)
+    serde_json::from_str(quoted)
+        .map(Cow::Owned)
+        .map_err(|_| DecodeError::EventName)
 }
 
 #[cfg(test)]
