@@ -85,7 +85,7 @@ pub struct EventBody<'a> {
 
 /// The arguments of an event or acknowledgement as they came: checked JSON values with commas between, without the
 /// brackets. Wrapped in `[` and `]` again it is a JSON array.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ArgSlice<'a> {
     json: &'a str,
     count: usize,
@@ -144,6 +144,7 @@ impl<'a> IntoIterator for ArgSlice<'a> {
 }
 
 /// The JSON of one argument after the other; see [`ArgSlice::iter`].
+#[derive(Clone, Debug)]
 pub struct Args<'a> {
     json: &'a str,
     scanner: Scanner<'a>,

@@ -5,6 +5,7 @@
 const MAX_DEPTH: usize = 127;
 
 /// A position in a JSON text. The methods move it over what they recognise.
+#[derive(Clone, Debug)]
 pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
