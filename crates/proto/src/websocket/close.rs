@@ -126,7 +126,10 @@ mod tests {
             (b"\x03", Err(Violation::CloseBodyTooShort)),
             (b"\x03\xe8", frame(CloseCode::NORMAL, "")),
             (b"\x03\xe9bye", frame(CloseCode::AWAY, "bye")),
-            (b"\x03\xe8\xce\xba\xe1\xbd\xb9", frame(CloseCode::NORMAL, "κό")),
+            (
+                b"\x03\xe8\xce\xba\xe1\xbd\xb9",
+                frame(CloseCode::NORMAL, "κ\u{1f79}"),
+            ),
             (b"\x03\xe8\xce", Err(Violation::InvalidUtf8)),
             (b"\x03\xed", Err(Violation::CloseCode(1005))),
         ];

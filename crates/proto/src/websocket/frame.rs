@@ -199,3 +199,85 @@ impl ClientHeader {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_examples_of_the_rfc() {
+        let frame = |opcode, payload: &[u8]| {
+            let mut out = Vec::new();
+            put_frame(&mut out, opcode, payload);
+            out
+        };
+        assert_eq!(frame(Opcode::Text, b"Hello"), b"\x81\x05Hello");
+        assert_eq!(frame(Opcode::Ping, b"Hello"), b"\x89\x05Hello");
+        assert_eq!(frame(Opcode::Binary, &[7; 256])[..5], *b"\x82\x7e\x01\x00\x07");
+        assert_eq!(
+            frame(Opcode::Binary, &[7; 65536])[..11],
+            *b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00\x07"
+        );
+        let mut masked = Vec::new();
+        put_masked_frame(
+            &mut masked,
+            true,
+            Opcode::Text,
+            [0x37, 0xfa, 0x21, 0x3d],
+            b"Hello",
+        );
+        assert_eq!(masked, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+    }
+
+    #[test]
+    fn headers_are_as_short_as_they_can_be() {
+        const SHORT: FrameHeader = header(Opcode::Pong, 125);
+        assert_eq!(SHORT.as_ref(), b"\x8a\x7d");
+        let cases: &[(usize, &[u8])] = &[
+            (0, b"\x81\x00"),
+            (125, b"\x81\x7d"),
+            (126, b"\x81\x7e\x00\x7e"),
+            (0xffff, b"\x81\x7e\xff\xff"),
+            (0x1_0000, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
+            (usize::MAX >> 1, b"\x81\x7f\x7f\xff\xff\xff\xff\xff\xff\xff"),
+        ];
+        for (len, expected) in cases {
+            assert_eq!(header(Opcode::Text, *len).as_ref(), *expected, "{len}");
+        }
+    }
+
+    #[test]
+    fn sealing_equals_putting() {
+        for len in [0, 1, 125, 126, 127, 0xffff, 0x1_0000] {
+            let mut buf = vec![0xaa; MAX_HEADER + len];
+            let start = seal(&mut buf, Opcode::Binary);
+            let mut frame = Vec::new();
+            put_frame(&mut frame, Opcode::Binary, &vec![0xaa; len]);
+            assert_eq!(buf[start..], frame, "{len}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_client_header_survives_the_wire(
+            fin: bool,
+            which in 0..6_usize,
+            mask: [u8; 4],
+            len in prop_oneof![0..300_usize, 65_500..65_600_usize],
+        ) {
+            let opcodes = [Opcode::Continuation, Opcode::Text, Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
+            let opcode = opcodes[which];
+            let (fin, len) = if opcode.is_control() { (true, len % 126) } else { (fin, len) };
+            let mut frame = Vec::new();
+            put_masked_frame(&mut frame, fin, opcode, mask, &vec![0; len]);
+            let size = frame.len() - len;
+            for short in 0..size {
+                prop_assert_eq!(ClientHeader::decode(&frame[..short]), Ok(None));
+            }
+            let expected = ClientHeader { fin, opcode, mask, len: len as u64, size };
+            prop_assert_eq!(ClientHeader::decode(&frame), Ok(Some(expected)));
+        }
+    }
+}

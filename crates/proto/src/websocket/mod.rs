@@ -12,9 +12,15 @@ mod decoder;
 mod frame;
 mod handshake;
 mod mask;
+mod unfinished;
 mod utf8;
+mod violation;
+
+#[cfg(test)]
+mod tests;
 
 pub use close::{CloseCode, CloseFrame, close_frame};
-pub use decoder::{Decoder, Event, Limits, Received, Violation};
+pub use decoder::{Decoder, Event, Limits, Received};
 pub use frame::{FrameHeader, MAX_HEADER, Opcode, header, put_frame, put_masked_frame, seal};
 pub use handshake::{HandshakeError, Upgrade, VERSION, accept_key, accept_upgrade};
+pub use violation::Violation;
