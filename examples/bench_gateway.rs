@@ -1,2 +1,57 @@
-//! To come.
-fn main() {}
+//! What the benchmark measures: an echo by acknowledgement, an echo by event, and a broadcast. `WORKERS` sets the
+//! number of worker threads (all cores if it is not set), `PORT` (3000) and `HOST` (127.0.0.1) the address.
+
+use gatewire::prelude::*;
+
+#[websocket_gateway(cors(origin = "*"))]
+struct BenchGateway {
+    #[websocket_server]
+    server: Server,
+}
+
+#[subscriptions]
+impl BenchGateway {
+    #[subscribe_message("ping")]
+    fn ping(&self, MessageBody(data): MessageBody<String>) -> String {
+        format!("pong: {data}")
+    }
+
+    #[subscribe_message("ping-emit")]
+    fn ping_emit(&self, MessageBody(data): MessageBody<String>) -> WsResponse<String> {
+        WsResponse::new("pong", format!("pong: {data}"))
+    }
+
+    #[subscribe_message("broadcast")]
+    fn broadcast(&self, MessageBody(message): MessageBody<String>) {
+        self.server.emit("message", &message);
+    }
+}
+
+#[module(providers = [BenchGateway])]
+struct BenchModule;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let env = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    if env("ADAPTER", "socketio") != "socketio" {
+        return Err("ADAPTER: only \"socketio\" is there, the plain WebSocket adapter is not".into());
+    }
+    let address = format!("{}:{}", env("HOST", "127.0.0.1"), env("PORT", "3000"));
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all();
+    if let Ok(workers) = std::env::var("WORKERS") {
+        let workers: usize = workers.parse().map_err(|_| "WORKERS: a number of threads is expected")?;
+        if workers == 0 {
+            return Err("WORKERS: at least one thread is needed".into());
+        }
+        runtime.worker_threads(workers);
+    }
+    // Spawned, so that accepting too runs on a worker and not on the thread that waits here.
+    runtime.build()?.block_on(async { tokio::spawn(serve(address)).await? })
+}
+
+async fn serve(address: String) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let app = App::create::<BenchModule>().await?.bind(address).await?;
+    println!("listening on http://{}", app.local_addr());
+    app.serve().await;
+    Ok(())
+}

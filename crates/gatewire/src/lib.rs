@@ -1,1 +1,61 @@
-//! See the package description.
+//! Gatewire: real-time servers in the shape of NestJS WebSocket gateways.
+//!
+//! A gateway is a struct that speaks events instead of routes. Its fields are injected, its handlers take typed
+//! extractors, what they return is sent back; clients speak Socket.IO over WebSocket or HTTP long-polling.
+//!
+//! ```no_run
+//! use gatewire::prelude::*;
+//!
+//! #[websocket_gateway(cors(origin = "*"))]
+//! pub struct EventsGateway {
+//!     #[websocket_server]
+//!     server: Server,
+//! }
+//!
+//! #[subscriptions]
+//! impl EventsGateway {
+//!     #[subscribe_message("ping")]
+//!     async fn handle_ping(&self, MessageBody(data): MessageBody<String>) -> String {
+//!         format!("pong: {data}")
+//!     }
+//!
+//!     #[subscribe_message("broadcast")]
+//!     async fn handle_broadcast(&self, MessageBody(message): MessageBody<String>) {
+//!         self.server.emit("message", &message);
+//!     }
+//! }
+//!
+//! #[module(providers = [EventsGateway])]
+//! pub struct EventsModule;
+//!
+//! #[tokio::main]
+//! async fn main() -> gatewire::Result<()> {
+//!     App::create::<EventsModule>().await?.listen("0.0.0.0:3000").await
+//! }
+//! ```
+//!
+//! What is here: modules and injection ([`module`]), gateways and their extractors ([`gateway`]), the exceptions of
+//! the message pipeline ([`pipeline`]), the platform adapter ([`adapter`]), the [`App`] and the [`logger`]. What is not:
+//! protocols, rooms and connections, which live in the crates below.
+
+// The macros write `::gatewire::..`; this makes that true inside the crate too.
+extern crate self as gatewire;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+pub mod adapter;
+mod app;
+mod error;
+pub mod gateway;
+pub mod logger;
+pub mod module;
+pub mod pipeline;
+pub mod prelude;
+mod site;
+
+pub use app::{App, Bound, Create};
+pub use error::{Error, Result};
+pub use gatewire_hub::{DisconnectReason, Namespace as Server, Payload, Socket};
+pub use gatewire_macros::{injectable, module, subscribe_message, subscriptions, websocket_gateway};
+pub use logger::Logger;

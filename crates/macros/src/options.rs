@@ -37,7 +37,7 @@ pub(crate) fn gateway_options(args: TokenStream) -> syn::Result<TokenStream> {
     let mut calls = TokenStream::new();
     for Opt { name, value } in &options {
         let call = match (name.to_string().as_str(), value) {
-            ("cors", Value::Flag) => quote! { .cors(::gatewire::gateway::Cors::any()) },
+            ("cors", Value::Flag) => quote! { .cors(::core::default::Default::default()) },
             ("cors", Value::List(list)) => {
                 let cors = cors(list.clone())?;
                 quote! { .cors(#cors) }
@@ -71,36 +71,64 @@ pub(crate) fn gateway_options(args: TokenStream) -> syn::Result<TokenStream> {
     Ok(quote! { ::gatewire::gateway::GatewayOptions::new() #calls })
 }
 
+/// An expression of type `Cors`.
 fn cors(args: TokenStream) -> syn::Result<TokenStream> {
-    let mut cors = quote! { ::gatewire::gateway::Cors::any() };
+    let mut fields = TokenStream::new();
     for Opt { name, value } in parse(args, CORS)? {
         let Value::Expr(value) = value else {
             return Err(Error::new(name.span(), format!("write `{name} = ..`")));
         };
-        let call = match name.to_string().as_str() {
-            "origin" => match &value {
-                Expr::Array(list) => quote! { .origins(#list) },
-                Expr::Lit(ExprLit {
-                    lit: Lit::Str(text), ..
-                }) if text.value() == "*" => TokenStream::new(),
-                Expr::Lit(ExprLit {
-                    lit: Lit::Bool(flag), ..
-                }) if flag.value => quote! { .reflect_origin() },
-                Expr::Lit(ExprLit {
-                    lit: Lit::Bool(_), ..
-                }) => {
-                    return Err(Error::new(
-                        value.span(),
-                        "leave `cors` out to allow no other origin",
-                    ));
-                }
-                one => quote! { .origins([#one]) },
-            },
-            _ => quote! { .#name(#value) },
+        let value = match name.to_string().as_str() {
+            "origin" => origin(&value)?,
+            "methods" | "exposed_headers" => strings(&value)?,
+            "allowed_headers" | "max_age" => {
+                let value = if name == "max_age" {
+                    quote! { #value }
+                } else {
+                    strings(&value)?
+                };
+                quote! { ::core::option::Option::Some(#value) }
+            }
+            _ => quote! { #value },
         };
-        cors.extend(call);
+        fields.extend(quote! { #name: #value, });
     }
-    Ok(cors)
+    Ok(quote! { ::gatewire::gateway::Cors { #fields ..::core::default::Default::default() } })
+}
+
+fn origin(value: &Expr) -> syn::Result<TokenStream> {
+    let kind = quote! { ::gatewire::gateway::Origin };
+    match value {
+        Expr::Array(_) => {
+            let list = strings(value)?;
+            Ok(quote! { #kind::List(#list) })
+        }
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text), ..
+        }) if text.value() == "*" => Ok(quote! { #kind::Any }),
+        Expr::Lit(ExprLit {
+            lit: Lit::Bool(flag), ..
+        }) if flag.value => Ok(quote! { #kind::Reflect }),
+        Expr::Lit(ExprLit {
+            lit: Lit::Bool(_), ..
+        }) => Err(Error::new(
+            value.span(),
+            "leave `cors` out to allow no other origin",
+        )),
+        one => Ok(quote! { #kind::List(::std::vec![::std::string::String::from(#one)]) }),
+    }
+}
+
+/// An expression of type `Vec<String>`.
+fn strings(value: &Expr) -> syn::Result<TokenStream> {
+    let Expr::Array(ExprArray { elems, .. }) = value else {
+        return Err(Error::new(
+            value.span(),
+            "write a list of strings: `[\"..\", \"..\"]`",
+        ));
+    };
+    let elems = elems.iter();
+    Ok(quote! { ::std::vec![#(::std::string::String::from(#elems)),*] })
 }
 
 fn transports(value: &Expr) -> syn::Result<Vec<TokenStream>> {

@@ -225,10 +225,10 @@ fn entry(method: &ImplItemFn, subscribe: &Subscribe) -> TokenStream {
         let keep = keeps_cause(&method.sig.output);
         quote! {
             #extract
-            let __reply = __cx.detach(#keep);
+            let mut __reply = __cx.detach(#keep);
             let __gateway = ::std::sync::Arc::clone(__gateway);
             ::core::option::Option::Some(::std::boxed::Box::pin(async move {
-                match CatchPanic(Self::#handler(&__gateway, #(#arguments),*)).await {
+                match catch_panic(Self::#handler(&__gateway, #(#arguments),*)).await {
                     ::core::result::Result::Ok(__value) => {
                         let __reply = __reply.reply();
                         #answer

@@ -1,0 +1,113 @@
+//! Socket.IO for the whole application: options for every server, which a gateway's own options override.
+
+use std::time::Duration;
+
+use gatewire_hub::Io;
+use gatewire_server::{ConfigError, Engine, EngineConfig, Limits, SocketIo};
+
+use crate::gateway::plan::ServerPlan;
+use crate::gateway::{Cors, GatewayOptions, TransportKind};
+
+/// Options for every Socket.IO server of the application. What is not said is Socket.IO's own default; what a gateway
+/// says goes before.
+///
+/// ```
+/// use std::time::Duration;
+/// use gatewire::prelude::*;
+///
+/// let adapter = SocketIoAdapter::new().ping_interval(Duration::from_secs(10)).max_http_buffer_size(100_000);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SocketIoAdapter {
+    options: GatewayOptions,
+    limits: Option<Limits>,
+}
+
+impl SocketIoAdapter {
+    /// Socket.IO's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Who may use the polling transport from another origin.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.options = self.options.cors(cors);
+        self
+    }
+
+    /// The transports that are served.
+    #[must_use]
+    pub fn transports(mut self, transports: impl Into<Vec<TransportKind>>) -> Self {
+        self.options = self.options.transports(transports);
+        self
+    }
+
+    /// Time between pings.
+    #[must_use]
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.options = self.options.ping_interval(interval);
+        self
+    }
+
+    /// Time for a pong to come.
+    #[must_use]
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.options = self.options.ping_timeout(timeout);
+        self
+    }
+
+    /// Time for a new connection to join a namespace.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options = self.options.connect_timeout(timeout);
+        self
+    }
+
+    /// Time for an upgrade to be completed.
+    #[must_use]
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.options = self.options.upgrade_timeout(timeout);
+        self
+    }
+
+    /// Bytes that one message may have.
+    #[must_use]
+    pub fn max_http_buffer_size(mut self, bytes: usize) -> Self {
+        self.options = self.options.max_http_buffer_size(bytes);
+        self
+    }
+
+    /// Whether polling may become a WebSocket.
+    #[must_use]
+    pub fn allow_upgrades(mut self, allow: bool) -> Self {
+        self.options = self.options.allow_upgrades(allow);
+        self
+    }
+
+    /// The bounds that protect the server: connections, bytes that wait to be sent, and the like.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// The engine of one server.
+    pub(crate) fn engine(&self, plan: &ServerPlan, io: Io) -> Result<Engine, ConfigError> {
+        let options = plan.options.clone().or(&self.options.server);
+        let default = EngineConfig::default();
+        let config = EngineConfig {
+            path: plan.path.clone(),
+            transports: options.transports.unwrap_or(default.transports),
+            allow_upgrades: options.allow_upgrades.unwrap_or(default.allow_upgrades),
+            ping_interval: options.ping_interval.unwrap_or(default.ping_interval),
+            ping_timeout: options.ping_timeout.unwrap_or(default.ping_timeout),
+            upgrade_timeout: options.upgrade_timeout.unwrap_or(default.upgrade_timeout),
+            connect_timeout: options.connect_timeout.unwrap_or(default.connect_timeout),
+            max_payload: options.max_http_buffer_size.unwrap_or(default.max_payload),
+            cors: options.cors,
+            limits: self.limits.clone().unwrap_or(default.limits),
+        };
+        Engine::new(config, SocketIo::new(io))
+    }
+}

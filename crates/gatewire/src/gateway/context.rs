@@ -1,0 +1,110 @@
+//! One message as its handler's extractors see it, and what it takes to answer it.
+
+use std::cell::RefCell;
+
+use gatewire_hub::{AckSender, Event};
+
+use super::extract::Ack;
+use super::reply::{AckState, CauseSource, HandlerName, PendingReply, Reply};
+use super::subscription::Handled;
+use crate::Socket;
+use crate::pipeline::WsException;
+
+/// One message on its way to its handler; what [`FromMessage`](super::FromMessage) reads from.
+pub struct MessageContext<'a> {
+    socket: &'a Socket,
+    event: &'a Event<'a>,
+    pattern: &'static str,
+    handler: HandlerName,
+    ack: RefCell<AckState>,
+}
+
+impl<'a> MessageContext<'a> {
+    pub(crate) fn new(
+        socket: &'a Socket,
+        event: &'a Event<'a>,
+        pattern: &'static str,
+        handler: HandlerName,
+    ) -> Self {
+        let ack = event.ack(socket).map_or(AckState::NotAsked, AckState::Automatic);
+        Self {
+            socket,
+            event,
+            pattern,
+            handler,
+            ack: RefCell::new(ack),
+        }
+    }
+
+    /// The client.
+    pub fn socket(&self) -> &'a Socket {
+        self.socket
+    }
+
+    /// The event with its arguments.
+    pub fn event(&self) -> &'a Event<'a> {
+        self.event
+    }
+
+    /// The event's name, as it stands in `#[subscribe_message(..)]`.
+    pub fn pattern(&self) -> &'static str {
+        self.pattern
+    }
+
+    /// Hands the acknowledgement over: from now on what the handler returns does not answer it.
+    pub(crate) fn take_ack(&self) -> Ack {
+        let mut state = self.ack.borrow_mut();
+        let (next, ack) = match std::mem::replace(&mut *state, AckState::NotAsked) {
+            AckState::Automatic(sender) => {
+                let ack = Ack::asked(sender);
+                (AckState::Manual(ack.clone_slot()), ack)
+            }
+            AckState::NotAsked => (AckState::Manual(None), Ack::not_asked()),
+            // A second `Ack` parameter: both stand for the one acknowledgement.
+            AckState::Manual(slot) => (AckState::Manual(slot.clone()), Ack::from_slot(slot)),
+        };
+        *state = next;
+        ack
+    }
+
+    /// Answers with what an extractor found wrong; the handler is not run.
+    #[doc(hidden)]
+    pub fn reject(&self, exception: WsException) -> Handled {
+        self.reply().exception(exception);
+        None
+    }
+
+    /// The right to answer, once; a second one answers as if no acknowledgement had been asked for.
+    #[doc(hidden)]
+    pub fn reply(&self) -> Reply<'a> {
+        Reply {
+            socket: self.socket,
+            pattern: self.pattern,
+            handler: self.handler,
+            ack: self.ack.take(),
+            cause: CauseSource::Event(self.event),
+        }
+    }
+
+    /// The right to answer later. `may_fail` keeps a copy of the message for the error's cause.
+    #[doc(hidden)]
+    pub fn detach(&self, may_fail: bool) -> PendingReply {
+        PendingReply {
+            socket: self.socket.clone(),
+            pattern: self.pattern,
+            handler: self.handler,
+            ack: self.ack.take(),
+            cause: may_fail.then(|| self.event.to_payload()),
+        }
+    }
+}
+
+impl AckState {
+    pub(super) fn sender(self) -> Option<AckSender> {
+        match self {
+            Self::NotAsked => None,
+            Self::Automatic(sender) => Some(sender),
+            Self::Manual(slot) => slot.and_then(|slot| slot.take()),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Gateways: what the attributes declare, the hooks, the extractors and replies of handlers, and the plan that turns
+//! all gateways of an application into servers and namespaces.
+
+pub(crate) mod answer;
+mod context;
+mod extract;
+mod lifecycle;
+mod namespace;
+mod options;
+pub(crate) mod plan;
+pub(crate) mod probe;
+mod reply;
+mod subscription;
+
+use std::sync::Arc;
+
+pub use context::MessageContext;
+pub use extract::{Ack, ConnectedSocket, Extension, FromMessage, Handshake, MessageBody, Pattern};
+pub use gatewire_proto::engineio::TransportKind;
+pub use gatewire_server::{Cors, Origin};
+pub use lifecycle::{Hooks, OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit};
+pub(crate) use namespace::{BoundGateway, NamespaceGateways};
+pub use options::GatewayOptions;
+pub use reply::{PendingReply, Reply, WsResponse};
+pub use subscription::{CONCURRENT_LIMIT, Handled, Subscription, Subscriptions};
+
+use crate::module::{Injectable, Instance};
+use namespace::Bound;
+
+/// A struct that speaks events; implemented by [`#[websocket_gateway]`](crate::websocket_gateway).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a gateway",
+    label = "not a gateway",
+    note = "mark the struct with `#[websocket_gateway]`"
+)]
+pub trait Gateway: Injectable {
+    /// What the attribute says.
+    fn options() -> GatewayOptions;
+
+    /// The handlers, if there is a `#[subscriptions]` block.
+    fn subscriptions() -> Vec<Subscription<Self>>;
+
+    /// The lifecycle hooks that the struct implements.
+    fn hooks() -> Hooks<Self>;
+}
+
+/// A gateway as a provider carries it: known by its name and options, bound to its instance once there is one.
+#[derive(Clone)]
+pub struct GatewayDefinition {
+    pub(crate) name: &'static str,
+    pub(crate) options: GatewayOptions,
+    /// Event and handler.
+    pub(crate) events: Vec<(&'static str, &'static str)>,
+    pub(crate) bind: fn(&Instance) -> Option<Arc<dyn BoundGateway>>,
+}
+
+impl GatewayDefinition {
+    /// The gateway `G`.
+    pub fn of<G: Gateway>() -> Self {
+        Self {
+            name: G::NAME,
+            options: G::options(),
+            events: G::subscriptions()
+                .iter()
+                .map(|subscription| (subscription.event, subscription.handler))
+                .collect(),
+            bind: |instance| {
+                let gateway = Arc::clone(instance.downcast_ref::<Arc<G>>()?);
+                Some(Arc::new(Bound::new(gateway)))
+            },
+        }
+    }
+}

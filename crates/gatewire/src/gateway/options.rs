@@ -1,0 +1,128 @@
+//! The options of one gateway. All are optional: what is not written comes from elsewhere.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::{Cors, TransportKind};
+
+/// What `#[websocket_gateway(..)]` says. `None` is "not written".
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GatewayOptions {
+    pub(crate) namespace: Option<Cow<'static, str>>,
+    pub(crate) path: Option<Cow<'static, str>>,
+    pub(crate) port: Option<u16>,
+    pub(crate) server: ServerOptions,
+}
+
+/// The part that belongs to the server, which gateways may share and for which the adapter has defaults.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ServerOptions {
+    pub(crate) cors: Option<Cors>,
+    pub(crate) transports: Option<Vec<TransportKind>>,
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) ping_timeout: Option<Duration>,
+    pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) upgrade_timeout: Option<Duration>,
+    pub(crate) max_http_buffer_size: Option<usize>,
+    pub(crate) allow_upgrades: Option<bool>,
+}
+
+impl GatewayOptions {
+    /// Nothing written.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The namespace; a leading `/` is added if it is missing.
+    #[must_use]
+    pub fn namespace(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.namespace = Some(name.into());
+        self
+    }
+
+    /// The path of the server.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// A port of its own; 0 is the application's.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = (port != 0).then_some(port);
+        self
+    }
+
+    /// Who may use the polling transport from another origin.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.server.cors = Some(cors);
+        self
+    }
+
+    /// The transports that are served.
+    #[must_use]
+    pub fn transports(mut self, transports: impl Into<Vec<TransportKind>>) -> Self {
+        self.server.transports = Some(transports.into());
+        self
+    }
+
+    /// Time between pings.
+    #[must_use]
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.server.ping_interval = Some(interval);
+        self
+    }
+
+    /// Time for a pong to come.
+    #[must_use]
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.server.ping_timeout = Some(timeout);
+        self
+    }
+
+    /// Time for a new connection to join a namespace.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.server.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// Time for an upgrade to be completed.
+    #[must_use]
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.server.upgrade_timeout = Some(timeout);
+        self
+    }
+
+    /// Bytes that one message may have.
+    #[must_use]
+    pub fn max_http_buffer_size(mut self, bytes: usize) -> Self {
+        self.server.max_http_buffer_size = Some(bytes);
+        self
+    }
+
+    /// Whether polling may become a WebSocket.
+    #[must_use]
+    pub fn allow_upgrades(mut self, allow: bool) -> Self {
+        self.server.allow_upgrades = Some(allow);
+        self
+    }
+
+    /// The namespace with its leading `/`.
+    pub(crate) fn namespace_name(&self) -> Cow<'static, str> {
+        match &self.namespace {
+            None => Cow::Borrowed("/"),
+            Some(name) if name.starts_with('/') => name.clone(),
+            Some(name) => Cow::Owned(format!("/{name}")),
+        }
+    }
+
+    /// The path without a slash at its end.
+    pub(crate) fn server_path(&self) -> &str {
+        self.path
+            .as_deref()
+            .map_or("/socket.io", |path| path.trim_end_matches('/'))
+    }
+}

@@ -1,0 +1,212 @@
+//! The answer to one message. Every acknowledgement that was asked for is answered once: with the value, with
+//! nothing, or with the error.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use gatewire_hub::{AckSender, Event, Payload};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::extract::AckSlot;
+use crate::Socket;
+use crate::pipeline::{Cause, INTERNAL, WsException};
+
+/// A reply under an event of its own: emitted to the sender as `event` with `data`; an acknowledgement that was
+/// asked for is answered with no value. Only this type means that; a value with a field `event` is a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WsResponse<T> {
+    /// The event's name.
+    pub event: std::borrow::Cow<'static, str>,
+    /// Its argument.
+    pub data: T,
+}
+
+impl<T> WsResponse<T> {
+    /// `data` as the event `event`.
+    pub fn new(event: impl Into<std::borrow::Cow<'static, str>>, data: T) -> Self {
+        Self {
+            event: event.into(),
+            data,
+        }
+    }
+}
+
+/// `Gateway::handler`, for the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HandlerName {
+    pub(crate) gateway: &'static str,
+    pub(crate) handler: &'static str,
+}
+
+/// Who answers the acknowledgement.
+#[derive(Default)]
+pub(crate) enum AckState {
+    /// None was asked for.
+    #[default]
+    NotAsked,
+    /// What the handler returns.
+    Automatic(AckSender),
+    /// The handler, through the extractor `Ack`; none was asked for if there is no slot.
+    Manual(Option<Arc<AckSlot>>),
+}
+
+/// Where an error's `cause.data` is taken from.
+pub(crate) enum CauseSource<'a> {
+    Event(&'a Event<'a>),
+    Payload(&'a Payload),
+    Unknown,
+}
+
+/// The right to answer one message.
+#[doc(hidden)]
+pub struct Reply<'a> {
+    pub(super) socket: &'a Socket,
+    pub(super) pattern: &'a str,
+    pub(super) handler: HandlerName,
+    pub(super) ack: AckState,
+    pub(super) cause: CauseSource<'a>,
+}
+
+/// The right to answer one message once its future is ready.
+#[doc(hidden)]
+pub struct PendingReply {
+    pub(super) socket: Socket,
+    pub(super) pattern: &'static str,
+    pub(super) handler: HandlerName,
+    pub(super) ack: AckState,
+    pub(super) cause: Option<Payload>,
+}
+
+impl PendingReply {
+    /// The right to answer, now.
+    pub fn reply(&mut self) -> Reply<'_> {
+        Reply {
+            socket: &self.socket,
+            pattern: self.pattern,
+            handler: self.handler,
+            ack: std::mem::take(&mut self.ack),
+            cause: self
+                .cause
+                .as_ref()
+                .map_or(CauseSource::Unknown, CauseSource::Payload),
+        }
+    }
+
+    /// Answers for a handler that panicked.
+    pub fn panicked(&mut self, panic: Box<dyn Any + Send>) {
+        self.reply().panicked(panic);
+    }
+}
+
+impl Reply<'_> {
+    /// A plain value: the acknowledgement, or where none was asked for an event of the same name to the sender.
+    pub fn value<T: Serialize + ?Sized>(mut self, value: &T) {
+        match std::mem::take(&mut self.ack) {
+            AckState::Automatic(sender) => {
+                if let Err((sender, error)) = sender.try_send(value) {
+                    self.ack = AckState::Automatic(sender);
+                    self.unencodable(&error);
+                }
+            }
+            AckState::NotAsked => {
+                if let Err(error) = self.socket.try_emit(self.pattern, value) {
+                    self.unencodable(&error);
+                }
+            }
+            AckState::Manual(_) => {}
+        }
+    }
+
+    /// `()` or `None`: an acknowledgement with no value, if one was asked for.
+    pub fn nothing(self) {
+        if let AckState::Automatic(sender) = self.ack {
+            sender.send(&());
+        }
+    }
+
+    /// A [`WsResponse`].
+    pub fn response<T: Serialize>(self, response: &WsResponse<T>) {
+        match self.socket.try_emit(&response.event, &response.data) {
+            Ok(()) => self.nothing(),
+            Err(error) => self.unencodable(&error),
+        }
+    }
+
+    /// All arguments of a [`Payload`], untouched.
+    pub fn payload(self, payload: &Payload) {
+        match self.ack {
+            AckState::Automatic(sender) => sender.send_payload(payload),
+            AckState::NotAsked => self.socket.emit_payload(self.pattern, payload),
+            AckState::Manual(_) => {}
+        }
+    }
+
+    /// An error: the event `exception`, and the same object as the acknowledgement if one was asked for and is not
+    /// answered yet.
+    pub fn exception(self, exception: WsException) {
+        if let Some(hidden) = exception.hidden() {
+            self.log(format_args!("failed: {hidden}"));
+        }
+        let json = self.json(&exception);
+        self.socket.emit("exception", &*json);
+        if let Some(sender) = self.ack.sender() {
+            sender.send(&*json);
+        }
+    }
+
+    /// An error as the acknowledgement alone.
+    pub(super) fn refuse(self, exception: &WsException) {
+        let json = self.json(exception);
+        if let Some(sender) = self.ack.sender() {
+            sender.send(&*json);
+        }
+    }
+
+    /// A panic of the handler: its text stays here.
+    pub fn panicked(self, panic: Box<dyn Any + Send>) {
+        self.log(format_args!("panicked: {}", panic_text(&*panic)));
+        self.exception(WsException::new(INTERNAL));
+    }
+
+    fn unencodable(self, error: &dyn std::fmt::Display) {
+        self.log(format_args!("gave a reply that cannot be encoded: {error}"));
+        self.exception(WsException::new(INTERNAL));
+    }
+
+    fn json(&self, exception: &WsException) -> Box<RawValue> {
+        let data = self.cause.data();
+        exception.to_json(&Cause { pattern: self.pattern, data: data.as_deref() })
+    }
+
+    fn log(&self, what: std::fmt::Arguments<'_>) {
+        let HandlerName { gateway, handler } = self.handler;
+        tracing::error!(target: "gatewire", context = gateway, "{handler} ({:?}) {what}", self.pattern);
+    }
+}
+
+impl CauseSource<'_> {
+    /// The message's argument, or the list of them if there are several.
+    fn data(&self) -> Option<Box<RawValue>> {
+        let (count, json) = match self {
+            Self::Event(event) => (event.args().len(), event.args().json()),
+            Self::Payload(payload) => (payload.len(), payload.args().json()),
+            Self::Unknown => return None,
+        };
+        let json = match count {
+            0 => return None,
+            1 => json.to_owned(),
+            _ => format!("[{json}]"),
+        };
+        RawValue::from_string(json).ok()
+    }
+}
+
+/// What `panic!` was given, if it was text.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no text)")
+}

@@ -1,0 +1,54 @@
+//! A handler as the macros see it: an event, and a function that handles one message from extraction to answer.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::context::MessageContext;
+
+/// How many calls of a `concurrent` handler run at a time, over all clients, unless it says otherwise.
+pub const CONCURRENT_LIMIT: usize = 1000;
+
+/// What is left to do for a message: nothing, or a future that runs the handler and answers.
+pub type Handled = Option<BoxFuture<'static, ()>>;
+
+/// The handlers of a gateway; implemented by [`#[subscriptions]`](crate::subscriptions).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no subscriptions",
+    note = "mark its impl block with `#[subscriptions]` and its handlers with `#[subscribe_message(\"event\")]`"
+)]
+pub trait Subscriptions: Sized {
+    /// One entry for each `#[subscribe_message]`.
+    fn subscriptions() -> Vec<Subscription<Self>>;
+}
+
+/// One handler of the gateway `G`.
+pub struct Subscription<G> {
+    pub(crate) event: &'static str,
+    pub(crate) handler: &'static str,
+    pub(crate) concurrent: Option<usize>,
+    pub(crate) call: fn(&Arc<G>, &MessageContext<'_>) -> Handled,
+}
+
+impl<G> Subscription<G> {
+    /// `handler` is the method's name, for logs and faults.
+    pub fn new(
+        event: &'static str,
+        handler: &'static str,
+        call: fn(&Arc<G>, &MessageContext<'_>) -> Handled,
+    ) -> Self {
+        Self {
+            event,
+            handler,
+            concurrent: None,
+            call,
+        }
+    }
+
+    /// Does not keep the next event of the client waiting, as long as no more than `limit` calls run.
+    #[must_use]
+    pub fn concurrent(mut self, limit: usize) -> Self {
+        self.concurrent = Some(limit.max(1));
+        self
+    }
+}

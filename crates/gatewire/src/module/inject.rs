@@ -1,0 +1,149 @@
+//! The types a field or a factory parameter may have, and the view of the container that they are built from.
+
+use std::sync::Arc;
+
+use super::container::Scope;
+use super::provider::Key;
+use crate::Server;
+use crate::logger::Logger;
+
+/// A type that the container can fill a field with: `Arc<T>` (`T` may be `dyn Trait`), `Option<Arc<T>>`,
+/// [`Logger`], and in a gateway [`Server`]. Implement it for a type of your own that is made of those.
+#[diagnostic::on_unimplemented(
+    message = "a field of type `{Self}` cannot be injected",
+    label = "the container does not know how to make this",
+    note = "an injected field is an `Arc<T>`, an `Option<Arc<T>>`, a `Logger` or, in a gateway, the `Server`",
+    note = "give another field its value with `#[inject(default)]` or `#[inject(value = ..)]`"
+)]
+pub trait Inject: Sized {
+    /// What must be there for [`inject`](Self::inject) to work; checked before anything is built.
+    fn requirement() -> Requirement;
+
+    /// Makes the value.
+    ///
+    /// # Errors
+    /// If the requirement does not hold.
+    fn inject(resolver: &Resolver<'_>) -> Result<Self, InjectError>;
+}
+
+/// What an injected value needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Requirement {
+    /// Nothing.
+    Nothing,
+    /// A provider that is visible in the owner's module.
+    Provider(Key),
+    /// The same, if there is one.
+    Optional(Key),
+    /// The namespace of the gateway that owns the field.
+    Server,
+}
+
+/// Why a value could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InjectError {
+    /// No provider was found; the check at start reports this before, unless `dependencies()` keeps it back.
+    #[error("{owner} asks for {dependency}, which is not provided in its module, and did not declare it")]
+    Missing {
+        /// Who asked.
+        owner: String,
+        /// For what.
+        dependency: String,
+    },
+    /// A `Server` was asked for by something that is not a gateway.
+    #[error("{owner} asks for the Server but is not a gateway")]
+    NoServer {
+        /// Who asked.
+        owner: String,
+    },
+    /// An async factory gave an error.
+    #[error("the factory of {product} failed: {message}")]
+    Factory {
+        /// What it should have made.
+        product: String,
+        /// Its error.
+        message: String,
+    },
+}
+
+/// What one provider may see while it is built.
+pub struct Resolver<'a> {
+    pub(super) scope: Scope<'a>,
+    pub(super) owner: &'a str,
+    pub(super) server: Option<&'a Server>,
+}
+
+impl Resolver<'_> {
+    /// The provider of `T`.
+    ///
+    /// # Errors
+    /// [`InjectError::Missing`] if the owner's module does not see one.
+    pub fn get<T: ?Sized + Send + Sync + 'static>(&self) -> Result<Arc<T>, InjectError> {
+        self.optional().ok_or_else(|| InjectError::Missing {
+            owner: self.owner.to_owned(),
+            dependency: Key::of::<T>().name(),
+        })
+    }
+
+    /// The provider of `T`, if the owner's module sees one.
+    pub fn optional<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.scope.get::<T>()
+    }
+
+    /// The name of the provider that is being built.
+    pub fn owner(&self) -> &str {
+        self.owner
+    }
+
+    /// The namespace of the gateway that is being built.
+    ///
+    /// # Errors
+    /// [`InjectError::NoServer`] if it is not a gateway.
+    pub fn server(&self) -> Result<Server, InjectError> {
+        self.server.cloned().ok_or_else(|| InjectError::NoServer {
+            owner: self.owner.to_owned(),
+        })
+    }
+}
+
+impl<T: ?Sized + Send + Sync + 'static> Inject for Arc<T> {
+    fn requirement() -> Requirement {
+        Requirement::Provider(Key::of::<T>())
+    }
+
+    fn inject(resolver: &Resolver<'_>) -> Result<Self, InjectError> {
+        resolver.get()
+    }
+}
+
+impl<T: ?Sized + Send + Sync + 'static> Inject for Option<Arc<T>> {
+    fn requirement() -> Requirement {
+        Requirement::Optional(Key::of::<T>())
+    }
+
+    fn inject(resolver: &Resolver<'_>) -> Result<Self, InjectError> {
+        Ok(resolver.optional())
+    }
+}
+
+impl Inject for Logger {
+    fn requirement() -> Requirement {
+        Requirement::Nothing
+    }
+
+    fn inject(resolver: &Resolver<'_>) -> Result<Self, InjectError> {
+        Ok(Self::new(resolver.owner().to_owned()))
+    }
+}
+
+impl Inject for Server {
+    fn requirement() -> Requirement {
+        Requirement::Server
+    }
+
+    fn inject(resolver: &Resolver<'_>) -> Result<Self, InjectError> {
+        resolver.server()
+    }
+}

@@ -1,0 +1,250 @@
+//! The error a handler or hook gives its client, and its form on the wire, which is NestJS's byte for byte. What a
+//! client may not see (the text of an unexpected error) is kept for the log.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use gatewire_hub::ConnectError;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The message a client gets for an error that is none of its business.
+pub(crate) const INTERNAL: &str = "Internal server error";
+
+/// An error for the client.
+///
+/// - [`WsException::new`] with a message is sent as `{"status":"error","message":…,"cause":{"pattern":…,"data":…}}`;
+/// - [`WsException::object`] is sent as it is;
+/// - [`WsException::internal`] is logged, and sent as the message `Internal server error`.
+///
+/// It goes out as the event `exception`, and as the acknowledgement if the client asked for one. From
+/// `handle_connection` it refuses the client: CONNECT_ERROR with the message, and the object as its data.
+///
+/// `&str` and `String` convert into a message, so that `?` and `.into()` work; for an error type of yours implement
+/// `From<YourError> for WsException` and choose what the client may read.
+#[derive(Debug)]
+pub struct WsException(Box<Kind>);
+
+#[derive(Debug)]
+enum Kind {
+    Message(Cow<'static, str>),
+    Object(Value),
+    Internal(Box<dyn StdError + Send + Sync>),
+}
+
+impl WsException {
+    /// An error whose message the client reads.
+    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Kind::Message(message.into())))
+    }
+
+    /// An error that the client gets exactly as `value` serialises; if that fails it becomes an internal one.
+    pub fn object(value: impl Serialize) -> Self {
+        match serde_json::to_value(value) {
+            Ok(value) => Self(Box::new(Kind::Object(value))),
+            Err(error) => Self::internal(error),
+        }
+    }
+
+    /// An error that is logged but not shown: `.map_err(WsException::internal)?`.
+    pub fn internal(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(Box::new(Kind::Internal(error.into())))
+    }
+
+    /// NestJS's `getError()`: the message as a JSON string, or the object.
+    pub fn error(&self) -> Value {
+        match &*self.0 {
+            Kind::Message(message) => Value::String(message.clone().into_owned()),
+            Kind::Object(value) => value.clone(),
+            Kind::Internal(_) => Value::String(INTERNAL.to_owned()),
+        }
+    }
+
+    /// What is for the log alone.
+    pub(crate) fn hidden(&self) -> Option<&(dyn StdError + Send + Sync)> {
+        match &*self.0 {
+            Kind::Internal(error) => Some(&**error),
+            Kind::Message(_) | Kind::Object(_) => None,
+        }
+    }
+
+    /// The error object as JSON. Only a value that was serialised before goes in, so this cannot fail; were it to,
+    /// the object without its cause is still true.
+    pub(crate) fn to_json(&self, cause: &Cause<'_>) -> Box<RawValue> {
+        let json = match &*self.0 {
+            Kind::Object(value) => serde_json::value::to_raw_value(value),
+            Kind::Message(message) => serde_json::value::to_raw_value(&Wire::new(message, cause)),
+            Kind::Internal(_) => serde_json::value::to_raw_value(&Wire::new(INTERNAL, cause)),
+        };
+        json.unwrap_or_else(|_| {
+            RawValue::from_string(r#"{"status":"error","message":"Internal server error"}"#.to_owned())
+                .unwrap_or_default()
+        })
+    }
+
+    /// The refusal of a connection.
+    pub(crate) fn into_connect_error(self) -> ConnectError {
+        let (message, data) = match *self.0 {
+            Kind::Message(message) => (message.into_owned(), None),
+            Kind::Internal(_) => (INTERNAL.to_owned(), None),
+            Kind::Object(value) => {
+                let message = value
+                    .get("message")
+                    .and_then(Value::as_str)
+                    .unwrap_or("Connection refused");
+                (message.to_owned(), Some(value))
+            }
+        };
+        ConnectError { message, data }
+    }
+}
+
+/// Which message an error comes from.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Cause<'a> {
+    pub(crate) pattern: &'a str,
+    /// Left out if the message had no argument.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    status: &'static str,
+    message: &'a str,
+    cause: &'a Cause<'a>,
+}
+
+impl<'a> Wire<'a> {
+    fn new(message: &'a str, cause: &'a Cause<'a>) -> Self {
+        Self {
+            status: "error",
+            message,
+            cause,
+        }
+    }
+}
+
+impl PartialEq for WsException {
+    fn eq(&self, other: &Self) -> bool {
+        match (&*self.0, &*other.0) {
+            (Kind::Message(a), Kind::Message(b)) => a == b,
+            (Kind::Object(a), Kind::Object(b)) => a == b,
+            (Kind::Internal(a), Kind::Internal(b)) => a.to_string() == b.to_string(),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for WsException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Kind::Message(message) => f.write_str(message),
+            Kind::Object(value) => value.fmt(f),
+            Kind::Internal(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StdError for WsException {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.0 {
+            Kind::Internal(error) => Some(&**error),
+            Kind::Message(_) | Kind::Object(_) => None,
+        }
+    }
+}
+
+impl From<&'static str> for WsException {
+    fn from(message: &'static str) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<String> for WsException {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<Value> for WsException {
+    fn from(value: Value) -> Self {
+        Self(Box::new(Kind::Object(value)))
+    }
+}
+
+impl From<std::convert::Infallible> for WsException {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn wire_form_is_nests() {
+        let data = RawValue::from_string(r#"{"k":1}"#.to_owned()).unwrap();
+        let with = Cause {
+            pattern: "e",
+            data: Some(&data),
+        };
+        let without = Cause {
+            pattern: "e",
+            data: None,
+        };
+        let secret = || WsException::internal(std::io::Error::other("password is hunter2"));
+        for (exception, cause, wire) in [
+            (
+                WsException::new("bad creds"),
+                with,
+                r#"{"status":"error","message":"bad creds","cause":{"pattern":"e","data":{"k":1}}}"#,
+            ),
+            (
+                WsException::new("bad creds"),
+                without,
+                r#"{"status":"error","message":"bad creds","cause":{"pattern":"e"}}"#,
+            ),
+            (
+                WsException::object(json!([{"property": "name"}])),
+                with,
+                r#"[{"property":"name"}]"#,
+            ),
+            (WsException::object(7), with, "7"),
+            (
+                secret(),
+                with,
+                r#"{"status":"error","message":"Internal server error","cause":{"pattern":"e","data":{"k":1}}}"#,
+            ),
+        ] {
+            assert_eq!(exception.to_json(&cause).get(), wire);
+        }
+        assert!(secret().hidden().is_some());
+    }
+
+    #[test]
+    fn refusals() {
+        for (exception, message, data) in [
+            (WsException::new("no"), "no", None),
+            (
+                WsException::object(json!({"message": "no", "code": 7})),
+                "no",
+                Some(json!({"message": "no", "code": 7})),
+            ),
+            (
+                WsException::object(json!({"code": 7})),
+                "Connection refused",
+                Some(json!({"code": 7})),
+            ),
+            (WsException::internal("secret"), INTERNAL, None),
+        ] {
+            let error = exception.into_connect_error();
+            assert_eq!((error.message.as_str(), &error.data), (message, &data));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Everything that a file with gateways needs: `use gatewire::prelude::*;`.
+
+pub use std::sync::Arc;
+
+pub use crate::adapter::SocketIoAdapter;
+pub use crate::app::App;
+pub use crate::gateway::{
+    Ack, ConnectedSocket, Extension, FromMessage, Handshake, MessageBody, MessageContext,
+    OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit, Pattern, WsResponse,
+};
+pub use crate::logger::Logger;
+pub use crate::pipeline::WsException;
+pub use crate::{DisconnectReason, Payload, Server, Socket};
+pub use crate::{injectable, module, subscribe_message, subscriptions, websocket_gateway};

@@ -1,0 +1,21 @@
+//! What the expansions of the macros use and nobody else: no part of the public interface.
+
+/// Which hooks and subscriptions a gateway has.
+pub mod probe {
+    pub use crate::gateway::probe::{
+        HasConnection, HasDisconnect, HasInit, HasSubscriptions, NoConnection, NoDisconnect, NoInit,
+        NoSubscriptions, Probe,
+    };
+}
+
+/// How a handler's result is answered.
+pub mod reply {
+    pub use crate::gateway::answer::{
+        AnyReply, NotOption, NotResult, OptionTag, ResultTag, SpecialReply, Tag, catch_panic,
+    };
+}
+
+/// How a module's lists are read.
+pub mod module {
+    pub use crate::module::tag::{ExportTag, FactoryTag, Fallible, Infallible, IsModule, IsProvider};
+}

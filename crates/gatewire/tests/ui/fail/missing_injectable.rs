@@ -1,0 +1,8 @@
+use gatewire::prelude::*;
+
+struct ChatService;
+
+#[module(providers = [ChatService])]
+struct ChatModule;
+
+fn main() {}
