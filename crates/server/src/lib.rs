@@ -1,1 +1,31 @@
-//! See the package description.
+//! The IO of Gatewire: listeners, HTTP routing, one driver task a connection, the outbox, and the transports
+//! (WebSocket and HTTP long-polling) of Engine.IO 4. It knows the hub, which it feeds, but no gateway and no user type.
+//!
+//! [`Engine`] is one Engine.IO server: it answers HTTP requests below its path. What runs on top of a connection is
+//! an [`Application`]: [`SocketIo`] for a hub, or your own for the bare message layer. [`Listener`] accepts TCP
+//! connections and hands their requests to a handler.
+
+mod application;
+mod config;
+mod connection;
+mod cork;
+mod cors;
+mod engine;
+mod http;
+mod listener;
+mod outbox;
+mod queue;
+mod scratch;
+mod sessions;
+mod socketio;
+mod stream;
+mod timer;
+mod transport;
+
+pub use application::{Application, Connection, Rejected, Session};
+pub use config::{ConfigError, EngineConfig, Limits};
+pub use cors::{Cors, Origin};
+pub use engine::Engine;
+pub use http::Body;
+pub use listener::{Listener, ListenerConfig};
+pub use socketio::SocketIo;

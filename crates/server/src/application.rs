@@ -1,0 +1,106 @@
+//! What runs on top of a connection, as two traits: an [`Application`] opens a [`Session`] for each Engine.IO session,
+//! and the driver feeds it by plain calls. Socket.IO is one application; a bare message echo is another.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use gatewire_hub::{Handshake, Id};
+use gatewire_proto::engineio::{CloseReason, TransportKind};
+
+use crate::outbox::Outbox;
+
+/// The layer above Engine.IO.
+pub trait Application: Send + Sync + 'static {
+    /// Opens the upper layer of one new session. Called before the open packet is sent; what is sent here follows it.
+    fn open(&self, connection: Connection, handshake: Arc<Handshake>) -> Box<dyn Session>;
+}
+
+/// The upper layer of one session, owned by the task that drives the connection. No call may block.
+pub trait Session: Send + 'static {
+    /// A text message, without the Engine.IO type digit.
+    ///
+    /// # Errors
+    /// [`Rejected`] closes the connection with the reason "forced close", as the Node server does for a bad packet.
+    fn receive_text(&mut self, text: &str, cx: &mut Context<'_>) -> Result<(), Rejected>;
+
+    /// A binary message.
+    ///
+    /// # Errors
+    /// As [`receive_text`](Self::receive_text).
+    fn receive_binary(&mut self, data: &[u8], cx: &mut Context<'_>) -> Result<(), Rejected>;
+
+    /// Goes on with what runs; called whenever the task of the connection is polled.
+    fn poll(&mut self, _cx: &mut Context<'_>) {}
+
+    /// Whether more messages may be handed over; while false the connection is not read.
+    fn wants_input(&self) -> bool {
+        true
+    }
+
+    /// Whether the client has done what the connect timeout waits for.
+    fn is_joined(&self) -> bool {
+        true
+    }
+
+    /// The connection has ended, or is about to. Called once.
+    fn close(&mut self, reason: CloseReason);
+
+    /// Ready when everything that the end has set going is done.
+    fn poll_closed(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+/// A message that the upper layer does not accept. The reason is for the log only.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Rejected {
+    /// What was wrong.
+    pub reason: String,
+}
+
+/// The way out of one session, for an [`Application`]: cheap to clone, usable from any thread, never blocking.
+#[derive(Clone)]
+pub struct Connection(Arc<Outbox>);
+
+impl Connection {
+    pub(crate) fn new(outbox: Arc<Outbox>) -> Self {
+        Self(outbox)
+    }
+
+    /// The session id: the key to the session, not to be shown to other clients.
+    #[must_use]
+    pub fn sid(&self) -> Id {
+        self.0.sid
+    }
+
+    /// The transport that the session uses now.
+    #[must_use]
+    pub fn transport(&self) -> TransportKind {
+        self.0.transport()
+    }
+
+    /// Sends a text message.
+    pub fn send_text(&self, text: &str) {
+        let mut packet = Vec::with_capacity(text.len() + 1);
+        packet.push(b'4');
+        packet.extend_from_slice(text.as_bytes());
+        self.0.send_packet(&packet);
+    }
+
+    /// Sends a binary message.
+    pub fn send_binary(&self, data: &[u8]) {
+        self.0.send_binary(data);
+    }
+
+    /// Ends the session after what has been sent.
+    pub fn close(&self) {
+        self.0.begin_close(CloseReason::ForcedClose);
+    }
+
+    /// The same way out in the form that the hub uses.
+    #[must_use]
+    pub fn outbox(&self) -> Arc<dyn gatewire_hub::Outbox> {
+        self.0.clone()
+    }
+}

@@ -1,0 +1,225 @@
+//! The options of one Engine.IO server, with the defaults of the Node server, and their check.
+
+use std::time::Duration;
+
+use gatewire_proto::engineio::{Timing, TransportKind};
+
+use crate::cors::Cors;
+
+/// The options of one [`Engine`](crate::Engine). Defaults are those of the Node server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EngineConfig {
+    /// Requests whose path starts with this, followed by `/`, belong to the engine. Default `/socket.io`.
+    pub path: String,
+    /// The transports a client may use. Default polling and WebSocket.
+    pub transports: Vec<TransportKind>,
+    /// Whether a session may move from polling to WebSocket. Default true.
+    pub allow_upgrades: bool,
+    /// Time from a pong (or from the open packet) to the next ping. Default 25 s.
+    pub ping_interval: Duration,
+    /// Time within which a ping must be answered. Default 20 s.
+    pub ping_timeout: Duration,
+    /// Time within which a begun upgrade must end. Default 10 s.
+    pub upgrade_timeout: Duration,
+    /// Time within which a client must have joined a namespace. Default 45 s.
+    pub connect_timeout: Duration,
+    /// Largest message, and largest body of a polling POST, in bytes; announced to the client. Default 1,000,000.
+    pub max_payload: usize,
+    /// Cross-origin rules for polling; `None` sends no CORS header at all. Default `None`.
+    pub cors: Option<Cors>,
+    /// The bounds that have no counterpart in the protocol.
+    pub limits: Limits,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            path: "/socket.io".to_owned(),
+            transports: vec![TransportKind::Polling, TransportKind::WebSocket],
+            allow_upgrades: true,
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(45),
+            max_payload: 1_000_000,
+            cors: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl EngineConfig {
+    /// The path without a trailing slash, with a leading one.
+    pub(crate) fn normal_path(&self) -> String {
+        format!("/{}", self.path.trim_matches('/'))
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        Timing {
+            ping_interval: self.ping_interval,
+            ping_timeout: self.ping_timeout,
+            upgrade_timeout: self.upgrade_timeout,
+        }
+    }
+
+    pub(crate) fn allows(&self, transport: TransportKind) -> bool {
+        self.transports.contains(&transport)
+    }
+
+    /// The upgrades that the open packet of a session on `transport` announces.
+    pub(crate) fn upgrades(&self, transport: TransportKind) -> &'static [TransportKind] {
+        let upgradable = self.allow_upgrades
+            && transport == TransportKind::Polling
+            && self.allows(TransportKind::WebSocket);
+        if upgradable {
+            &[TransportKind::WebSocket]
+        } else {
+            &[]
+        }
+    }
+
+    /// The shortest of the deadlines that the timer wheel keeps.
+    pub(crate) fn shortest_deadline(&self) -> Duration {
+        self.ping_interval
+            .min(self.ping_timeout)
+            .min(self.connect_timeout)
+            .min(self.upgrade_timeout)
+    }
+
+    /// Checks what the types cannot say.
+    ///
+    /// # Errors
+    /// The first option that makes no sense, with the value that was given.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        for (option, value) in [
+            ("ping_interval", self.ping_interval),
+            ("ping_timeout", self.ping_timeout),
+            ("upgrade_timeout", self.upgrade_timeout),
+            ("connect_timeout", self.connect_timeout),
+        ] {
+            if value.is_zero() {
+                return Err(ConfigError::Zero { option });
+            }
+        }
+        if self.max_payload == 0 {
+            return Err(ConfigError::Zero {
+                option: "max_payload",
+            });
+        }
+        if self.transports.is_empty() {
+            return Err(ConfigError::NoTransport);
+        }
+        if self.path.contains(['?', '#']) {
+            return Err(ConfigError::Path {
+                path: self.path.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Bounds on what one client, or all together, may make the server keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes that may wait for one connection to take them; above it the connection is closed. Default 64 MiB.
+    pub max_outbox: usize,
+    /// Fragments of one WebSocket message. Default 100,000.
+    pub max_fragments: usize,
+    /// Packets in the body of one polling POST. Default 16,384.
+    pub max_packets_per_payload: usize,
+    /// Sessions open at a time; further handshakes are answered with 503. Default 250,000.
+    pub max_sessions: usize,
+    /// How long a closed WebSocket waits for the peer's answer before TCP is closed. Default 5 s.
+    pub close_timeout: Duration,
+    /// How long a session that the server closed on polling waits for a GET to take the last packets. Default 30 s.
+    pub polling_close_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_outbox: 64 << 20,
+            max_fragments: 100_000,
+            max_packets_per_payload: 16_384,
+            max_sessions: 250_000,
+            close_timeout: Duration::from_secs(5),
+            polling_close_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// An option of [`EngineConfig`] that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A time or a size of zero.
+    #[error("the engine option `{option}` is 0: give it a value above 0")]
+    Zero {
+        /// The option's name.
+        option: &'static str,
+    },
+    /// An empty list of transports.
+    #[error("the engine option `transports` is empty: name \"polling\", \"websocket\" or both")]
+    NoTransport,
+    /// A path that cannot be the path of a URL.
+    #[error("the engine path `{path}` holds a `?` or a `#`: give the path alone")]
+    Path {
+        /// The path as given.
+        path: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lose_their_trailing_slash() {
+        for (given, wanted) in [
+            ("/socket.io", "/socket.io"),
+            ("/socket.io/", "/socket.io"),
+            ("ws/a", "/ws/a"),
+        ] {
+            let config = EngineConfig {
+                path: given.to_owned(),
+                ..EngineConfig::default()
+            };
+            assert_eq!(config.normal_path(), wanted);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        let zero = EngineConfig {
+            ping_timeout: Duration::ZERO,
+            ..EngineConfig::default()
+        };
+        assert_eq!(
+            zero.validate(),
+            Err(ConfigError::Zero {
+                option: "ping_timeout"
+            })
+        );
+        let silent = EngineConfig {
+            transports: vec![],
+            ..EngineConfig::default()
+        };
+        assert_eq!(silent.validate(), Err(ConfigError::NoTransport));
+        assert_eq!(EngineConfig::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn only_polling_sessions_are_told_of_an_upgrade() {
+        let config = EngineConfig::default();
+        assert_eq!(
+            config.upgrades(TransportKind::Polling),
+            [TransportKind::WebSocket]
+        );
+        assert!(config.upgrades(TransportKind::WebSocket).is_empty());
+        let fixed = EngineConfig {
+            allow_upgrades: false,
+            ..EngineConfig::default()
+        };
+        assert!(fixed.upgrades(TransportKind::Polling).is_empty());
+    }
+}

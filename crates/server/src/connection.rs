@@ -1,0 +1,464 @@
+//! The driver: one task a session, no split halves. Each time it is polled it takes what the client has sent, lets the
+//! upper layer go on, and writes what the kernel did not take before. Nothing is held between two polls but an
+//! unfinished message.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use gatewire_proto::engineio::{CloseReason, Packet, payload};
+use gatewire_proto::websocket::{self, CloseCode, Decoder, Event, Opcode, Received};
+use tokio::time::{Instant, Sleep};
+
+use crate::application::Session;
+use crate::cork;
+use crate::engine::Registration;
+use crate::outbox::{Lane, Outbox};
+use crate::scratch;
+use crate::transport::polling::Inbox;
+
+/// Reads from the kernel in one poll; then other tasks get their turn.
+const READS_PER_POLL: usize = 8;
+
+/// Drives one session from its open packet to its end.
+pub(crate) struct Driver {
+    registration: Registration,
+    session: Box<dyn Session>,
+    input: Input,
+    phase: Phase,
+}
+
+/// Where packets of the client come from.
+pub(crate) enum Input {
+    /// POST bodies, put into the lane by the requests.
+    Polling,
+    /// The stream of the outbox.
+    Socket(SocketInput),
+}
+
+pub(crate) struct SocketInput {
+    decoder: Decoder,
+    /// Bytes that are read but not decoded, since the upper layer took no more.
+    unread: Vec<u8>,
+    /// What the Close frame will say.
+    farewell: Option<CloseCode>,
+    /// The client has closed, or is gone: its answer is not waited for.
+    ended: bool,
+}
+
+enum Phase {
+    Open,
+    Closing(Closing),
+}
+
+struct Closing {
+    deadline: Pin<Box<Sleep>>,
+    transport_done: bool,
+    session_done: bool,
+}
+
+impl SocketInput {
+    pub(crate) fn new(decoder: Decoder, unread: Vec<u8>) -> Self {
+        Self {
+            decoder,
+            unread,
+            farewell: None,
+            ended: false,
+        }
+    }
+}
+
+impl Driver {
+    pub(crate) fn new(registration: Registration, session: Box<dyn Session>, input: Input) -> Self {
+        Self {
+            registration,
+            session,
+            input,
+            phase: Phase::Open,
+        }
+    }
+
+    fn outbox(&self) -> &Outbox {
+        self.registration.outbox()
+    }
+
+    /// One round of an open session.
+    fn run(&mut self, cx: &mut Context<'_>) {
+        let corked = cork::enter();
+        let more = self.read(cx);
+        let stalled = !self.session.wants_input();
+        self.session.poll(cx);
+        if !self.outbox().is_joined() && self.session.is_joined() {
+            self.outbox().set_joined();
+        }
+        drop(corked);
+        // Pending has registered this task; an error has asked for the end.
+        let _ = self.outbox().poll_flush(cx);
+        if more || (stalled && self.session.wants_input()) {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Takes input until there is none, or the upper layer is full; whether there may be more.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        if matches!(self.input, Input::Polling) {
+            self.read_posts(cx);
+        }
+        let Input::Socket(input) = &mut self.input else {
+            return false;
+        };
+        let outbox = self.registration.outbox();
+        let mut reader = Reader {
+            outbox,
+            session: &mut *self.session,
+            input,
+        };
+        reader.read(cx)
+    }
+
+    fn read_posts(&mut self, cx: &mut Context<'_>) {
+        let outbox = self.registration.outbox();
+        let (inbox, handover) = {
+            let mut state = outbox.lock();
+            let inbox = match &mut state.lane {
+                Lane::Polling(lane) => lane.take_inbox(),
+                Lane::WebSocket(_) | Lane::Closed => None,
+            };
+            (inbox, state.handover.take())
+        };
+        if let Some(mut inbox) = inbox {
+            match read_body(outbox, &mut *self.session, &mut inbox, cx) {
+                Ok(true) => {}
+                Ok(false) => {
+                    if let Lane::Polling(lane) = &mut outbox.lock().lane {
+                        lane.put_back(inbox);
+                    }
+                }
+                Err(reason) => outbox.begin_close(reason),
+            }
+        }
+        if let Some(handover) = handover {
+            self.input = Input::Socket(SocketInput::new(handover.decoder, handover.unread));
+        }
+    }
+
+    fn begin_closing(&mut self, reason: CloseReason) -> Closing {
+        tracing::debug!(sid = %self.outbox().sid, reason = reason.as_str(), "a session ends");
+        let corked = cork::enter();
+        self.session.close(reason);
+        drop(corked);
+        let limits = &self.outbox().config.limits;
+        let mut patience = limits.close_timeout;
+        let mut transport_done = false;
+        let mut state = self.outbox().lock();
+        match &mut state.lane {
+            Lane::Polling(lane) => {
+                let graceful = matches!(reason, CloseReason::ForcedClose | CloseReason::ServerShuttingDown);
+                let answered = lane.is_polled();
+                if reason == CloseReason::TransportClose {
+                    // The client has closed: its open poll is released, there is nothing more to tell.
+                    lane.release();
+                } else {
+                    lane.say_goodbye();
+                }
+                transport_done = answered || !graceful;
+                patience = limits.polling_close_timeout;
+                drop(state);
+            }
+            Lane::WebSocket(_) => {
+                drop(state);
+                if let Input::Socket(input) = &self.input {
+                    let code = match reason {
+                        CloseReason::ServerShuttingDown => Some(CloseCode::AWAY),
+                        _ => input.farewell,
+                    };
+                    self.outbox().seal(&websocket::close_frame(code, ""));
+                }
+            }
+            Lane::Closed => transport_done = true,
+        }
+        let deadline = Box::pin(tokio::time::sleep_until(Instant::now() + patience));
+        Closing {
+            deadline,
+            transport_done,
+            session_done: false,
+        }
+    }
+
+    /// One round of a session that ends; ready when the transport and the upper layer are done.
+    fn finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let corked = cork::enter();
+        let Phase::Closing(closing) = &mut self.phase else {
+            return Poll::Ready(());
+        };
+        closing.session_done = closing.session_done || self.session.poll_closed(cx).is_ready();
+        drop(corked);
+        if !closing.transport_done {
+            let outbox = self.registration.outbox();
+            closing.transport_done = poll_goodbye(outbox, &mut self.input, cx).is_ready()
+                || closing.deadline.as_mut().poll(cx).is_ready();
+        }
+        if !closing.transport_done {
+            return Poll::Pending;
+        }
+        self.registration.remove();
+        if closing.session_done {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.outbox().driver.register(cx.waker());
+        if matches!(this.phase, Phase::Open) {
+            this.run(cx);
+            if !this.outbox().is_closing() {
+                return Poll::Pending;
+            }
+            let reason = this
+                .outbox()
+                .lock()
+                .closing
+                .unwrap_or(CloseReason::TransportClose);
+            this.phase = Phase::Closing(this.begin_closing(reason));
+        }
+        this.finish(cx)
+    }
+}
+
+/// Reads and decodes one WebSocket for the upper layer.
+struct Reader<'a> {
+    outbox: &'a Outbox,
+    session: &'a mut dyn Session,
+    input: &'a mut SocketInput,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.input.unread.is_empty() {
+            let mut unread = std::mem::take(&mut self.input.unread);
+            self.decode(&mut unread, cx);
+        }
+        let Some(stream) = self.outbox.stream() else {
+            return false;
+        };
+        scratch::with(|buffer| {
+            for _ in 0..READS_PER_POLL {
+                if self.input.ended || self.outbox.is_closing() || !self.session.wants_input() {
+                    return false;
+                }
+                match stream.poll_read(cx, buffer) {
+                    Poll::Pending => return false,
+                    Poll::Ready(Ok(0)) => {
+                        self.end(CloseReason::TransportClose);
+                        return false;
+                    }
+                    Poll::Ready(Ok(read)) => self.decode(&mut buffer[..read], cx),
+                    Poll::Ready(Err(error)) => {
+                        tracing::debug!(sid = %self.outbox.sid, %error, "reading from the client failed");
+                        self.end(CloseReason::TransportError);
+                        return false;
+                    }
+                }
+            }
+            true
+        })
+    }
+
+    fn end(&mut self, reason: CloseReason) {
+        self.input.ended = true;
+        self.outbox.begin_close(reason);
+    }
+
+    /// Works off the frames in `input`; what the upper layer does not take for now is kept.
+    fn decode(&mut self, input: &mut [u8], cx: &mut Context<'_>) {
+        let mut at = 0;
+        // The decoder gives a big message's buffer back when it is asked for the next one, so it is asked to the end.
+        loop {
+            if at < input.len() && !self.session.wants_input() {
+                self.input.unread = input[at..].to_vec();
+                return;
+            }
+            let Received { consumed, event } = match self.input.decoder.receive(&mut input[at..]) {
+                Ok(received) => received,
+                Err(violation) => {
+                    tracing::debug!(sid = %self.outbox.sid, %violation, "the client broke the WebSocket protocol");
+                    self.input.farewell = Some(violation.close_code());
+                    self.outbox.begin_close(CloseReason::TransportError);
+                    return;
+                }
+            };
+            at += consumed;
+            let Some(event) = event else { return };
+            let outcome = match event {
+                Event::Text(text) => on_text(self.outbox, self.session, text, cx),
+                Event::Binary(data) => deliver_binary(self.outbox, self.session, data, cx),
+                Event::Ping(data) => {
+                    let mut pong = Vec::with_capacity(data.len() + websocket::MAX_HEADER);
+                    websocket::put_frame(&mut pong, Opcode::Pong, data);
+                    self.outbox.send_control(&pong);
+                    Ok(())
+                }
+                Event::Pong(_) => Ok(()),
+                Event::Close(frame) => {
+                    self.input.farewell = frame.map(|frame| frame.code);
+                    self.input.ended = true;
+                    Err(CloseReason::TransportClose)
+                }
+            };
+            if let Err(reason) = outcome {
+                self.outbox.begin_close(reason);
+                return;
+            }
+        }
+    }
+}
+
+/// One Engine.IO text packet. A message, which nearly all are, goes straight on.
+fn on_text(
+    outbox: &Outbox,
+    session: &mut dyn Session,
+    text: &str,
+    cx: &mut Context<'_>,
+) -> Result<(), CloseReason> {
+    if let Some(message) = text.strip_prefix('4')
+        && !outbox.is_awaiting_pong()
+    {
+        return deliver_text(outbox, session, message, cx);
+    }
+    let packet = Packet::decode(text).map_err(|error| {
+        tracing::debug!(sid = %outbox.sid, %error, "the client sent no Engine.IO packet");
+        CloseReason::ParseError
+    })?;
+    on_packet(outbox, session, packet, cx)
+}
+
+fn on_packet(
+    outbox: &Outbox,
+    session: &mut dyn Session,
+    packet: Packet<'_>,
+    cx: &mut Context<'_>,
+) -> Result<(), CloseReason> {
+    match outbox.receive(packet)? {
+        Some(Packet::Message(text)) => deliver_text(outbox, session, text, cx),
+        Some(Packet::Binary(data)) => deliver_binary(outbox, session, &data, cx),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn deliver_text(
+    outbox: &Outbox,
+    session: &mut dyn Session,
+    text: &str,
+    cx: &mut Context<'_>,
+) -> Result<(), CloseReason> {
+    session
+        .receive_text(text, cx)
+        .map_err(|rejected| forced(outbox, &rejected))
+}
+
+fn deliver_binary(
+    outbox: &Outbox,
+    session: &mut dyn Session,
+    data: &[u8],
+    cx: &mut Context<'_>,
+) -> Result<(), CloseReason> {
+    session
+        .receive_binary(data, cx)
+        .map_err(|rejected| forced(outbox, &rejected))
+}
+
+fn forced(outbox: &Outbox, rejected: &crate::application::Rejected) -> CloseReason {
+    tracing::debug!(sid = %outbox.sid, %rejected, "a message of the client is not accepted: the session is closed");
+    CloseReason::ForcedClose
+}
+
+/// Works off a POST body; false if the upper layer took no more before the end.
+fn read_body(
+    outbox: &Outbox,
+    session: &mut dyn Session,
+    inbox: &mut Inbox,
+    cx: &mut Context<'_>,
+) -> Result<bool, CloseReason> {
+    let malformed = |what: &dyn std::fmt::Display| {
+        tracing::debug!(sid = %outbox.sid, %what, "a POST is no Engine.IO payload");
+        CloseReason::ParseError
+    };
+    let body = std::str::from_utf8(&inbox.body[inbox.offset..]).map_err(|error| malformed(&error))?;
+    let mut packets = payload::decode(
+        body,
+        &payload::Limits {
+            max_packets: outbox.config.limits.max_packets_per_payload,
+        },
+    );
+    loop {
+        if !session.wants_input() {
+            let Some(rest) = packets.remainder() else {
+                return Ok(true);
+            };
+            inbox.offset = inbox.body.len() - rest.len();
+            return Ok(false);
+        }
+        match packets.next() {
+            None => return Ok(true),
+            Some(Err(error)) => return Err(malformed(&error)),
+            Some(Ok(packet)) => on_packet(outbox, session, packet, cx)?,
+        }
+    }
+}
+
+/// Ready when the client has what was to be told to it, or is gone.
+fn poll_goodbye(outbox: &Outbox, input: &mut Input, cx: &mut Context<'_>) -> Poll<()> {
+    let Input::Socket(input) = input else {
+        let told = match &outbox.lock().lane {
+            Lane::Polling(lane) => lane.len() == 0,
+            Lane::WebSocket(_) | Lane::Closed => true,
+        };
+        return if told { Poll::Ready(()) } else { Poll::Pending };
+    };
+    if outbox.poll_flush(cx).is_pending() {
+        return Poll::Pending;
+    }
+    let Some(stream) = outbox.stream() else {
+        return Poll::Ready(());
+    };
+    scratch::with(|buffer| {
+        while !input.ended {
+            match stream.poll_read(cx, buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(read)) if read > 0 => {
+                    input.ended = holds_close(&mut input.decoder, &mut buffer[..read])
+                }
+                Poll::Ready(_) => input.ended = true,
+            }
+        }
+        Poll::Ready(())
+    })
+}
+
+/// Whether the client's Close frame, or something that is no frame at all, is among these bytes.
+fn holds_close(decoder: &mut Decoder, input: &mut [u8]) -> bool {
+    let mut at = 0;
+    while at < input.len() {
+        match decoder.receive(&mut input[at..]) {
+            Ok(Received {
+                consumed,
+                event: Some(event),
+            }) => {
+                if matches!(event, Event::Close(_)) {
+                    return true;
+                }
+                at += consumed;
+            }
+            Ok(Received { event: None, .. }) => return false,
+            Err(_) => return true,
+        }
+    }
+    false
+}

@@ -1,0 +1,349 @@
+//! One Engine.IO server: decides what each HTTP request below its path is (a handshake, a poll, a post, an upgrade,
+//! or a mistake) and opens sessions. The checks stand in the order of the Node server.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use gatewire_hub::{Handshake, HandshakeParts, Id};
+use gatewire_proto::engineio::{CloseReason, HandshakeError, OpenPacket, Query, TransportKind};
+use gatewire_proto::websocket;
+use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::application::{Application, Connection};
+use crate::config::{ConfigError, EngineConfig};
+use crate::connection::{Driver, Input, SocketInput};
+use crate::http::{self as answer, Body};
+use crate::outbox::Outbox;
+use crate::sessions::Sessions;
+use crate::stream::Stream;
+use crate::timer::Wheel;
+use crate::transport::{polling, websocket as socket};
+
+/// One Engine.IO server. Cheap to clone; all clones are the same server.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    config: Arc<EngineConfig>,
+    /// The configured path with a trailing slash: what the path of each request starts with.
+    prefix: String,
+    application: Arc<dyn Application>,
+    sessions: Sessions,
+    wheel: Arc<Wheel<Outbox>>,
+    /// The task that turns the wheel, started with the first session.
+    wheel_task: OnceLock<AbortHandle>,
+    closed: AtomicBool,
+    /// Drivers that have not ended.
+    drivers: watch::Sender<usize>,
+}
+
+impl Engine {
+    /// An engine that runs `application` on each session.
+    ///
+    /// # Errors
+    /// An option of `config` that makes no sense.
+    pub fn new(config: EngineConfig, application: impl Application) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self(Arc::new(Inner {
+            prefix: format!("{}/", config.normal_path()),
+            wheel: Arc::new(Wheel::new(config.shortest_deadline(), Instant::now())),
+            wheel_task: OnceLock::new(),
+            config: Arc::new(config),
+            application: Arc::new(application),
+            sessions: Sessions::new(),
+            closed: AtomicBool::new(false),
+            drivers: watch::Sender::new(0),
+        })))
+    }
+
+    /// The path of the engine with its trailing slash, e.g. `/socket.io/`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.0.prefix
+    }
+
+    /// Whether a request for `path` belongs to this engine.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        path.starts_with(&self.0.prefix)
+    }
+
+    /// The options.
+    #[must_use]
+    pub fn config(&self) -> &EngineConfig {
+        &self.0.config
+    }
+
+    /// Sessions that are open.
+    #[must_use]
+    pub fn clients_count(&self) -> usize {
+        self.0.sessions.len()
+    }
+
+    /// Answers one HTTP request whose path [`matches`](Self::matches). `peer` is the client's address, if known. For a
+    /// WebSocket the request must come from a hyper server with upgrades switched on (axum's is one).
+    pub async fn handle<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
+    where
+        B: http_body::Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Some(cors) = &self.0.config.cors else {
+            return self.dispatch(request, peer).await;
+        };
+        let mut headers = HeaderMap::new();
+        if request.method() == Method::OPTIONS {
+            cors.apply_preflight(request.headers(), &mut headers);
+            let mut response = answer::empty(StatusCode::NO_CONTENT);
+            answer::extend(response.headers_mut(), headers);
+            return response;
+        }
+        cors.apply(request.headers(), &mut headers);
+        let mut response = self.dispatch(request, peer).await;
+        answer::extend(response.headers_mut(), headers);
+        response
+    }
+
+    /// Ends every session with the reason "server shutting down" and refuses new ones.
+    pub fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
+        for outbox in self.0.sessions.all() {
+            outbox.begin_close(CloseReason::ServerShuttingDown);
+        }
+    }
+
+    /// Waits until every session has ended, disconnect hooks included.
+    pub async fn drained(&self) {
+        let mut drivers = self.0.drivers.subscribe();
+        // An error means that the sender, which `self` holds, is gone.
+        let _ = drivers.wait_for(|drivers| *drivers == 0).await;
+    }
+
+    async fn dispatch<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
+    where
+        B: http_body::Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let upgrade = is_websocket_upgrade(request.headers());
+        let target = match self.target(&request, upgrade) {
+            Ok(target) => target,
+            Err(error) => {
+                tracing::debug!(code = error.code(), reason = error.message(), uri = %request.uri(), "a request is refused");
+                return match upgrade {
+                    true => answer::websocket_refusal(StatusCode::BAD_REQUEST, error.message()),
+                    false => answer::refusal(&error),
+                };
+            }
+        };
+        match target {
+            Target::Request(outbox) => polling::handle(outbox, request).await,
+            Target::Upgrade(outbox) => self.accept(request, |stream, unread| async move {
+                socket::probe(outbox, stream, unread).await;
+            }),
+            Target::Handshake(_) if !self.has_room() => answer::empty(StatusCode::SERVICE_UNAVAILABLE),
+            Target::Handshake(TransportKind::Polling) => self.open_polling(&request, peer).await,
+            Target::Handshake(TransportKind::WebSocket) => {
+                let engine = self.clone();
+                let handshake = handshake(&request, peer);
+                self.accept(request, |stream, unread| async move {
+                    engine.open_websocket(handshake, stream, unread);
+                })
+            }
+        }
+    }
+
+    /// What a request is for, or which rule it breaks.
+    fn target<B>(&self, request: &Request<B>, upgrade: bool) -> Result<Target, HandshakeError> {
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        let transport = match query.transport.as_deref() {
+            Some("polling") => TransportKind::Polling,
+            Some("websocket") => TransportKind::WebSocket,
+            _ => return Err(HandshakeError::UnknownTransport),
+        };
+        if !self.0.config.allows(transport) {
+            return Err(HandshakeError::UnknownTransport);
+        }
+        if upgrade != (transport == TransportKind::WebSocket) && query.sid.is_none() {
+            // Checked below for sessions; the method comes first for a handshake.
+            if request.method() == Method::GET {
+                return Err(HandshakeError::BadRequest);
+            }
+        }
+        let version = query.eio.as_deref() == Some("4");
+        if let Some(sid) = query.sid.as_deref() {
+            let outbox = self.0.sessions.get(sid).ok_or(HandshakeError::UnknownSid)?;
+            if upgrade && transport == TransportKind::WebSocket && version {
+                return Ok(Target::Upgrade(outbox));
+            }
+            if upgrade || outbox.transport() != transport || !version {
+                return Err(HandshakeError::BadRequest);
+            }
+            return Ok(Target::Request(outbox));
+        }
+        if request.method() != Method::GET {
+            return Err(HandshakeError::BadMethod);
+        }
+        if !version {
+            return Err(HandshakeError::UnsupportedVersion);
+        }
+        Ok(Target::Handshake(transport))
+    }
+
+    fn has_room(&self) -> bool {
+        if self.0.closed.load(Ordering::Acquire) {
+            return false;
+        }
+        let room = self.0.sessions.len() < self.0.config.limits.max_sessions;
+        if !room {
+            tracing::warn!(
+                max_sessions = self.0.config.limits.max_sessions,
+                "a handshake is refused: the server is full"
+            );
+        }
+        room
+    }
+
+    /// Answers a WebSocket handshake, and runs `then` with the stream once the 101 is out.
+    fn accept<B, F>(
+        &self,
+        mut request: Request<B>,
+        then: impl FnOnce(Stream, Vec<u8>) -> F + Send + 'static,
+    ) -> Response<Body>
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let upgrade = match websocket::accept_upgrade(request.method(), request.version(), request.headers())
+        {
+            Ok(upgrade) => upgrade,
+            Err(error) => {
+                let mut response = answer::websocket_refusal(error.status(), &error.to_string());
+                response
+                    .headers_mut()
+                    .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+                return response;
+            }
+        };
+        let upgraded = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            match upgraded.await {
+                Ok(upgraded) => {
+                    let (stream, unread) = Stream::from_upgraded(upgraded);
+                    then(stream, unread).await;
+                }
+                Err(error) => tracing::debug!(%error, "the connection ended before it became a WebSocket"),
+            }
+        });
+        socket::switching_protocols(&upgrade)
+    }
+
+    async fn open_polling<B>(&self, request: &Request<B>, peer: Option<SocketAddr>) -> Response<Body> {
+        let outbox = Outbox::polling(Id::generate(), &self.0.config, Instant::now());
+        self.start(&outbox, handshake(request, peer), Input::Polling);
+        polling::poll(&outbox).await
+    }
+
+    fn open_websocket(&self, handshake: Arc<Handshake>, stream: Stream, unread: Vec<u8>) {
+        let outbox = Outbox::websocket(Id::generate(), &self.0.config, stream, Instant::now());
+        let input = SocketInput::new(socket::decoder(&self.0.config), unread);
+        self.start(&outbox, handshake, Input::Socket(input));
+    }
+
+    /// Sends the open packet and starts the driver.
+    fn start(&self, outbox: &Arc<Outbox>, handshake: Arc<Handshake>, input: Input) {
+        let config = &self.0.config;
+        let open = OpenPacket {
+            sid: outbox.sid.as_str(),
+            upgrades: config.upgrades(outbox.transport()),
+            ping_interval: config.ping_interval,
+            ping_timeout: config.ping_timeout,
+            max_payload: config.max_payload,
+        };
+        outbox.send_packet(open.encode().as_bytes());
+        let session = self
+            .0
+            .application
+            .open(Connection::new(outbox.clone()), handshake);
+        let registration = Registration::new(self.clone(), outbox.clone());
+        tokio::spawn(Driver::new(registration, session, input));
+    }
+
+    fn turn_wheel(&self) {
+        self.0.wheel_task.get_or_init(|| {
+            let wheel = self.0.wheel.clone();
+            tokio::spawn(async move { wheel.run().await }).abort_handle()
+        });
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(task) = self.wheel_task.get() {
+            task.abort();
+        }
+    }
+}
+
+/// What a well-formed request is for.
+enum Target {
+    Handshake(TransportKind),
+    /// A GET or a POST of a session on polling.
+    Request(Arc<Outbox>),
+    Upgrade(Arc<Outbox>),
+}
+
+/// A session's place in the engine, held by its driver: dropped, by whatever end, it leaves nothing behind.
+pub(crate) struct Registration {
+    engine: Engine,
+    outbox: Arc<Outbox>,
+}
+
+impl Registration {
+    fn new(engine: Engine, outbox: Arc<Outbox>) -> Self {
+        let now = Instant::now();
+        engine.0.drivers.send_modify(|drivers| *drivers += 1);
+        engine.0.sessions.insert(outbox.clone());
+        engine.turn_wheel();
+        engine.0.wheel.insert(Arc::downgrade(&outbox), now, now);
+        if engine.0.closed.load(Ordering::Acquire) {
+            outbox.begin_close(CloseReason::ServerShuttingDown);
+        }
+        Self { engine, outbox }
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Takes the session out of the table and closes its transport; later calls do nothing.
+    pub(crate) fn remove(&self) {
+        self.outbox.shut();
+        self.engine.0.sessions.remove(self.outbox.sid);
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.remove();
+        self.engine.0.drivers.send_modify(|drivers| *drivers -= 1);
+    }
+}
+
+fn handshake<B>(request: &Request<B>, peer: Option<SocketAddr>) -> Arc<Handshake> {
+    Arc::new(Handshake::new(HandshakeParts {
+        headers: request.headers(),
+        uri: request.uri(),
+        peer,
+        secure: false,
+    }))
+}
+
+fn is_websocket_upgrade(headers: &HeaderMap) -> bool {
+    headers
+        .get(UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}

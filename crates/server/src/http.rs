@@ -1,0 +1,78 @@
+//! The HTTP face of an engine: bodies and the responses that the protocol fixes. Which response is due is decided in
+//! `engine` and in the transports.
+
+use bytes::Bytes;
+use gatewire_proto::engineio::HandshakeError;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+/// The body of every response of an engine: whole, in memory.
+pub type Body = http_body_util::Full<Bytes>;
+
+/// A response with no body.
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    respond(status, None, Bytes::new())
+}
+
+/// The answer to a poll.
+pub(crate) fn poll(payload: Vec<u8>) -> Response<Body> {
+    no_store(respond(
+        StatusCode::OK,
+        Some("text/plain; charset=UTF-8"),
+        payload.into(),
+    ))
+}
+
+/// The answer to an accepted POST.
+pub(crate) fn post() -> Response<Body> {
+    no_store(respond(
+        StatusCode::OK,
+        Some("text/html"),
+        Bytes::from_static(b"ok"),
+    ))
+}
+
+/// A refusal on polling: the status, and code and message as JSON.
+pub(crate) fn refusal(error: &HandshakeError) -> Response<Body> {
+    respond(error.status(), Some("application/json"), error.body().into())
+}
+
+/// A refusal of a WebSocket handshake: the bare message, and the connection is closed.
+pub(crate) fn websocket_refusal(status: StatusCode, message: &str) -> Response<Body> {
+    let mut response = respond(status, Some("text/html"), message.to_owned().into());
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Adds the headers of `more`, beside those that are there.
+pub(crate) fn extend(headers: &mut HeaderMap, more: HeaderMap) {
+    let mut name = None;
+    for (next, value) in more {
+        name = next.or(name);
+        if let Some(name) = &name {
+            headers.append(name, value);
+        }
+    }
+}
+
+fn no_store(mut response: Response<Body>) -> Response<Body> {
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn respond(status: StatusCode, kind: Option<&'static str>, body: Bytes) -> Response<Body> {
+    let length = body.len();
+    let mut response = Response::new(Body::new(body));
+    *response.status_mut() = status;
+    if let Some(kind) = kind {
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    response
+}

@@ -1,0 +1,520 @@
+//! The shared side of one session: the way out (straight to the socket, or a queue for the next poll), the heartbeat,
+//! and the wish to close. Any thread may send; only what the kernel does not take at once waits, and only then is the
+//! driver woken. The outbox reads nothing and runs no handler: that is the driver's work.
+
+use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use atomic_waker::AtomicWaker;
+use bytes::Bytes;
+use gatewire_hub::{FramedText, Id, Prepared};
+use gatewire_proto::engineio::{self, CloseReason, Timeout, TransportKind};
+use gatewire_proto::websocket::{self, Opcode};
+
+use crate::config::EngineConfig;
+use crate::cork;
+use crate::queue::{MAX_SLICES, WriteQueue};
+use crate::stream::Stream;
+use crate::timer::Timed;
+use crate::transport::polling::{EnginePacket, PollLane};
+use crate::transport::websocket::Handover;
+
+/// What the driver, the HTTP requests, the senders and the timer of one session share.
+pub(crate) struct Outbox {
+    me: Weak<Self>,
+    pub(crate) sid: Id,
+    pub(crate) config: Arc<EngineConfig>,
+    /// The driver's task.
+    pub(crate) driver: AtomicWaker,
+    /// Mirrors `State::closing.is_some()`, for a look without the lock.
+    closing: AtomicBool,
+    /// The kernel did not take everything: the driver must wait for writability.
+    blocked: AtomicBool,
+    /// A ping is unanswered: any packet of the client must be told to the heartbeat.
+    awaiting_pong: AtomicBool,
+    joined: AtomicBool,
+    /// Set when the session is on WebSocket, once and for all.
+    stream: OnceLock<Stream>,
+    state: Mutex<State>,
+}
+
+pub(crate) struct State {
+    pub(crate) session: engineio::Session,
+    pub(crate) lane: Lane,
+    pub(crate) closing: Option<CloseReason>,
+    pub(crate) handover: Option<Box<Handover>>,
+    connect_deadline: Instant,
+}
+
+/// Where packets of the server go.
+pub(crate) enum Lane {
+    Polling(Box<PollLane>),
+    WebSocket(SocketLane),
+    Closed,
+}
+
+#[derive(Default)]
+pub(crate) struct SocketLane {
+    queue: WriteQueue,
+    /// Noted in some thread's cork, which will flush it.
+    corked: bool,
+    /// The last write was not taken whole.
+    blocked: bool,
+    /// The Close frame is queued: nothing may follow it.
+    sealed: bool,
+}
+
+/// A WebSocket frame to be sent: one that others share, or one for this socket alone.
+enum Frame<'a> {
+    Shared(&'a Bytes),
+    Own(&'a [u8]),
+}
+
+impl Frame<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
+
+    fn push_rest(&self, written: usize, queue: &mut WriteQueue) {
+        match self {
+            Self::Shared(bytes) => queue.push_shared(bytes.slice(written..)),
+            Self::Own(bytes) => queue.push_copy(&bytes[written..]),
+        }
+    }
+}
+
+impl Outbox {
+    pub(crate) fn polling(sid: Id, config: &Arc<EngineConfig>, now: Instant) -> Arc<Self> {
+        Self::new(
+            sid,
+            config,
+            TransportKind::Polling,
+            Lane::Polling(Box::default()),
+            now,
+        )
+    }
+
+    pub(crate) fn websocket(sid: Id, config: &Arc<EngineConfig>, stream: Stream, now: Instant) -> Arc<Self> {
+        let lane = Lane::WebSocket(SocketLane::default());
+        let outbox = Self::new(sid, config, TransportKind::WebSocket, lane, now);
+        // A fresh cell takes the first value it is given.
+        let _ = outbox.stream.set(stream);
+        outbox
+    }
+
+    fn new(
+        sid: Id,
+        config: &Arc<EngineConfig>,
+        transport: TransportKind,
+        lane: Lane,
+        now: Instant,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            sid,
+            config: config.clone(),
+            driver: AtomicWaker::new(),
+            closing: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            awaiting_pong: AtomicBool::new(false),
+            joined: AtomicBool::new(false),
+            stream: OnceLock::new(),
+            state: Mutex::new(State {
+                session: engineio::Session::open(&config.timing(), transport, now),
+                lane,
+                closing: None,
+                handover: None,
+                connect_deadline: now + config.connect_timeout,
+            }),
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        self.stream.get()
+    }
+
+    pub(crate) fn transport(&self) -> TransportKind {
+        if self.stream.get().is_some() {
+            TransportKind::WebSocket
+        } else {
+            TransportKind::Polling
+        }
+    }
+
+    /// Whether the heartbeat must hear of every packet right now.
+    pub(crate) fn is_awaiting_pong(&self) -> bool {
+        self.awaiting_pong.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the client has joined a namespace: the connect timeout no longer applies.
+    pub(crate) fn set_joined(&self) {
+        self.joined.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_joined(&self) -> bool {
+        self.joined.load(Ordering::Relaxed)
+    }
+
+    /// Whether the session is to end; a look without the lock.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Hands a packet of the client to the heartbeat and the state machine. What is for the layer above comes back.
+    pub(crate) fn receive<'a>(
+        &self,
+        packet: engineio::Packet<'a>,
+    ) -> Result<Option<engineio::Packet<'a>>, CloseReason> {
+        let mut state = self.lock();
+        let received = state.session.receive(packet, Instant::now());
+        self.awaiting_pong
+            .store(state.session.is_awaiting_pong(), Ordering::Relaxed);
+        received
+    }
+
+    /// Asks for the end of the session; the first reason stays. Nothing sent later goes out.
+    pub(crate) fn begin_close(&self, reason: CloseReason) {
+        self.begin_close_locked(&mut self.lock(), reason);
+    }
+
+    pub(crate) fn begin_close_locked(&self, state: &mut State, reason: CloseReason) {
+        if state.closing.is_none() {
+            state.closing = Some(reason);
+            state.session.close();
+            self.closing.store(true, Ordering::Release);
+            self.driver.wake();
+        }
+    }
+
+    /// Sends one Engine.IO text packet, type digit included.
+    pub(crate) fn send_packet(&self, text: &[u8]) {
+        let mut state = self.lock();
+        self.send_packet_locked(&mut state, text);
+    }
+
+    fn send_packet_locked(&self, state: &mut State, text: &[u8]) {
+        match &state.lane {
+            Lane::WebSocket(_) => {
+                let mut frame = Vec::with_capacity(text.len() + websocket::MAX_HEADER);
+                websocket::put_frame(&mut frame, Opcode::Text, text);
+                self.send_frame(state, &Frame::Own(&frame));
+            }
+            Lane::Polling(_) => self.send_poll(state, [EnginePacket::Text(Bytes::copy_from_slice(text))]),
+            Lane::Closed => {}
+        }
+    }
+
+    /// Sends one binary message.
+    pub(crate) fn send_binary(&self, data: &[u8]) {
+        let mut state = self.lock();
+        match &state.lane {
+            Lane::WebSocket(_) => {
+                let mut frame = Vec::with_capacity(data.len() + websocket::MAX_HEADER);
+                websocket::put_frame(&mut frame, Opcode::Binary, data);
+                self.send_frame(&mut state, &Frame::Own(&frame));
+            }
+            Lane::Polling(_) => {
+                self.send_poll(&mut state, [EnginePacket::Binary(Bytes::copy_from_slice(data))]);
+            }
+            Lane::Closed => {}
+        }
+    }
+
+    /// Queues a control frame of the WebSocket layer (a pong).
+    pub(crate) fn send_control(&self, frame: &[u8]) {
+        self.send_frame(&mut self.lock(), &Frame::Own(frame));
+    }
+
+    /// Queues the Close frame behind what waits; what is sent later is dropped.
+    pub(crate) fn seal(&self, close_frame: &[u8]) {
+        let mut state = self.lock();
+        if let Lane::WebSocket(lane) = &mut state.lane
+            && !lane.sealed
+        {
+            lane.queue.push_copy(close_frame);
+            lane.sealed = true;
+            self.flush_locked(&mut state);
+        }
+    }
+
+    fn send_frame(&self, state: &mut State, frame: &Frame<'_>) {
+        if state.closing.is_some() {
+            return;
+        }
+        let Lane::WebSocket(lane) = &mut state.lane else {
+            return;
+        };
+        if cork::is_in() {
+            frame.push_rest(0, &mut lane.queue);
+            if !lane.corked
+                && let Some(me) = self.me.upgrade()
+            {
+                lane.corked = true;
+                cork::touch(me);
+            }
+        } else if lane.queue.is_empty() {
+            let written = match self.try_write(&[IoSlice::new(frame.bytes())]) {
+                Ok(written) => written,
+                Err(reason) => return self.begin_close_locked(state, reason),
+            };
+            if written < frame.bytes().len() {
+                frame.push_rest(written, &mut lane.queue);
+                self.set_blocked(lane);
+            }
+        } else {
+            frame.push_rest(0, &mut lane.queue);
+        }
+        self.check_bound(state);
+    }
+
+    /// Queues packets for the next poll, and answers a poll that waits unless a cork is in.
+    pub(crate) fn send_poll(&self, state: &mut State, packets: impl IntoIterator<Item = EnginePacket>) {
+        if state.closing.is_some() {
+            return;
+        }
+        let Lane::Polling(lane) = &mut state.lane else {
+            return;
+        };
+        lane.push(packets);
+        if !cork::is_in() {
+            lane.flush();
+        } else if !lane.corked
+            && let Some(me) = self.me.upgrade()
+        {
+            lane.corked = true;
+            cork::touch(me);
+        }
+        self.check_bound(state);
+    }
+
+    fn check_bound(&self, state: &mut State) {
+        let waiting = match &state.lane {
+            Lane::WebSocket(lane) => lane.queue.len(),
+            Lane::Polling(lane) => lane.len(),
+            Lane::Closed => 0,
+        };
+        if waiting > self.config.limits.max_outbox {
+            tracing::warn!(sid = %self.sid, waiting, "the client does not take its messages: more than max_outbox bytes wait, the connection is closed");
+            if let Lane::WebSocket(lane) = &mut state.lane {
+                lane.queue.clear();
+            }
+            self.begin_close_locked(state, CloseReason::TransportError);
+        }
+    }
+
+    /// Writes what waits, as far as it is taken; what is not makes the driver wait for writability.
+    pub(crate) fn flush(&self) {
+        self.flush_locked(&mut self.lock());
+    }
+
+    fn flush_locked(&self, state: &mut State) {
+        match &mut state.lane {
+            Lane::Polling(lane) => {
+                lane.corked = false;
+                lane.flush();
+            }
+            Lane::WebSocket(lane) => {
+                lane.corked = false;
+                if !lane.blocked
+                    && let Err(reason) = self.write_queue(lane)
+                {
+                    lane.queue.clear();
+                    self.begin_close_locked(state, reason);
+                }
+            }
+            Lane::Closed => {}
+        }
+    }
+
+    fn write_queue(&self, lane: &mut SocketLane) -> Result<(), CloseReason> {
+        while !lane.queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = lane.queue.slices(&mut slices);
+            let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            let written = self.try_write(&slices[..count])?;
+            lane.queue.advance(written);
+            if written < offered {
+                self.set_blocked(lane);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_blocked(&self, lane: &mut SocketLane) {
+        lane.blocked = true;
+        self.blocked.store(true, Ordering::Release);
+        self.driver.wake();
+    }
+
+    /// Bytes taken at once; 0 if the kernel takes none.
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> Result<usize, CloseReason> {
+        let Some(stream) = self.stream.get() else {
+            return Err(CloseReason::TransportError);
+        };
+        loop {
+            match stream.try_write(slices) {
+                Ok(written) => return Ok(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tracing::debug!(sid = %self.sid, %error, "writing to the client failed");
+                    return Err(CloseReason::TransportClose);
+                }
+            }
+        }
+    }
+
+    /// For the driver: goes on writing what was not taken. Ready when nothing waits any more.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.blocked.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        let mut state = self.lock();
+        let Lane::WebSocket(lane) = &mut state.lane else {
+            return Poll::Ready(());
+        };
+        let Some(stream) = self.stream.get() else {
+            return Poll::Ready(());
+        };
+        while !lane.queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = lane.queue.slices(&mut slices);
+            match stream.poll_write(cx, &slices[..count]) {
+                Poll::Ready(Ok(written)) => lane.queue.advance(written),
+                Poll::Ready(Err(error)) => {
+                    tracing::debug!(sid = %self.sid, %error, "writing to the client failed");
+                    lane.queue.clear();
+                    self.begin_close_locked(&mut state, CloseReason::TransportClose);
+                    break;
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if let Lane::WebSocket(lane) = &mut state.lane {
+            lane.blocked = false;
+        }
+        self.blocked.store(false, Ordering::Release);
+        Poll::Ready(())
+    }
+
+    /// Nothing goes out any more: open requests are answered, the stream is shut down.
+    pub(crate) fn shut(&self) {
+        let mut state = self.lock();
+        state.lane = Lane::Closed;
+        self.closing.store(true, Ordering::Release);
+        if let Some(stream) = self.stream.get() {
+            stream.shutdown();
+        }
+    }
+
+    /// Moves the session from polling to `stream`: what waits for a poll becomes frames, in order.
+    pub(crate) fn switch_to_websocket(&self, state: &mut State, stream: Stream, handover: Handover) {
+        if self.stream.set(stream).is_err() {
+            return;
+        }
+        let mut socket = SocketLane::default();
+        if let Lane::Polling(mut polling) = std::mem::replace(&mut state.lane, Lane::Closed) {
+            polling.release();
+            for packet in polling.drain() {
+                let mut frame = Vec::new();
+                match &packet {
+                    EnginePacket::Text(text) => websocket::put_frame(&mut frame, Opcode::Text, text),
+                    EnginePacket::Binary(data) => websocket::put_frame(&mut frame, Opcode::Binary, data),
+                }
+                socket.queue.push_copy(&frame);
+            }
+        }
+        state.lane = Lane::WebSocket(socket);
+        state.handover = Some(Box::new(handover));
+        self.flush_locked(state);
+        self.driver.wake();
+    }
+}
+
+impl gatewire_hub::Outbox for Outbox {
+    fn send(&self, message: &Prepared) {
+        let mut state = self.lock();
+        match &state.lane {
+            Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Shared(message.websocket())),
+            Lane::Polling(_) => {
+                let text = EnginePacket::Text(message.text());
+                let attachments = message.attachments().iter().cloned().map(EnginePacket::Binary);
+                self.send_poll(&mut state, std::iter::once(text).chain(attachments));
+            }
+            Lane::Closed => {}
+        }
+    }
+
+    fn send_text(&self, text: &FramedText<'_>) {
+        let mut state = self.lock();
+        match &state.lane {
+            Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Own(text.frame())),
+            Lane::Polling(_) => {
+                self.send_poll(
+                    &mut state,
+                    [EnginePacket::Text(Bytes::copy_from_slice(text.text()))],
+                );
+            }
+            Lane::Closed => {}
+        }
+    }
+
+    fn close(&self, reason: CloseReason) {
+        self.begin_close(reason);
+    }
+
+    fn wake(&self) {
+        self.driver.wake();
+    }
+
+    fn is_writable(&self) -> bool {
+        match &self.lock().lane {
+            Lane::WebSocket(lane) => !lane.blocked,
+            Lane::Polling(lane) => lane.is_polled(),
+            Lane::Closed => false,
+        }
+    }
+
+    fn transport(&self) -> TransportKind {
+        Self::transport(self)
+    }
+}
+
+impl Timed for Outbox {
+    fn on_time(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.lock();
+        if state.closing.is_some() {
+            return None;
+        }
+        if !self.is_joined() && state.connect_deadline <= now {
+            tracing::debug!(sid = %self.sid, "the client joined no namespace within the connect timeout");
+            self.begin_close_locked(&mut state, CloseReason::ForcedClose);
+            return None;
+        }
+        match state.session.handle_timeout(now) {
+            Some(Timeout::SendPing) => self.send_packet_locked(&mut state, b"2"),
+            Some(Timeout::PingTimeout) => {
+                self.begin_close_locked(&mut state, CloseReason::PingTimeout);
+                return None;
+            }
+            // The probing task has the stream and gives up by the same timeout.
+            Some(_) | None => {}
+        }
+        self.awaiting_pong
+            .store(state.session.is_awaiting_pong(), Ordering::Relaxed);
+        let heartbeat = state.session.poll_timeout();
+        let connect = (!self.is_joined()).then_some(state.connect_deadline);
+        heartbeat.into_iter().chain(connect).min()
+    }
+}

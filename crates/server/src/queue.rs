@@ -1,0 +1,171 @@
+//! The bytes that wait for one socket, in order: shared frames by reference, small own packets copied together so
+//! that a burst of replies is one buffer. Holds no memory when empty.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+/// Own packets are copied together until their buffer has this many bytes.
+const OWN_CHUNK: usize = 16 * 1024;
+
+/// Chunks handed to one vectored write.
+pub(crate) const MAX_SLICES: usize = 64;
+
+/// What waits to be written to one socket.
+#[derive(Debug, Default)]
+pub(crate) struct WriteQueue {
+    /// The chunk being written; apart from the rest so that the common single chunk costs no allocation.
+    first: Option<Chunk>,
+    /// Invariant: empty if `first` is `None`.
+    rest: VecDeque<Chunk>,
+    /// Bytes of `first` that are already written.
+    written: usize,
+    /// Bytes that still wait, over all chunks.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Shared(Bytes),
+    Own(Vec<u8>),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
+}
+
+impl WriteQueue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Appends a frame that other queues hold, too.
+    pub(crate) fn push_shared(&mut self, frame: Bytes) {
+        if !frame.is_empty() {
+            self.bytes += frame.len();
+            self.push(Chunk::Shared(frame));
+        }
+    }
+
+    /// Appends a copy of `frame`.
+    pub(crate) fn push_copy(&mut self, frame: &[u8]) {
+        if frame.is_empty() {
+            return;
+        }
+        self.bytes += frame.len();
+        let last = if self.rest.is_empty() {
+            self.first.as_mut()
+        } else {
+            self.rest.back_mut()
+        };
+        match last {
+            Some(Chunk::Own(own)) if own.len() < OWN_CHUNK => own.extend_from_slice(frame),
+            _ => self.push(Chunk::Own(frame.to_vec())),
+        }
+    }
+
+    fn push(&mut self, chunk: Chunk) {
+        if self.first.is_none() {
+            self.first = Some(chunk);
+        } else {
+            self.rest.push_back(chunk);
+        }
+    }
+
+    /// The next chunks, filled into `slices`; how many there are.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
+        let Some(first) = &self.first else { return 0 };
+        slices[0] = IoSlice::new(&first.bytes()[self.written..]);
+        let mut count = 1;
+        for (slice, chunk) in slices[1..].iter_mut().zip(&self.rest) {
+            *slice = IoSlice::new(chunk.bytes());
+            count += 1;
+        }
+        count
+    }
+
+    /// Drops `count` bytes from the front: they are written.
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.bytes = self.bytes.saturating_sub(count);
+        let mut left = count + self.written;
+        while let Some(first) = &self.first {
+            let len = first.bytes().len();
+            if left < len {
+                break;
+            }
+            left -= len;
+            self.first = self.rest.pop_front();
+        }
+        self.written = if self.first.is_some() { left } else { 0 };
+        if self.rest.is_empty() && self.rest.capacity() > 0 {
+            self.rest = VecDeque::new();
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(queue: &WriteQueue) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = queue.slices(&mut slices);
+        slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
+    #[test]
+    fn keeps_the_order_of_shared_and_own_chunks() {
+        let mut queue = WriteQueue::default();
+        queue.push_copy(b"a");
+        queue.push_copy(b"b");
+        queue.push_shared(Bytes::from_static(b"cd"));
+        queue.push_copy(b"e");
+        assert_eq!(content(&queue), b"abcde");
+        assert_eq!(queue.len(), 5);
+    }
+
+    #[test]
+    fn any_partial_write_leaves_the_rest() {
+        for taken in 0..=6 {
+            let mut queue = WriteQueue::default();
+            queue.push_shared(Bytes::from_static(b"ab"));
+            queue.push_copy(b"cd");
+            queue.push_shared(Bytes::from_static(b"ef"));
+            let mut left = taken;
+            while left > 0 {
+                let step = left.min(1 + left % 2);
+                queue.advance(step);
+                left -= step;
+            }
+            assert_eq!(content(&queue), b"abcdef"[taken..]);
+            assert_eq!(queue.len(), 6 - taken);
+        }
+    }
+
+    #[test]
+    fn is_without_memory_when_empty() {
+        let mut queue = WriteQueue::default();
+        for _ in 0..100 {
+            queue.push_shared(Bytes::from_static(b"abc"));
+        }
+        queue.advance(300);
+        assert!(queue.is_empty());
+        assert_eq!(queue.rest.capacity(), 0);
+        assert_eq!(queue.written, 0);
+    }
+}

@@ -1,0 +1,141 @@
+//! The byte stream below a WebSocket, shared by the driver that reads and by any thread that writes. A TCP stream is
+//! used directly; anything else (TLS, or the stream of a foreign HTTP server) goes through a mutex.
+
+use std::io::{self, IoSlice, Read};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Any stream that hyper can hand over.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
+/// The stream of one upgraded connection.
+pub(crate) enum Stream {
+    /// A plain TCP connection, read and written without a lock.
+    Tcp(TcpStream),
+    /// Any other stream.
+    Other(Mutex<Pin<Box<dyn Duplex>>>),
+}
+
+impl Stream {
+    /// Takes the stream back out of hyper, with the bytes that hyper had read too far.
+    pub(crate) fn from_upgraded(upgraded: Upgraded) -> (Self, Vec<u8>) {
+        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => return (Self::Tcp(parts.io.into_inner()), parts.read_buf.to_vec()),
+            Err(upgraded) => upgraded,
+        };
+        match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(parts) => (Self::Tcp(parts.io.into_inner()), parts.read_buf.to_vec()),
+            Err(upgraded) => (
+                Self::Other(Mutex::new(Box::pin(TokioIo::new(upgraded)))),
+                Vec::new(),
+            ),
+        }
+    }
+
+    /// Reads once; 0 is the end of the stream. `Pending` has registered the task of `cx`.
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => loop {
+                ready!(stream.poll_read_ready(cx))?;
+                match read_ready(stream, buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    done => return Poll::Ready(done),
+                }
+            },
+            Self::Other(stream) => {
+                let mut buffer = ReadBuf::new(buffer);
+                ready!(lock(stream).as_mut().poll_read(cx, &mut buffer))?;
+                Poll::Ready(Ok(buffer.filled().len()))
+            }
+        }
+    }
+
+    /// Writes what is taken at once, from any thread.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing was taken: the driver must then be woken to [`poll_write`](Self::poll_write).
+    pub(crate) fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => match chunks {
+                [chunk] => stream.try_write(chunk),
+                chunks => stream.try_write_vectored(chunks),
+            },
+            Self::Other(_) => match self.poll_write_other(&mut Context::from_waker(Waker::noop()), chunks) {
+                Poll::Ready(done) => done,
+                Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            },
+        }
+    }
+
+    /// As [`try_write`](Self::try_write), but `Pending` has registered the task of `cx`: for the driver alone.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, chunks: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let Self::Tcp(stream) = self else {
+            return self.poll_write_other(cx, chunks);
+        };
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            match self.try_write(chunks) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Closes the stream for both directions, without waiting.
+    pub(crate) fn shutdown(&self) {
+        match self {
+            // An error says that the connection is gone, which is what is wanted.
+            Self::Tcp(stream) => {
+                let _ = SockRef::from(stream).shutdown(Shutdown::Both);
+            }
+            Self::Other(stream) => {
+                let _ = lock(stream)
+                    .as_mut()
+                    .poll_shutdown(&mut Context::from_waker(Waker::noop()));
+            }
+        }
+    }
+
+    fn poll_write_other(&self, cx: &mut Context<'_>, chunks: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let Self::Other(stream) = self else {
+            return Poll::Ready(Ok(0));
+        };
+        let mut stream = lock(stream);
+        let written = ready!(stream.as_mut().poll_write_vectored(cx, chunks))?;
+        // A stream with a buffer of its own (TLS) must be told that nothing follows for now; what it cannot
+        // send yet goes out with the next write or flush.
+        if let Poll::Ready(Err(error)) = stream.as_mut().poll_flush(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(written))
+    }
+}
+
+fn lock<'a>(stream: &'a Mutex<Pin<Box<dyn Duplex>>>) -> MutexGuard<'a, Pin<Box<dyn Duplex>>> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One `recv` of a stream that is said to be readable. A read that leaves room in the buffer has emptied the
+/// kernel's queue, so readiness is cleared at once and the extra call that would only return `WouldBlock` is saved.
+fn read_ready(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let room = buffer.len();
+    let mut short = None;
+    let done = stream.try_io(Interest::READABLE, || {
+        let read = (&*SockRef::from(stream)).read(buffer)?;
+        if read > 0 && read < room {
+            short = Some(read);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(read)
+    });
+    short.map_or(done, Ok)
+}

@@ -1,0 +1,302 @@
+//! HTTP long-polling: packets wait in a lane until a GET takes them, and POST bodies wait until the driver has worked
+//! them off. One GET and one POST may be in flight; an overlap ends the session (Engine.IO 4, transport "polling").
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gatewire_proto::engineio::{CloseReason, payload};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::sync::oneshot;
+
+use crate::http::{self as answer, Body};
+use crate::outbox::{Lane, Outbox};
+
+/// One packet that waits for a poll.
+#[derive(Debug, Clone)]
+pub(crate) enum EnginePacket {
+    /// A text packet, type digit included.
+    Text(Bytes),
+    /// A binary message.
+    Binary(Bytes),
+}
+
+/// The polling side of a session.
+#[derive(Default)]
+pub(crate) struct PollLane {
+    packets: VecDeque<EnginePacket>,
+    bytes: usize,
+    /// The GET that waits.
+    poll: Option<oneshot::Sender<Vec<u8>>>,
+    /// A POST is in flight.
+    posting: bool,
+    /// The body of that POST, until the driver has worked it off.
+    inbox: Option<Inbox>,
+    /// Noted in some thread's cork, which will flush it.
+    pub(crate) corked: bool,
+}
+
+/// A POST body and how far the driver is.
+pub(crate) struct Inbox {
+    pub(crate) body: Bytes,
+    pub(crate) offset: usize,
+    /// Dropped when the body is worked off: the POST is answered then.
+    _done: oneshot::Sender<()>,
+}
+
+impl PollLane {
+    pub(crate) fn push(&mut self, packets: impl IntoIterator<Item = EnginePacket>) {
+        for packet in packets {
+            let (EnginePacket::Text(bytes) | EnginePacket::Binary(bytes)) = &packet;
+            self.bytes += bytes.len();
+            self.packets.push_back(packet);
+        }
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether a GET waits.
+    pub(crate) fn is_polled(&self) -> bool {
+        self.poll.as_ref().is_some_and(|poll| !poll.is_closed())
+    }
+
+    /// Answers the GET that waits, if there is anything to say.
+    pub(crate) fn flush(&mut self) {
+        if !self.packets.is_empty()
+            && let Some(poll) = self.poll.take()
+            && let Err(_gone) = poll.send(self.encode())
+        {
+            // The request was dropped in this very moment; its guard ends the session.
+        }
+    }
+
+    /// Answers the GET that waits with a NOOP, for an upgrade; what waits goes first if there is something.
+    pub(crate) fn release(&mut self) {
+        if self.poll.is_some() && self.packets.is_empty() {
+            self.push([EnginePacket::Text(Bytes::from_static(b"6"))]);
+        }
+        self.flush();
+    }
+
+    /// Queues the close packet, behind what waits.
+    pub(crate) fn say_goodbye(&mut self) {
+        self.push([EnginePacket::Text(Bytes::from_static(b"1"))]);
+        self.flush();
+    }
+
+    /// Takes what waits.
+    pub(crate) fn drain(&mut self) -> VecDeque<EnginePacket> {
+        self.bytes = 0;
+        std::mem::take(&mut self.packets)
+    }
+
+    /// The body that the driver works on.
+    pub(crate) fn take_inbox(&mut self) -> Option<Inbox> {
+        self.inbox.take()
+    }
+
+    /// Gives a body back that is not worked off, since the upper layer takes no more for now.
+    pub(crate) fn put_back(&mut self, inbox: Inbox) {
+        self.inbox = Some(inbox);
+    }
+
+    fn encode(&mut self) -> Vec<u8> {
+        let packets = self.drain();
+        let size = packets.iter().map(|packet| match packet {
+            EnginePacket::Text(text) => text.len() + 1,
+            EnginePacket::Binary(data) => payload::binary_len(data.len()) + 1,
+        });
+        let mut body = Vec::with_capacity(size.sum());
+        for packet in packets {
+            match packet {
+                EnginePacket::Text(text) => payload::push_text(&mut body, &text),
+                EnginePacket::Binary(data) => payload::push_binary(&mut body, &data),
+            }
+        }
+        body
+    }
+}
+
+/// Answers a request of a session that is on polling.
+pub(crate) async fn handle<B>(outbox: Arc<Outbox>, request: Request<B>) -> Response<Body>
+where
+    B: http_body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match *request.method() {
+        Method::GET => poll(&outbox).await,
+        Method::POST => post(&outbox, request).await,
+        _ => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// Waits until there is something to say, and says it.
+pub(crate) async fn poll(outbox: &Arc<Outbox>) -> Response<Body> {
+    let waiting = {
+        let mut state = outbox.lock();
+        let Lane::Polling(lane) = &mut state.lane else {
+            return answer::empty(StatusCode::BAD_REQUEST);
+        };
+        if lane.is_polled() {
+            tracing::debug!(sid = %outbox.sid, "a second poll while one is open: the session is closed");
+            outbox.begin_close_locked(&mut state, CloseReason::TransportError);
+            return answer::empty(StatusCode::BAD_REQUEST);
+        }
+        let (sender, receiver) = oneshot::channel();
+        lane.poll = Some(sender);
+        lane.flush();
+        if state.closing.is_some() {
+            // The last packets of a session that the server has closed are taken now.
+            outbox.driver.wake();
+        }
+        receiver
+    };
+    let mut guard = PollGuard {
+        outbox,
+        answered: false,
+    };
+    let payload = waiting.await;
+    guard.answered = true;
+    payload.map_or_else(|_closed| answer::empty(StatusCode::BAD_REQUEST), answer::poll)
+}
+
+/// Ends the session when a GET is given up by the client before it was answered.
+struct PollGuard<'a> {
+    outbox: &'a Outbox,
+    answered: bool,
+}
+
+impl Drop for PollGuard<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            tracing::debug!(sid = %self.outbox.sid, "the client gave up a poll: the session is closed");
+            self.outbox.begin_close(CloseReason::TransportError);
+        }
+    }
+}
+
+/// Reads the packets of a POST and waits until the driver has worked them off, so that a client cannot send faster
+/// than its messages are handled.
+async fn post<B>(outbox: &Arc<Outbox>, request: Request<B>) -> Response<Body>
+where
+    B: http_body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let Some(posting) = Posting::begin(outbox) else {
+        return answer::empty(StatusCode::BAD_REQUEST);
+    };
+    if is_binary(request.headers()) {
+        tracing::debug!(sid = %outbox.sid, "a POST of application/octet-stream: protocol 4 knows text only");
+        outbox.begin_close(CloseReason::TransportError);
+        return answer::empty(StatusCode::BAD_REQUEST);
+    }
+    let body = match Limited::new(request.into_body(), outbox.config.max_payload)
+        .collect()
+        .await
+    {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            tracing::debug!(sid = %outbox.sid, limit = outbox.config.max_payload, "a POST above max_payload bytes");
+            outbox.begin_close(CloseReason::TransportError);
+            return answer::empty(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        Err(error) => {
+            tracing::debug!(sid = %outbox.sid, %error, "the body of a POST did not come whole");
+            outbox.begin_close(CloseReason::TransportError);
+            return answer::empty(StatusCode::BAD_REQUEST);
+        }
+    };
+    let worked_off = {
+        let mut state = outbox.lock();
+        let Lane::Polling(lane) = &mut state.lane else {
+            return answer::empty(StatusCode::BAD_REQUEST);
+        };
+        let (done, worked_off) = oneshot::channel();
+        lane.inbox = Some(Inbox {
+            body,
+            offset: 0,
+            _done: done,
+        });
+        worked_off
+    };
+    outbox.driver.wake();
+    // An error is the sender being dropped, which is the sign that is waited for.
+    let _ = worked_off.await;
+    drop(posting);
+    answer::post()
+}
+
+/// The right to post: one request of a session at a time has it.
+struct Posting<'a>(&'a Outbox);
+
+impl<'a> Posting<'a> {
+    fn begin(outbox: &'a Outbox) -> Option<Self> {
+        let mut state = outbox.lock();
+        let Lane::Polling(lane) = &mut state.lane else {
+            return None;
+        };
+        if lane.posting {
+            tracing::debug!(sid = %outbox.sid, "a second POST while one is open: the session is closed");
+            outbox.begin_close_locked(&mut state, CloseReason::TransportError);
+            return None;
+        }
+        lane.posting = true;
+        drop(state);
+        Some(Self(outbox))
+    }
+}
+
+impl Drop for Posting<'_> {
+    fn drop(&mut self) {
+        if let Lane::Polling(lane) = &mut self.0.lock().lane {
+            lane.posting = false;
+        }
+    }
+}
+
+fn is_binary(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes() == b"application/octet-stream")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(packet: &'static str) -> EnginePacket {
+        EnginePacket::Text(Bytes::from_static(packet.as_bytes()))
+    }
+
+    #[test]
+    fn a_poll_takes_everything_that_waits() {
+        let mut lane = PollLane::default();
+        lane.push([
+            text("4a"),
+            EnginePacket::Binary(Bytes::from_static(&[1, 2, 3])),
+            text("2"),
+        ]);
+        let (sender, mut receiver) = oneshot::channel();
+        lane.poll = Some(sender);
+        lane.flush();
+        assert_eq!(receiver.try_recv().unwrap(), b"4a\x1ebAQID\x1e2");
+        assert_eq!(lane.len(), 0);
+        assert!(!lane.is_polled());
+    }
+
+    #[test]
+    fn nothing_to_say_leaves_the_poll_open() {
+        let mut lane = PollLane::default();
+        let (sender, mut receiver) = oneshot::channel();
+        lane.poll = Some(sender);
+        lane.flush();
+        assert!(lane.is_polled());
+        lane.release();
+        assert_eq!(receiver.try_recv().unwrap(), b"6");
+    }
+}

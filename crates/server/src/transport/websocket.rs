@@ -1,0 +1,209 @@
+//! WebSocket: taking the stream out of the HTTP server after the 101, and the probe that moves a polling session to
+//! it (Engine.IO 4, "upgrade"). After that the stream belongs to the driver.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gatewire_proto::engineio::{Packet, Probe, UpgradeRefused};
+use gatewire_proto::websocket::{self, Decoder, Event, Limits, Opcode, Received};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::{HeaderValue, Response, StatusCode};
+use std::io::IoSlice;
+
+use crate::config::EngineConfig;
+use crate::http::Body;
+use crate::outbox::{Lane, Outbox};
+use crate::scratch;
+use crate::stream::Stream;
+
+/// How often a poll that holds the upgrade up is released.
+const NOOP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What the driver needs to go on where the probe has stopped reading.
+pub(crate) struct Handover {
+    pub(crate) decoder: Decoder,
+    /// Bytes that were read but not decoded.
+    pub(crate) unread: Vec<u8>,
+}
+
+/// The 101 that accepts `upgrade`. The first protocol that the client offers is taken, as the Node server does.
+pub(crate) fn switching_protocols(upgrade: &websocket::Upgrade) -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::from_str(upgrade.accept()) {
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(protocol) = upgrade.protocols().next()
+        && let Ok(protocol) = HeaderValue::from_str(protocol)
+    {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    response
+}
+
+/// A decoder with the limits of the engine.
+pub(crate) fn decoder(config: &EngineConfig) -> Decoder {
+    Decoder::new(Limits {
+        max_message: config.max_payload,
+        max_fragments: config.limits.max_fragments,
+    })
+}
+
+/// Plays the server's part of the probe on a new WebSocket of a polling session, and hands the stream over to the
+/// session's driver. Gives up, closing this stream alone, when the client does or after the upgrade timeout.
+pub(crate) async fn probe(outbox: Arc<Outbox>, stream: Stream, unread: Vec<u8>) {
+    if let Err(refused) = outbox.lock().session.start_upgrade(Instant::now()) {
+        tracing::debug!(sid = %outbox.sid, %refused, "an upgrade is refused");
+        return close(&stream);
+    }
+    let upgrade = Upgrade {
+        decoder: decoder(&outbox.config),
+        outbox: &outbox,
+        stream,
+        probed: false,
+    };
+    let timeout = outbox.config.upgrade_timeout;
+    match tokio::time::timeout(timeout, upgrade.run(unread)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => {
+            tracing::debug!(sid = %outbox.sid, ?failure, "an upgrade failed, the session stays on polling");
+            outbox.lock().session.upgrade_failed();
+        }
+        Err(_elapsed) => {
+            tracing::debug!(sid = %outbox.sid, "an upgrade was not finished within the upgrade timeout");
+            outbox.lock().session.upgrade_failed();
+        }
+    }
+}
+
+struct Upgrade<'a> {
+    outbox: &'a Arc<Outbox>,
+    stream: Stream,
+    decoder: Decoder,
+    /// The probe is answered: polls are released until the client sends its upgrade packet.
+    probed: bool,
+}
+
+#[derive(Debug)]
+enum Failure {
+    /// The client closed the new stream, or broke the WebSocket protocol on it.
+    Gone,
+    Refused(#[expect(dead_code, reason = "read by the log through Debug")] UpgradeRefused),
+    /// The session ended meanwhile.
+    Ended,
+}
+
+/// What the client's next frames have led to.
+enum Step {
+    Wait,
+    Probed,
+    /// The upgrade packet came; this many bytes of the buffer are decoded.
+    Done(usize),
+}
+
+impl Upgrade<'_> {
+    async fn run(mut self, mut unread: Vec<u8>) -> Result<(), Failure> {
+        loop {
+            match self.decode(&mut unread)? {
+                Step::Done(consumed) => return self.finish(unread.split_off(consumed)),
+                Step::Probed => {
+                    self.probed = true;
+                    self.send(Opcode::Text, b"3probe").await?;
+                }
+                Step::Wait => {}
+            }
+            unread = self.read_releasing_polls().await?;
+        }
+    }
+
+    fn decode(&mut self, input: &mut [u8]) -> Result<Step, Failure> {
+        let (mut at, mut probed) = (0, false);
+        while at < input.len() {
+            let Received { consumed, event } = self
+                .decoder
+                .receive(&mut input[at..])
+                .map_err(|_| Failure::Gone)?;
+            let Some(event) = event else { break };
+            let packet = match event {
+                Event::Text(text) => Packet::decode(text).map_err(|_| Failure::Gone)?,
+                Event::Close(_) => return Err(Failure::Gone),
+                // An upgrade is two text packets; anything else says nothing here.
+                Event::Binary(_) | Event::Ping(_) | Event::Pong(_) => {
+                    at += consumed;
+                    continue;
+                }
+            };
+            let step = self.outbox.lock().session.receive_probe(&packet, Instant::now());
+            at += consumed;
+            match step.map_err(Failure::Refused)? {
+                Probe::Pong => probed = true,
+                Probe::Done => return Ok(Step::Done(at)),
+            }
+        }
+        Ok(if probed { Step::Probed } else { Step::Wait })
+    }
+
+    /// Waits for bytes. Meanwhile a GET that is open would keep the client from finishing: it is answered with a
+    /// NOOP, and again, since the client may open another.
+    async fn read_releasing_polls(&self) -> Result<Vec<u8>, Failure> {
+        loop {
+            if self.outbox.is_closing() {
+                return Err(Failure::Ended);
+            }
+            if self.probed
+                && let Lane::Polling(lane) = &mut self.outbox.lock().lane
+            {
+                lane.release();
+            }
+            let read = poll_fn(|cx| {
+                scratch::with(|buffer| {
+                    self.stream
+                        .poll_read(cx, buffer)
+                        .map_ok(|read| buffer[..read].to_vec())
+                })
+            });
+            match tokio::time::timeout(NOOP_INTERVAL, read).await {
+                Ok(Ok(bytes)) if !bytes.is_empty() => return Ok(bytes),
+                Ok(_end_or_error) => return Err(Failure::Gone),
+                Err(_elapsed) => {}
+            }
+        }
+    }
+
+    async fn send(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Failure> {
+        let mut frame = Vec::with_capacity(payload.len() + websocket::MAX_HEADER);
+        websocket::put_frame(&mut frame, opcode, payload);
+        let mut written = 0;
+        while written < frame.len() {
+            let write = poll_fn(|cx| self.stream.poll_write(cx, &[IoSlice::new(&frame[written..])]));
+            written += write.await.map_err(|_| Failure::Gone)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, unread: Vec<u8>) -> Result<(), Failure> {
+        let mut state = self.outbox.lock();
+        if state.closing.is_some() {
+            return Err(Failure::Ended);
+        }
+        self.outbox.switch_to_websocket(
+            &mut state,
+            self.stream,
+            Handover {
+                decoder: self.decoder,
+                unread,
+            },
+        );
+        Ok(())
+    }
+}
+
+/// Says goodbye on a stream that is of no use, without waiting for anything.
+fn close(stream: &Stream) {
+    // The stream is dropped next: what cannot be written now is not written.
+    let _ = stream.try_write(&[IoSlice::new(&websocket::close_frame(None, ""))]);
+}

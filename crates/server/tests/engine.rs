@@ -1,0 +1,393 @@
+//! One engine over real TCP: handshakes and refusals, polling, WebSocket, the upgrade between them, heartbeats, and
+//! how each fault ends a session.
+
+mod support;
+
+use std::time::Duration;
+
+use gatewire_proto::engineio::CloseReason;
+use gatewire_proto::websocket::Opcode;
+use gatewire_server::{EngineConfig, Limits};
+use support::{Frame, TestServer};
+use tokio::io::AsyncWriteExt;
+
+const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
+
+fn fast() -> EngineConfig {
+    EngineConfig {
+        ping_interval: Duration::from_millis(150),
+        ping_timeout: Duration::from_millis(100),
+        ..EngineConfig::default()
+    }
+}
+
+#[tokio::test]
+async fn refuses_with_the_codes_of_the_protocol() {
+    let server = TestServer::start(EngineConfig::default()).await;
+    let polling_sid = server.open_polling().await;
+    let on_session = format!("&sid={polling_sid}");
+    let table = [
+        (
+            "GET",
+            "?EIO=4",
+            400,
+            r#"{"code":0,"message":"Transport unknown"}"#,
+        ),
+        (
+            "GET",
+            "?EIO=4&transport=constructor",
+            400,
+            r#"{"code":0,"message":"Transport unknown"}"#,
+        ),
+        (
+            "GET",
+            "?EIO=4&transport=__proto__",
+            400,
+            r#"{"code":0,"message":"Transport unknown"}"#,
+        ),
+        (
+            "GET",
+            "?EIO=4&transport=polling&sid=abc",
+            400,
+            r#"{"code":1,"message":"Session ID unknown"}"#,
+        ),
+        (
+            "GET",
+            "?EIO=4&transport=polling&sid=__proto__",
+            400,
+            r#"{"code":1,"message":"Session ID unknown"}"#,
+        ),
+        (
+            "POST",
+            "?EIO=4&transport=polling",
+            400,
+            r#"{"code":2,"message":"Bad handshake method"}"#,
+        ),
+        (
+            "PUT",
+            "?EIO=4&transport=polling",
+            400,
+            r#"{"code":2,"message":"Bad handshake method"}"#,
+        ),
+        (
+            "GET",
+            "?EIO=4&transport=websocket",
+            400,
+            r#"{"code":3,"message":"Bad request"}"#,
+        ),
+        (
+            "GET",
+            "?transport=polling",
+            400,
+            r#"{"code":5,"message":"Unsupported protocol version"}"#,
+        ),
+        (
+            "GET",
+            "?EIO=3&transport=polling",
+            400,
+            r#"{"code":5,"message":"Unsupported protocol version"}"#,
+        ),
+        (
+            "GET",
+            "?EIO=abc&transport=polling",
+            400,
+            r#"{"code":5,"message":"Unsupported protocol version"}"#,
+        ),
+    ];
+    for (method, query, status, body) in table {
+        let answer = server.request(method, &format!("/socket.io/{query}"), b"").await;
+        assert_eq!(answer, (status, body.to_owned()), "{method} {query}");
+    }
+    for query in ["?EIO=4&transport=websocket", "?EIO=3&transport=polling"] {
+        let answer = server
+            .request("GET", &format!("/socket.io/{query}{on_session}"), b"")
+            .await;
+        assert_eq!(
+            answer,
+            (400, r#"{"code":3,"message":"Bad request"}"#.to_owned()),
+            "{query} on a session"
+        );
+    }
+    assert_eq!(
+        server
+            .request("GET", "/socket.io?EIO=4&transport=polling", b"")
+            .await
+            .0,
+        404
+    );
+    assert_eq!(server.engine.clients_count(), 1);
+}
+
+#[tokio::test]
+async fn echoes_over_polling_in_order() {
+    let server = TestServer::start(EngineConfig::default()).await;
+    let target = format!("{POLLING}&sid={}", server.open_polling().await);
+    assert_eq!(
+        server.request("POST", &target, b"4one\x1ebAQID\x1e4two").await,
+        (200, "ok".to_owned())
+    );
+    assert_eq!(
+        server.request("GET", &target, b"").await,
+        (200, "4one\x1ebAQID\x1e4two".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_second_poll_ends_the_session() {
+    let mut server = TestServer::start(EngineConfig::default()).await;
+    let target = format!("{POLLING}&sid={}", server.open_polling().await);
+    let (first, second) = tokio::join!(
+        server.request("GET", &target, b""),
+        server.request("GET", &target, b"")
+    );
+    let mut answers = [first, second];
+    answers.sort();
+    assert_eq!(answers, [(200, "1".to_owned()), (400, String::new())]);
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+    assert_eq!(server.request("GET", &target, b"").await.0, 400);
+}
+
+#[tokio::test]
+async fn a_malformed_payload_is_answered_and_ends_the_session() {
+    for body in [&b"abc"[..], b"", b"4a\x1e", b"\xff\xfe"] {
+        let mut server = TestServer::start(EngineConfig::default()).await;
+        let target = format!("{POLLING}&sid={}", server.open_polling().await);
+        assert_eq!(
+            server.request("POST", &target, body).await,
+            (200, "ok".to_owned()),
+            "{body:?}"
+        );
+        assert_eq!(server.closed().await, CloseReason::ParseError, "{body:?}");
+        let (status, answer) = server.request("GET", &target, b"").await;
+        assert_eq!(
+            (status, answer.as_str()),
+            (400, r#"{"code":1,"message":"Session ID unknown"}"#),
+            "{body:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_above_the_limit_is_413_and_ends_the_session() {
+    let config = EngineConfig {
+        max_payload: 100,
+        ..EngineConfig::default()
+    };
+    let mut server = TestServer::start(config).await;
+    let target = format!("{POLLING}&sid={}", server.open_polling().await);
+    assert_eq!(
+        server.request("POST", &target, &[b'4'; 101]).await,
+        (413, String::new())
+    );
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+}
+
+#[tokio::test]
+async fn a_close_packet_on_polling_releases_the_open_poll() {
+    let mut server = TestServer::start(EngineConfig::default()).await;
+    let target = format!("{POLLING}&sid={}", server.open_polling().await);
+    let poll = server.request("GET", &target, b"");
+    let post = async {
+        // The poll is open as soon as the session says that it is writable: a message comes back through it otherwise.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.request("POST", &target, b"1").await
+    };
+    let (poll, post) = tokio::join!(poll, post);
+    assert_eq!((poll, post), ((200, "6".to_owned()), (200, "ok".to_owned())));
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+}
+
+#[tokio::test]
+async fn a_session_closed_by_the_server_tells_the_next_poll() {
+    let mut server = TestServer::start(EngineConfig::default()).await;
+    let target = format!("{POLLING}&sid={}", server.open_polling().await);
+    assert_eq!(server.request("POST", &target, b"4hello\x1e4close").await.0, 200);
+    assert_eq!(server.closed().await, CloseReason::ForcedClose);
+    assert_eq!(
+        server.request("GET", &target, b"").await,
+        (200, "4hello\x1e1".to_owned())
+    );
+    server.engine.drained().await;
+    assert_eq!(server.engine.clients_count(), 0);
+}
+
+#[tokio::test]
+async fn echoes_over_websocket() {
+    let mut server = TestServer::start(EngineConfig::default()).await;
+    let mut socket = server.websocket("").await;
+    assert_eq!(socket.opened().await.len(), 20);
+    socket.text("4hello").await;
+    socket.send(Opcode::Binary, &[1, 2, 3]).await;
+    socket.send(Opcode::Ping, b"are you there").await;
+    assert_eq!(socket.receive().await, Frame::Text("4hello".to_owned()));
+    assert_eq!(socket.receive().await, Frame::Binary(vec![1, 2, 3]));
+    assert_eq!(socket.receive().await, Frame::Pong(b"are you there".to_vec()));
+    socket.send(Opcode::Close, &1000u16.to_be_bytes()).await;
+    assert_eq!(socket.receive().await, Frame::Close(1000));
+    assert_eq!(socket.receive().await, Frame::End);
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+    server.engine.drained().await;
+}
+
+#[tokio::test]
+async fn each_fault_on_a_websocket_has_its_close_code_and_reason() {
+    let limited = EngineConfig {
+        max_payload: 100,
+        ..EngineConfig::default()
+    };
+    let table: [(&str, Opcode, &[u8], u16, CloseReason); 6] = [
+        (
+            "too big",
+            Opcode::Text,
+            &[b'4'; 101],
+            1009,
+            CloseReason::TransportError,
+        ),
+        (
+            "bad UTF-8",
+            Opcode::Text,
+            b"4\xff",
+            1007,
+            CloseReason::TransportError,
+        ),
+        ("no packet", Opcode::Text, b"x", 1005, CloseReason::ParseError),
+        (
+            "a ping from the client",
+            Opcode::Text,
+            b"2",
+            1005,
+            CloseReason::TransportError,
+        ),
+        (
+            "a close packet",
+            Opcode::Text,
+            b"1",
+            1005,
+            CloseReason::TransportClose,
+        ),
+        (
+            "refused above",
+            Opcode::Text,
+            b"4reject",
+            1005,
+            CloseReason::ForcedClose,
+        ),
+    ];
+    for (what, opcode, payload, code, reason) in table {
+        let mut server = TestServer::start(limited.clone()).await;
+        let mut socket = server.websocket("").await;
+        socket.opened().await;
+        socket.send(opcode, payload).await;
+        assert_eq!(socket.receive().await, Frame::Close(code), "{what}");
+        assert_eq!(server.closed().await, reason, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_unmasked_frame_is_a_protocol_error() {
+    let mut server = TestServer::start(EngineConfig::default()).await;
+    let mut socket = server.websocket("").await;
+    socket.opened().await;
+    socket.0.write_all(b"\x81\x024a").await.unwrap();
+    assert_eq!(socket.receive().await, Frame::Close(1002));
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+}
+
+#[tokio::test]
+async fn a_session_moves_from_polling_to_websocket_and_loses_nothing() {
+    let mut server = TestServer::start(EngineConfig::default()).await;
+    let sid = server.open_polling().await;
+    let target = format!("{POLLING}&sid={sid}");
+    let mut socket = server.websocket(&format!("&sid={sid}")).await;
+    let poll = server.request("GET", &target, b"");
+    let probe = async {
+        socket.text("2probe").await;
+        assert_eq!(socket.receive().await, Frame::Text("3probe".to_owned()));
+        socket
+    };
+    let (poll, mut socket) = tokio::join!(poll, probe);
+    assert_eq!(poll, (200, "6".to_owned()), "the open poll is released");
+    assert_eq!(server.request("POST", &target, b"4over polling").await.0, 200);
+    socket.text("5").await;
+    assert_eq!(socket.receive().await, Frame::Text("4over polling".to_owned()));
+    socket.text("4over websocket").await;
+    assert_eq!(socket.receive().await, Frame::Text("4over websocket".to_owned()));
+    let answer = server.request("GET", &target, b"").await;
+    assert_eq!(answer, (400, r#"{"code":3,"message":"Bad request"}"#.to_owned()));
+    socket.text("1").await;
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+}
+
+#[tokio::test]
+async fn a_failed_upgrade_leaves_the_session_on_polling() {
+    let server = TestServer::start(EngineConfig::default()).await;
+    let sid = server.open_polling().await;
+    let mut socket = server.websocket(&format!("&sid={sid}")).await;
+    socket.text("4no probe").await;
+    assert_eq!(socket.receive().await, Frame::End);
+    let target = format!("{POLLING}&sid={sid}");
+    assert_eq!(server.request("POST", &target, b"4still here").await.0, 200);
+    assert_eq!(
+        server.request("GET", &target, b"").await,
+        (200, "4still here".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_closed() {
+    let mut server = TestServer::start(fast()).await;
+    let mut socket = server.websocket("").await;
+    socket.opened().await;
+    assert_eq!(socket.receive().await, Frame::Text("2".to_owned()));
+    socket.text("3").await;
+    assert_eq!(socket.receive().await, Frame::Text("2".to_owned()));
+    assert_eq!(socket.receive().await, Frame::Close(1005));
+    assert_eq!(server.closed().await, CloseReason::PingTimeout);
+}
+
+#[tokio::test]
+async fn a_polling_session_that_is_left_ends_by_itself() {
+    let mut server = TestServer::start(fast()).await;
+    server.open_polling().await;
+    assert_eq!(server.closed().await, CloseReason::PingTimeout);
+    server.engine.drained().await;
+    assert_eq!(server.engine.clients_count(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_closed_at_the_bound() {
+    let limits = Limits {
+        max_outbox: 256 * 1024,
+        close_timeout: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let mut server = TestServer::start(EngineConfig {
+        limits,
+        ..EngineConfig::default()
+    })
+    .await;
+    let mut socket = server.websocket("").await;
+    socket.opened().await;
+    let message = vec![b'4'; 500_000];
+    for _ in 0..200 {
+        let mut frame = Vec::new();
+        gatewire_proto::websocket::put_masked_frame(&mut frame, true, Opcode::Text, [0; 4], &message);
+        if socket.0.write_all(&frame).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+}
+
+#[tokio::test]
+async fn shutting_down_closes_with_going_away() {
+    let mut server = TestServer::start(EngineConfig::default()).await;
+    let mut socket = server.websocket("").await;
+    socket.opened().await;
+    server.engine.close();
+    assert_eq!(socket.receive().await, Frame::Close(1001));
+    assert_eq!(server.closed().await, CloseReason::ServerShuttingDown);
+    drop(socket);
+    server.engine.drained().await;
+    assert_eq!(server.request("GET", POLLING, b"").await.0, 503);
+}

@@ -1,0 +1,217 @@
+//! A raw client for the tests: HTTP requests and WebSocket frames written by hand, so that a test can send what no
+//! client library would.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Duration;
+
+use gatewire_hub::Handshake;
+use gatewire_proto::engineio::CloseReason;
+use gatewire_proto::websocket::{Opcode, put_masked_frame};
+use gatewire_server::{Application, Body, Connection, Engine, EngineConfig, Listener, Rejected, Session};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
+
+/// Longer than anything a test waits for; only a failing test gets there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An echo that reports how its sessions end. The message `close` ends the session from the server's side.
+struct Echo(UnboundedSender<CloseReason>);
+
+struct EchoSession(Connection, UnboundedSender<CloseReason>);
+
+impl Application for Echo {
+    fn open(&self, connection: Connection, _handshake: Arc<Handshake>) -> Box<dyn Session> {
+        Box::new(EchoSession(connection, self.0.clone()))
+    }
+}
+
+impl Session for EchoSession {
+    fn receive_text(&mut self, text: &str, _cx: &mut Context<'_>) -> Result<(), Rejected> {
+        match text {
+            "close" => self.0.close(),
+            "reject" => {
+                return Err(Rejected {
+                    reason: "as asked".to_owned(),
+                });
+            }
+            _ => self.0.send_text(text),
+        }
+        Ok(())
+    }
+
+    fn receive_binary(&mut self, data: &[u8], _cx: &mut Context<'_>) -> Result<(), Rejected> {
+        self.0.send_binary(data);
+        Ok(())
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        // The receiver is gone when the test is over.
+        let _ = self.1.send(reason);
+    }
+}
+
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) engine: Engine,
+    closed: UnboundedReceiver<CloseReason>,
+}
+
+impl TestServer {
+    pub(crate) async fn start(config: EngineConfig) -> Self {
+        let (sender, closed) = unbounded_channel();
+        let engine = Engine::new(config, Echo(sender)).unwrap();
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = engine.clone();
+        tokio::spawn(listener.serve(
+            move |request: http::Request<_>, peer| {
+                let engine = served.clone();
+                async move {
+                    if engine.matches(request.uri().path()) {
+                        return engine.handle(request, Some(peer)).await;
+                    }
+                    let mut response = http::Response::new(Body::default());
+                    *response.status_mut() = http::StatusCode::NOT_FOUND;
+                    response
+                }
+            },
+            std::future::pending(),
+        ));
+        Self {
+            address,
+            engine,
+            closed,
+        }
+    }
+
+    /// The reason for which the next session ends.
+    pub(crate) async fn closed(&mut self) -> CloseReason {
+        timeout(PATIENCE, self.closed.recv())
+            .await
+            .expect("a session ends")
+            .unwrap()
+    }
+
+    /// Sends one request on a connection of its own and returns status and body.
+    pub(crate) async fn request(&self, method: &str, target: &str, body: &[u8]) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body).await.unwrap();
+        let mut answer = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut answer))
+            .await
+            .expect("an answer")
+            .unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        (head[9..12].parse().unwrap(), body.to_owned())
+    }
+
+    /// Opens a session on polling and returns its id.
+    pub(crate) async fn open_polling(&self) -> String {
+        let (status, body) = self
+            .request("GET", "/socket.io/?EIO=4&transport=polling", b"")
+            .await;
+        assert_eq!(status, 200, "{body}");
+        sid_of(&body)
+    }
+
+    /// Opens a WebSocket; the open packet is not read yet.
+    pub(crate) async fn websocket(&self, query: &str) -> TestSocket {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let head = format!(
+            "GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(
+                timeout(PATIENCE, stream.read_u8())
+                    .await
+                    .expect("an answer")
+                    .unwrap(),
+            );
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        TestSocket(stream)
+    }
+}
+
+/// The id in an open packet.
+pub(crate) fn sid_of(open: &str) -> String {
+    open.split('"').nth(3).expect("an open packet").to_owned()
+}
+
+/// One frame of the server.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    Text(String),
+    Binary(Vec<u8>),
+    Pong(Vec<u8>),
+    /// With the code, or 1005 for none.
+    Close(u16),
+    /// The TCP connection has ended.
+    End,
+}
+
+/// The client's end of a WebSocket.
+pub(crate) struct TestSocket(pub(crate) TcpStream);
+
+impl TestSocket {
+    pub(crate) async fn send(&mut self, opcode: Opcode, payload: &[u8]) {
+        let mut frame = Vec::new();
+        put_masked_frame(&mut frame, true, opcode, [1, 2, 3, 4], payload);
+        self.0.write_all(&frame).await.unwrap();
+    }
+
+    pub(crate) async fn text(&mut self, text: &str) {
+        self.send(Opcode::Text, text.as_bytes()).await;
+    }
+
+    pub(crate) async fn receive(&mut self) -> Frame {
+        timeout(PATIENCE, self.frame()).await.expect("a frame")
+    }
+
+    async fn frame(&mut self) -> Frame {
+        let mut head = [0; 2];
+        if self.0.read_exact(&mut head).await.is_err() {
+            return Frame::End;
+        }
+        let length = match head[1] {
+            126 => usize::from(self.0.read_u16().await.unwrap()),
+            127 => self.0.read_u64().await.unwrap().try_into().unwrap(),
+            short => usize::from(short),
+        };
+        let mut payload = vec![0; length];
+        self.0.read_exact(&mut payload).await.unwrap();
+        match head[0] {
+            0x81 => Frame::Text(String::from_utf8(payload).unwrap()),
+            0x82 => Frame::Binary(payload),
+            0x8a => Frame::Pong(payload),
+            0x88 => Frame::Close(
+                payload
+                    .first_chunk()
+                    .map_or(1005, |code| u16::from_be_bytes(*code)),
+            ),
+            other => panic!("a frame of kind {other:#x}"),
+        }
+    }
+
+    /// Reads the open packet and returns the session id.
+    pub(crate) async fn opened(&mut self) -> String {
+        match self.receive().await {
+            Frame::Text(open) => sid_of(&open),
+            other => panic!("no open packet but {other:?}"),
+        }
+    }
+}
