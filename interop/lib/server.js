@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { within } from "./wait.js";
+import { PATIENCE, within } from "./wait.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -61,6 +61,7 @@ export class Server {
   #child;
   #exited;
   #output = "";
+  #onOutput = () => {};
 
   /** Starts `name` on `port` (0: a free one) and waits for its "listening on" line. */
   static async start(name, { port = 0, env = {} } = {}) {
@@ -85,6 +86,7 @@ export class Server {
         server.#output = (server.#output + chunk).slice(-64 * 1024);
         const found = /listening on http:\/\/[^\s:]+:(\d+)/.exec(server.#output);
         if (found) resolve(Number(found[1]));
+        server.#onOutput();
       };
       child.stdout.setEncoding("utf8").on("data", read);
       child.stderr.setEncoding("utf8").on("data", read);
@@ -107,6 +109,15 @@ export class Server {
   /** What the program printed lately, for failure messages. */
   get output() {
     return this.#output;
+  }
+
+  /** Waits until the program has printed `text`. */
+  printed(text) {
+    const seen = new Promise((resolve) => {
+      this.#onOutput = () => this.#output.includes(text) && resolve();
+      this.#onOutput();
+    });
+    return within(PATIENCE, `the output "${text}"`, seen);
   }
 
   /** Ends the process with `signal` and waits until it is gone. */

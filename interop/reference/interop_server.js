@@ -42,6 +42,10 @@ io.on("connection", (socket) => {
     io.in(room).emit("news", data);
     ack();
   });
+  socket.on("photo", ({ room, bytes }, ack) => {
+    io.in(room).emit("news", { bytes });
+    ack();
+  });
   socket.on("others", (data, ack) => {
     socket.broadcast.emit("news", data);
     ack();
@@ -57,7 +61,7 @@ io.on("connection", (socket) => {
 
   socket.on("ask-me", async ({ question, timeout }, ack) => {
     try {
-      ack({ answer: await socket.timeout(timeout).emitWithAck("question", question) });
+      ack(await socket.timeout(timeout).emitWithAck("question", question));
     } catch {
       ack({ error: "timeout" });
     }
@@ -84,7 +88,7 @@ io.of("/news").on("connection", (socket) => {
 io.of("/private").use((socket, next) => {
   if (socket.handshake.auth.token === "secret") return next();
   const error = new Error("not authorized");
-  error.data = { content: "retry later" };
+  error.data = { message: error.message, content: "retry later" };
   next(error);
 });
 io.of("/private").on("connection", (socket) => socket.on("ping", (ack) => ack("pong")));

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { Server, missingServer } from "../lib/server.js";
+import { Server, missingServer, reference } from "../lib/server.js";
 import { Clients, TRANSPORTS } from "../lib/transports.js";
 import { PATIENCE, collect, once } from "../lib/wait.js";
 
@@ -56,7 +56,7 @@ for (const [label, transport] of TRANSPORTS) {
         const socket = clients.start("/private", { auth: { token: "wrong" } });
         const [error] = await once(socket, "connect_error");
         assert.equal(error.message, "not authorized");
-        assert.deepEqual(error.data, { content: "retry later" });
+        assert.deepEqual(error.data, { message: "not authorized", content: "retry later" });
         assert.equal(socket.connected, false);
       });
 
@@ -190,13 +190,13 @@ for (const [label, transport] of TRANSPORTS) {
       test("the server asks, the client answers", async () => {
         const socket = await clients.connect();
         socket.on("question", (question, answer) => answer(`${question}: 42`));
-        assert.deepEqual(await ask(socket, "ask-me", { question: "all", timeout: PATIENCE }), { answer: "all: 42" });
+        assert.equal(await ask(socket, "ask-me", { question: "all", timeout: PATIENCE }), "all: 42");
       });
 
       test("the server asks, the client answers with binary", async () => {
         const socket = await clients.connect();
         socket.on("question", (_, answer) => answer(Buffer.of(1, 2)));
-        const { answer } = await ask(socket, "ask-me", { question: "bytes", timeout: PATIENCE });
+        const answer = await ask(socket, "ask-me", { question: "bytes", timeout: PATIENCE });
         assert.deepEqual(Uint8Array.from(answer), Uint8Array.of(1, 2));
       });
 
@@ -223,6 +223,42 @@ for (const [label, transport] of TRANSPORTS) {
         for (const socket of [a, b]) await ask(socket, "join", "half-panel");
         const result = await ask(a, "ask-room", { room: "half-panel", question: "who", timeout: 200 });
         assert.deepEqual(result, { answers: ["a"], error: "timeout" });
+      });
+    });
+
+    // What a gateway adds to Socket.IO: every acknowledgement is answered, handlers run in order.
+    describe("gateway", { skip: reference && "npm's socket.io has no gateways" }, () => {
+      test("an unknown event is answered with an error", async () => {
+        const socket = await clients.connect();
+        const answer = await ask(socket, "no-such-event", 1);
+        assert.equal(answer.status, "error");
+        assert.equal(typeof answer.message, "string");
+      });
+
+      test("a body of the wrong type is an exception, and the ack says so too", async () => {
+        const socket = await clients.connect();
+        const exception = once(socket, "exception");
+        const answer = await ask(socket, "in-room", { room: 7 });
+        assert.equal(answer.status, "error");
+        assert.match(answer.message, /^Invalid message body: /);
+        assert.deepEqual(answer.cause, { pattern: "in-room", data: { room: 7 } });
+        assert.deepEqual((await exception)[0], answer);
+      });
+
+      test("a handler that panics is an exception, and the connection lives", async () => {
+        const socket = await clients.connect();
+        const answer = await ask(socket, "panic");
+        assert.equal(answer.message, "Internal server error");
+        assert.equal(await ask(socket, "echo", "alive"), "alive");
+      });
+
+      test("events of one client are handled in order, the slow one first", async () => {
+        const socket = await clients.connect();
+        const order = [];
+        await Promise.all(
+          [30, 20, 10, 0].map(async (delay) => order.push(await ask(socket, "slow", delay))),
+        );
+        assert.deepEqual(order, [30, 20, 10, 0]);
       });
     });
 
@@ -257,7 +293,7 @@ for (const [label, transport] of TRANSPORTS) {
 
       test("a binary broadcast arrives whole", async () => {
         const { sockets, heard } = await trio("r2");
-        await ask(sockets[0], "in-room", { room: "r2", data: { bytes: Buffer.of(1, 2, 3) } });
+        await ask(sockets[0], "photo", { room: "r2", bytes: Buffer.of(1, 2, 3) });
         await settled(sockets);
         for (const { seen } of heard.slice(0, 2)) assert.deepEqual(Uint8Array.from(seen[0][0].bytes), Uint8Array.of(1, 2, 3));
         assert.equal(heard[2].seen.length, 0);

@@ -76,10 +76,10 @@ async function join(wanted) {
     view.showTyping([]);
   }
   view.showMe(name);
+  showRooms();
   view.showRoom(room);
   view.clearLog();
   for (const message of joined.history) addMessage(message, false);
-  showRooms();
   view.showPeople(members, socket.id);
 }
 

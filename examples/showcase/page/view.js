@@ -89,6 +89,7 @@ export function showRooms(rooms, current, open) {
 
 export function showRoom(name) {
   find("room").textContent = name;
+  find("rooms").querySelector("[aria-current=true]")?.scrollIntoView({ inline: "center", block: "nearest" });
   document.title = `#${name} · Gatewire chat`;
 }
 
