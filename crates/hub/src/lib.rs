@@ -1,1 +1,56 @@
-//! See the package description.
+//! The domain of Gatewire: namespaces, sockets, rooms, broadcasts, acknowledgements, and the cluster adapter trait.
+//!
+//! A [`Client`] is the Socket.IO side of one connection: whoever drives the connection feeds it the messages that come
+//! in and polls it; what goes out leaves through an [`Outbox`]. Everything else is reached from an [`Io`]: its
+//! [`Namespace`]s, their [`Socket`]s, and [`Broadcast`]s to rooms of them. The events of a namespace go to its
+//! [`NamespaceHandler`]. This crate knows neither HTTP nor TCP, and no gateway.
+
+mod ack;
+mod broadcast;
+mod client;
+pub mod cluster;
+mod config;
+mod encode;
+mod event;
+mod fanout;
+mod handler;
+mod handshake;
+mod id;
+mod io;
+mod namespace;
+mod outbox;
+mod payload;
+mod prepared;
+mod remote;
+mod room;
+mod selection;
+mod socket;
+
+pub use ack::{AckError, AckRequest, AckSender, BroadcastAckError, BroadcastAckRequest};
+pub use broadcast::Broadcast;
+pub use client::{Client, ProtocolError};
+pub use config::HubConfig;
+pub use encode::EmitError;
+pub use event::{Event, OwnedEvent};
+pub use handler::{ConnectError, DisconnectReason, NamespaceHandler};
+pub use handshake::{Handshake, HandshakeParts, Headers};
+pub use id::Id;
+pub use io::Io;
+pub use namespace::Namespace;
+pub use outbox::Outbox;
+pub use payload::Payload;
+pub use prepared::{FramedText, Prepared};
+pub use remote::RemoteSocket;
+pub use selection::{IntoRoom, IntoRooms, Room, Selection};
+pub use socket::Socket;
+
+pub use futures_util::future::BoxFuture;
+pub use gatewire_proto::engineio::{CloseReason, TransportKind};
+pub use gatewire_proto::socketio::ArgSlice;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks whatever happened before: what the mutexes here guard is consistent at each point where a call could panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,258 @@
+//! A message to many: the operators that choose its receivers, and the calls that send it. Operators change nothing in
+//! place, each returns a new broadcast.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::encode::{self, Arguments, One, Spread};
+use crate::fanout::{self, Job};
+use crate::room::Receivers;
+use crate::selection::{Flags, IntoRooms, Selection};
+use crate::socket::log;
+use crate::{BroadcastAckRequest, EmitError, Namespace, Payload, Prepared, RemoteSocket, Socket, cluster};
+
+/// Sockets of a namespace, chosen by rooms, and how messages go to them. Each socket is chosen once, in however many
+/// of the rooms it is.
+#[derive(Debug, Clone)]
+#[must_use = "a broadcast does nothing until it emits"]
+pub struct Broadcast {
+    namespace: Namespace,
+    selection: Selection,
+    /// The one socket that is meant, until rooms are named.
+    own: Option<Socket>,
+    flags: Flags,
+}
+
+impl Broadcast {
+    pub(crate) fn new(namespace: Namespace, selection: Selection) -> Self {
+        Self {
+            namespace,
+            selection,
+            own: None,
+            flags: Flags::DEFAULT,
+        }
+    }
+
+    /// To one socket alone.
+    pub(crate) fn direct(socket: Socket) -> Self {
+        let namespace = socket.namespace().clone();
+        Self {
+            own: Some(socket),
+            ..Self::new(namespace, Selection::default())
+        }
+    }
+
+    /// Adds rooms to those that are meant. With none added, everyone is; an empty list of rooms is nobody.
+    pub fn to(self, rooms: impl IntoRooms) -> Self {
+        let mut all = self.all_but_own();
+        all.selection.add_rooms(rooms);
+        all
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn in_room(self, rooms: impl IntoRooms) -> Self {
+        self.to(rooms)
+    }
+
+    /// Leaves out who is in the rooms.
+    pub fn except(self, rooms: impl IntoRooms) -> Self {
+        let mut all = self.all_but_own();
+        all.selection.except.extend(rooms.into_rooms());
+        all
+    }
+
+    /// From one socket to everyone without it.
+    fn all_but_own(mut self) -> Self {
+        if let Some(socket) = self.own.take() {
+            self.selection.sender = Some(*socket.id());
+        }
+        self
+    }
+
+    /// Messages are dropped for receivers that cannot take them at once.
+    pub fn volatile(mut self) -> Self {
+        self.flags.volatile = true;
+        self
+    }
+
+    /// Whether messages may be compressed; they may if this is not called.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.flags.compress = compress;
+        self
+    }
+
+    /// Only to sockets of this process, not to the other nodes of a cluster.
+    pub fn local(mut self) -> Self {
+        self.flags.local = true;
+        self
+    }
+
+    /// How long answers are waited for; without, [`ack_timeout`](crate::HubConfig::ack_timeout).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.flags.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends an event with one argument (none if `data` is `()`). What cannot be encoded is logged.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) {
+        log(self.try_emit(event, data));
+    }
+
+    /// As [`emit`](Self::emit).
+    ///
+    /// # Errors
+    /// If the data cannot be JSON, or the name is reserved.
+    pub fn try_emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), EmitError> {
+        self.encode_and_send(event, &One(data))
+    }
+
+    /// Sends an event whose arguments are the elements of a tuple, array or list. What cannot be encoded is logged.
+    pub fn emit_args<T: Serialize + ?Sized>(&self, event: &str, args: &T) {
+        log(self.try_emit_args(event, args));
+    }
+
+    /// As [`emit_args`](Self::emit_args).
+    ///
+    /// # Errors
+    /// If the arguments cannot be JSON, are no sequence, or the name is reserved.
+    pub fn try_emit_args<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        self.encode_and_send(event, &Spread(args))
+    }
+
+    /// Sends an event with arguments that came in elsewhere.
+    pub fn emit_payload(&self, event: &str, payload: &Payload) {
+        log(self.encode_and_send(event, payload));
+    }
+
+    /// Sends a packet that was encoded before, for this namespace.
+    pub fn emit_prepared(&self, message: Prepared) {
+        if let Some(cluster) = self.cluster() {
+            cluster.broadcast(self.namespace.name(), &message, &self.selection, self.options());
+        }
+        self.send(self.receivers(), message);
+    }
+
+    /// Sends an event and asks each receiver for an answer: await what is returned. The event leaves at once.
+    pub fn emit_with_ack<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> BroadcastAckRequest {
+        self.request_acks(event, &One(data))
+    }
+
+    /// As [`emit_with_ack`](Self::emit_with_ack) with the elements of a tuple, array or list as arguments.
+    pub fn emit_args_with_ack<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> BroadcastAckRequest {
+        self.request_acks(event, &Spread(args))
+    }
+
+    /// The chosen sockets of this process.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.receivers().iter().cloned().collect()
+    }
+
+    /// The chosen sockets of the whole cluster, as they are now.
+    pub async fn fetch_sockets(&self) -> Vec<RemoteSocket> {
+        let mut sockets: Vec<_> = self.receivers().iter().map(RemoteSocket::from).collect();
+        if let Some(cluster) = self.cluster() {
+            let (name, timeout) = (self.namespace.name(), self.timeout_or_default());
+            let found = cluster.fetch_sockets(name, &self.selection, timeout).await;
+            sockets.extend(
+                found
+                    .into_iter()
+                    .map(|found| RemoteSocket::found(&self.namespace, found)),
+            );
+        }
+        sockets
+    }
+
+    /// The chosen sockets enter rooms.
+    pub fn sockets_join(&self, rooms: impl IntoRooms) {
+        let rooms = rooms.into_rooms();
+        for socket in self.receivers().iter() {
+            self.namespace.join(socket, rooms.clone());
+        }
+        if let Some(cluster) = self.cluster() {
+            cluster.sockets_join(self.namespace.name(), &self.selection, &rooms);
+        }
+    }
+
+    /// The chosen sockets leave rooms.
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) {
+        let rooms = rooms.into_rooms();
+        for socket in self.receivers().iter() {
+            self.namespace.leave(socket, &rooms);
+        }
+        if let Some(cluster) = self.cluster() {
+            cluster.sockets_leave(self.namespace.name(), &self.selection, &rooms);
+        }
+    }
+
+    /// The chosen sockets are put out of the namespace; with `close` their connections end.
+    pub fn disconnect_sockets(&self, close: bool) {
+        for socket in self.receivers().iter() {
+            socket.disconnect(close);
+        }
+        if let Some(cluster) = self.cluster() {
+            cluster.disconnect_sockets(self.namespace.name(), &self.selection, close);
+        }
+    }
+
+    fn encode_and_send(&self, event: &str, args: &impl Arguments) -> Result<(), EmitError> {
+        let message = encode::event(self.namespace.name(), event, args, None, |packet| {
+            packet.into_prepared()
+        })?;
+        self.emit_prepared(message);
+        Ok(())
+    }
+
+    fn request_acks(&self, event: &str, args: &impl Arguments) -> BroadcastAckRequest {
+        let (id, timeout) = (self.namespace.next_ack_id(), self.timeout_or_default());
+        let name = self.namespace.name();
+        match encode::event(name, event, args, Some(id), |packet| packet.into_prepared()) {
+            Ok(message) => {
+                let remote = self.cluster().map(|cluster| {
+                    cluster.broadcast_with_ack(name, &message, &self.selection, self.options(), timeout)
+                });
+                BroadcastAckRequest::new(id, self.receivers(), timeout, remote, |receivers| {
+                    self.send(receivers, message);
+                })
+            }
+            Err(error) => BroadcastAckRequest::failed(error),
+        }
+    }
+
+    fn receivers(&self) -> Receivers {
+        match &self.own {
+            Some(socket) => Receivers::one(socket.clone()),
+            None => self.namespace.select(&self.selection),
+        }
+    }
+
+    fn send(&self, receivers: Receivers, message: Prepared) {
+        fanout::submit(
+            &self.namespace,
+            Job {
+                receivers,
+                message,
+                flags: self.flags,
+            },
+        );
+    }
+
+    fn cluster(&self) -> Option<&dyn cluster::ClusterAdapter> {
+        let is_local = self.flags.local || self.own.is_some() || self.selection.rooms() == Some(&[]);
+        self.namespace.io().cluster().filter(|_| !is_local)
+    }
+
+    fn options(&self) -> cluster::BroadcastOptions {
+        cluster::BroadcastOptions {
+            volatile: self.flags.volatile,
+            compress: self.flags.compress,
+        }
+    }
+
+    fn timeout_or_default(&self) -> Duration {
+        self.flags
+            .timeout
+            .unwrap_or(self.namespace.io().config().ack_timeout)
+    }
+}

@@ -1,0 +1,566 @@
+//! The Socket.IO side of one connection: takes its messages, keeps its sockets, and runs their handlers. It is owned and
+//! polled by the task that drives the connection, spawns nothing, and waits for nothing but the handlers' futures.
+//!
+//! A handler whose future is ready at once runs within the call that received its event, on the borrowed packet. What
+//! comes while a handler runs waits in the socket's mailbox, but for acknowledgements and disconnects, which never wait.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use gatewire_proto::engineio::CloseReason;
+use gatewire_proto::socketio::{self, Assembler, AttachmentError, DecodeError, Packet, PacketKind};
+use serde_json::value::RawValue;
+
+use crate::encode;
+use crate::socket::{Connection, State};
+use crate::{ConnectError, DisconnectReason, Event, Handshake, Io, Outbox, OwnedEvent, Socket};
+
+/// Waiting events that one call of [`Client::poll`] hands over at most, before other tasks get their turn.
+const BUDGET: usize = 64;
+
+/// The Socket.IO side of one connection.
+pub struct Client {
+    io: Io,
+    outbox: Arc<dyn Outbox>,
+    connection: Arc<Connection>,
+    entries: Vec<Entry>,
+    /// Sockets that have left, while something of theirs still runs.
+    leaving: Vec<Leaving>,
+    assembler: Option<Box<Assembler>>,
+    is_closed: bool,
+}
+
+/// A socket of the connection.
+struct Entry {
+    socket: Socket,
+    is_root: bool,
+    stage: Stage,
+    /// `None` while nothing waits.
+    mailbox: Option<Box<VecDeque<OwnedEvent>>>,
+}
+
+/// What of a socket's runs at present.
+enum Stage {
+    Connecting(BoxFuture<'static, Result<(), ConnectError>>),
+    Idle,
+    Running(BoxFuture<'static, ()>),
+}
+
+/// What is left of a socket that has left.
+struct Leaving {
+    socket: Socket,
+    stage: Stage,
+    hook: Option<BoxFuture<'static, ()>>,
+}
+
+/// Why a message ends the connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// It is no packet.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// It does not fit to the binary packet that came before.
+    #[error(transparent)]
+    Attachment(#[from] AttachmentError),
+    /// CONNECT for a namespace that the client is in already.
+    #[error("the client connected to a namespace twice")]
+    AlreadyConnected,
+    /// A packet for a namespace that the client is not in.
+    #[error("the client sent a packet to a namespace that it has not connected to")]
+    NotConnected,
+    /// A packet that only a server sends.
+    #[error("the client sent a CONNECT_ERROR, which is the server's to send")]
+    ServerPacket,
+    /// CONNECT for one namespace more than allowed.
+    #[error("the client connected to more than {limit} namespaces")]
+    TooManyNamespaces {
+        /// `max_namespaces_per_connection`.
+        limit: usize,
+    },
+    /// One event more than allowed before the answer to CONNECT.
+    #[error("the client sent more than {limit} events before its CONNECT was answered")]
+    TooManyEarly {
+        /// `max_early`.
+        limit: usize,
+    },
+}
+
+impl Client {
+    /// The client of a connection that was just opened. It is in no namespace yet.
+    #[must_use]
+    pub fn new(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>) -> Self {
+        let connection = Connection {
+            handshake,
+            attention: AtomicBool::new(false),
+            close: AtomicBool::new(false),
+        };
+        Self {
+            io: io.clone(),
+            outbox,
+            connection: Arc::new(connection),
+            entries: Vec::new(),
+            leaving: Vec::new(),
+            assembler: None,
+            is_closed: false,
+        }
+    }
+
+    /// Takes a text message, without the Engine.IO type digit. Handlers whose futures are ready at once have run when
+    /// this returns; others go on with [`poll`](Self::poll).
+    ///
+    /// # Errors
+    /// If the client breaks the protocol. The connection is then to be closed, with the reason "forced close".
+    pub fn receive_text(&mut self, packet: &str, cx: &mut Context<'_>) -> Result<(), ProtocolError> {
+        if self.is_closed {
+            return Ok(());
+        }
+        if self.assembler.is_some() {
+            return Err(AttachmentError::Interrupted.into());
+        }
+        let packet = socketio::decode(packet, &self.io.config().limits)?;
+        match packet.kind {
+            PacketKind::Connect => self.connect(&packet, cx),
+            PacketKind::ConnectError => Err(ProtocolError::ServerPacket),
+            PacketKind::BinaryEvent | PacketKind::BinaryAck => {
+                self.find(packet.namespace)?;
+                self.assembler = Some(Box::new(Assembler::new(&packet, &self.io.config().limits)?));
+                Ok(())
+            }
+            PacketKind::Event | PacketKind::Ack | PacketKind::Disconnect => self.receive(&packet, &[], cx),
+        }
+    }
+
+    /// Takes a binary message: an attachment of the packet before.
+    ///
+    /// # Errors
+    /// As [`receive_text`](Self::receive_text).
+    pub fn receive_binary(&mut self, data: &[u8], cx: &mut Context<'_>) -> Result<(), ProtocolError> {
+        if self.is_closed {
+            return Ok(());
+        }
+        let assembler = self.assembler.as_mut().ok_or(AttachmentError::Unannounced)?;
+        if let Some((packet, attachments)) = assembler.push(Bytes::copy_from_slice(data))? {
+            self.assembler = None;
+            self.receive(&packet.as_packet(), &attachments, cx)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with whatever runs, and does what other threads have asked for. To be called after messages were
+    /// received, and whenever the task is woken.
+    pub fn poll(&mut self, cx: &mut Context<'_>) {
+        if self.connection.attention.swap(false, Ordering::AcqRel) {
+            self.attend();
+        }
+        let mut at = 0;
+        while at < self.entries.len() {
+            let is_waiting = matches!(self.entries[at].stage, Stage::Idle);
+            if (is_waiting && self.entries[at].mailbox.is_none()) || self.advance(at, cx) {
+                at += 1;
+            }
+        }
+        if !self.leaving.is_empty() {
+            self.leaving.retain_mut(|leaving| leaving.poll(cx).is_pending());
+        }
+        // A handler that has just run may have asked for something.
+        if self.connection.attention.load(Ordering::Acquire) {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Whether messages may be handed over: false while a mailbox is full. What was read already may be handed over
+    /// nevertheless.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        let limit = self.io.config().mailbox.max(1);
+        self.entries.iter().all(|entry| match entry.stage {
+            // Early events have a bound of their own.
+            Stage::Connecting(_) => true,
+            _ => entry.waiting() < limit,
+        })
+    }
+
+    /// Whether the client is in a namespace, or about to be.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
+    /// The connection has ended, or is to end: all sockets leave their namespaces, and nothing is received any more.
+    /// Only the first call does anything.
+    pub fn close(&mut self, reason: DisconnectReason) {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return;
+        }
+        self.assembler = None;
+        for entry in std::mem::take(&mut self.entries) {
+            entry.socket.begin_leave(reason);
+            self.leave(entry);
+        }
+    }
+
+    /// After [`close`](Self::close): ready when all that was under way has ended, the hooks of the disconnect and what
+    /// handlers still did.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.leaving.retain_mut(|leaving| leaving.poll(cx).is_pending());
+        if self.entries.is_empty() && self.leaving.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn find(&self, namespace: &str) -> Result<usize, ProtocolError> {
+        let is_root = namespace == "/";
+        self.entries
+            .iter()
+            .position(|entry| {
+                entry.is_root == is_root && (is_root || entry.socket.namespace().name() == namespace)
+            })
+            .ok_or(ProtocolError::NotConnected)
+    }
+
+    fn connect(&mut self, packet: &Packet<'_>, cx: &mut Context<'_>) -> Result<(), ProtocolError> {
+        if self.find(packet.namespace).is_ok() {
+            return Err(ProtocolError::AlreadyConnected);
+        }
+        let limit = self.io.config().max_namespaces_per_connection;
+        if self.entries.len() >= limit {
+            return Err(ProtocolError::TooManyNamespaces { limit });
+        }
+        let Some(namespace) = self.io.get(packet.namespace) else {
+            tracing::debug!(
+                namespace = packet.namespace,
+                "a client asked for a namespace that does not exist"
+            );
+            self.refuse(packet.namespace, &ConnectError::new("Invalid namespace"));
+            return Ok(());
+        };
+        // The decoder has checked that it is an object.
+        let auth = match packet.data {
+            "" | "{}" => None,
+            data => RawValue::from_string(data.to_owned()).ok(),
+        };
+        let socket = Socket::new(namespace, self.outbox.clone(), self.connection.clone(), auth);
+        socket.namespace().add(&socket);
+        let future = guarded(&socket, || socket.namespace().handler().connect(&socket));
+        let future = future.unwrap_or_else(|| Box::pin(std::future::ready(Err(internal_error()))));
+        // Most connections never have a second socket.
+        self.entries.reserve_exact(1);
+        let is_root = packet.namespace == "/";
+        self.entries.push(Entry {
+            socket,
+            is_root,
+            stage: Stage::Connecting(future),
+            mailbox: None,
+        });
+        self.advance(self.entries.len() - 1, cx);
+        Ok(())
+    }
+
+    /// Takes a whole packet for a socket.
+    fn receive(
+        &mut self,
+        packet: &Packet<'_>,
+        attachments: &[Bytes],
+        cx: &mut Context<'_>,
+    ) -> Result<(), ProtocolError> {
+        let at = self.find(packet.namespace)?;
+        let config = self.io.config();
+        match packet.kind {
+            PacketKind::Event | PacketKind::BinaryEvent => {
+                let body = socketio::scan_event(packet.data, &config.limits)?;
+                let event = Event::new(body, attachments, packet.id);
+                self.entries[at].receive(event, config.max_early, cx)
+            }
+            PacketKind::Ack | PacketKind::BinaryAck => {
+                let args = socketio::scan_args(packet.data, &config.limits)?;
+                if let Some(id) = packet.id {
+                    self.entries[at]
+                        .socket
+                        .resolve_ack(id, args, attachments.to_vec());
+                }
+                Ok(())
+            }
+            _ => {
+                let entry = self.entries.remove(at);
+                entry
+                    .socket
+                    .begin_leave(DisconnectReason::ClientNamespaceDisconnect);
+                self.leave(entry);
+                Ok(())
+            }
+        }
+    }
+
+    /// Does what sockets have asked for.
+    fn attend(&mut self) {
+        let is_closing = self.connection.close.swap(false, Ordering::AcqRel);
+        let mut at = 0;
+        while at < self.entries.len() {
+            let socket = &self.entries[at].socket;
+            if is_closing {
+                socket.send_disconnect(DisconnectReason::ServerNamespaceDisconnect);
+            }
+            if socket.state() == State::Gone {
+                let entry = self.entries.remove(at);
+                self.leave(entry);
+            } else {
+                at += 1;
+            }
+        }
+        if is_closing {
+            self.outbox.close(CloseReason::ForcedClose);
+        }
+    }
+
+    /// Goes on with what runs for an entry. False if the entry has gone.
+    fn advance(&mut self, at: usize, cx: &mut Context<'_>) -> bool {
+        let entry = &mut self.entries[at];
+        if let Stage::Connecting(future) = &mut entry.stage {
+            let Poll::Ready(outcome) = poll_guarded(&entry.socket, future, cx) else {
+                return true;
+            };
+            match outcome.unwrap_or_else(|| Err(internal_error())) {
+                Ok(()) => {
+                    entry.stage = Stage::Idle;
+                    if complete_connect(&entry.socket) {
+                        entry.work(cx);
+                    }
+                }
+                Err(error) => {
+                    let entry = self.entries.remove(at);
+                    let is_close = entry.socket.is_close_held();
+                    // The reason is told to nobody: the socket was never connected.
+                    entry
+                        .socket
+                        .begin_leave(DisconnectReason::ServerNamespaceDisconnect);
+                    entry.socket.namespace().remove(&entry.socket);
+                    entry.socket.clear_rooms();
+                    self.refuse(entry.socket.namespace().name(), &error);
+                    if is_close {
+                        self.outbox.close(CloseReason::ForcedClose);
+                    }
+                    return false;
+                }
+            }
+            return true;
+        }
+        entry.work(cx);
+        true
+    }
+
+    fn refuse(&self, namespace: &str, error: &ConnectError) {
+        // It holds a string and a JSON value: it cannot fail.
+        let data = serde_json::to_vec(error).unwrap_or_default();
+        encode::plain(namespace, PacketKind::ConnectError, &data, |text| {
+            self.outbox.send_text(&text)
+        });
+    }
+
+    /// A socket that has begun to leave is taken out of its namespace, and its handler told if it was connected.
+    fn leave(&mut self, entry: Entry) {
+        let Entry { socket, stage, .. } = entry;
+        socket.namespace().remove(&socket);
+        let mut leaving = Leaving {
+            socket,
+            stage,
+            hook: None,
+        };
+        if !matches!(leaving.stage, Stage::Connecting(_)) {
+            leaving.start_hook();
+        }
+        if leaving.is_done() {
+            leaving.socket.clear_rooms();
+        } else {
+            self.leaving.push(leaving);
+            // It was not polled yet: its waker is not known to anybody.
+            self.outbox.wake();
+        }
+    }
+}
+
+/// A driver that is dropped leaves no socket behind; the hooks are not run then.
+impl Drop for Client {
+    fn drop(&mut self) {
+        for entry in &self.entries {
+            entry.socket.begin_leave(DisconnectReason::ForcedServerClose);
+            entry.socket.namespace().remove(&entry.socket);
+            entry.socket.clear_rooms();
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sockets: Vec<_> = self.entries.iter().map(|entry| &entry.socket).collect();
+        f.debug_struct("Client")
+            .field("sockets", &sockets)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Entry {
+    fn waiting(&self) -> usize {
+        self.mailbox.as_ref().map_or(0, |mailbox| mailbox.len())
+    }
+
+    /// Hands an event over, or queues it if it is not its turn.
+    fn receive(
+        &mut self,
+        event: Event<'_>,
+        max_early: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ProtocolError> {
+        match self.stage {
+            Stage::Idle if self.mailbox.is_none() => {
+                self.hand_over(event, cx);
+                return Ok(());
+            }
+            Stage::Connecting(_) if self.waiting() >= max_early => {
+                return Err(ProtocolError::TooManyEarly { limit: max_early });
+            }
+            _ => {}
+        }
+        self.mailbox.get_or_insert_default().push_back(event.to_owned());
+        Ok(())
+    }
+
+    fn hand_over(&mut self, event: Event<'_>, cx: &mut Context<'_>) {
+        let socket = &self.socket;
+        // One that was put out by an event before gets no more.
+        if socket.state() != State::Connected {
+            return;
+        }
+        let handler = socket.namespace().handler();
+        if let Some(Some(mut future)) = guarded(socket, || handler.event(socket, event))
+            && poll_guarded(socket, &mut future, cx).is_pending()
+        {
+            self.stage = Stage::Running(future);
+        }
+    }
+
+    /// Goes on with the handler that runs, then with the events that wait.
+    fn work(&mut self, cx: &mut Context<'_>) {
+        if let Stage::Running(future) = &mut self.stage {
+            if poll_guarded(&self.socket, future, cx).is_pending() {
+                return;
+            }
+            self.stage = Stage::Idle;
+        }
+        for _ in 0..BUDGET {
+            let Some(mailbox) = &mut self.mailbox else { return };
+            let Some(event) = mailbox.pop_front() else {
+                self.mailbox = None;
+                return;
+            };
+            self.hand_over(event.as_event(), cx);
+            if matches!(self.stage, Stage::Running(_)) {
+                if self.waiting() == 0 {
+                    self.mailbox = None;
+                }
+                return;
+            }
+        }
+        cx.waker().wake_by_ref();
+    }
+}
+
+impl Leaving {
+    fn start_hook(&mut self) {
+        let socket = &self.socket;
+        let handler = socket.namespace().handler();
+        self.hook = guarded(socket, || handler.disconnect(socket, socket.reason())).flatten();
+    }
+
+    fn is_done(&self) -> bool {
+        self.hook.is_none() && matches!(self.stage, Stage::Idle)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_ended = match &mut self.stage {
+            Stage::Idle => false,
+            Stage::Running(future) => poll_guarded(&self.socket, future, cx).is_ready(),
+            Stage::Connecting(future) => match poll_guarded(&self.socket, future, cx) {
+                Poll::Pending => false,
+                Poll::Ready(outcome) => {
+                    // It was let in, although too late: whoever did so hears that it has left.
+                    if matches!(outcome, Some(Ok(()))) {
+                        self.start_hook();
+                    }
+                    true
+                }
+            },
+        };
+        if is_ended {
+            self.stage = Stage::Idle;
+        }
+        if let Some(hook) = &mut self.hook
+            && poll_guarded(&self.socket, hook, cx).is_ready()
+        {
+            self.hook = None;
+        }
+        if self.hook.is_none() && !matches!(self.stage, Stage::Connecting(_)) {
+            self.socket.clear_rooms();
+        }
+        if self.is_done() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// Answers CONNECT and tells the handler. Whether the socket stays.
+fn complete_connect(socket: &Socket) -> bool {
+    let stays = socket.complete_connect();
+    if stays {
+        let _ = guarded(socket, || socket.namespace().handler().connected(socket));
+    }
+    stays
+}
+
+fn internal_error() -> ConnectError {
+    ConnectError::new("Internal server error")
+}
+
+/// Calls into a handler; `None` if it panicked.
+fn guarded<T>(socket: &Socket, call: impl FnOnce() -> T) -> Option<T> {
+    // What a panic leaves half done is the handler's own.
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(value) => Some(value),
+        Err(panic) => {
+            let message = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("no message");
+            tracing::error!(
+                socket = %socket.id(),
+                namespace = socket.namespace().name(),
+                panic = message,
+                "a handler panicked"
+            );
+            None
+        }
+    }
+}
+
+/// Polls a handler's future; ready with `None` if it panicked.
+fn poll_guarded<T>(
+    socket: &Socket,
+    future: &mut BoxFuture<'static, T>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<T>> {
+    match guarded(socket, || future.as_mut().poll(cx)) {
+        Some(poll) => poll.map(Some),
+        None => Poll::Ready(None),
+    }
+}

@@ -1,0 +1,44 @@
+//! The bounds and defaults of one Socket.IO server. Transport options are not here: they belong to Engine.IO.
+
+use std::time::Duration;
+
+use gatewire_proto::socketio::Limits;
+
+/// The options of one [`Io`](crate::Io).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubConfig {
+    /// Bounds of one packet of a client.
+    pub limits: Limits,
+    /// Namespaces that one connection may have joined at a time. Default 64.
+    pub max_namespaces_per_connection: usize,
+    /// Acknowledgements that one socket may owe at a time; further requests fail. Default 10,000.
+    pub max_pending_acks: usize,
+    /// Events of one socket that wait while another is handled; when as many wait, the connection is not read. Default 64.
+    pub mailbox: usize,
+    /// Events that a client may send into a namespace before its CONNECT is answered; one more is an error. Default 64.
+    pub max_early: usize,
+    /// Packets for one socket that wait for the answer to its CONNECT; further ones are dropped. Default 1,024.
+    pub max_held: usize,
+    /// How long `emit_with_ack` waits for an answer. Default 30 s.
+    pub ack_timeout: Duration,
+    /// A broadcast to more sockets than this is sent in slices of this many, other tasks running between. Default 256.
+    pub fanout_slice: usize,
+    /// Emits of one namespace that may wait behind such a broadcast; further ones are dropped. Default 100,000.
+    pub max_fanout_queue: usize,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            max_namespaces_per_connection: 64,
+            max_pending_acks: 10_000,
+            mailbox: 64,
+            max_early: 64,
+            max_held: 1_024,
+            ack_timeout: Duration::from_secs(30),
+            fanout_slice: 256,
+            max_fanout_queue: 100_000,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! One event of a client: borrowed from the packet it came in, or owned while it waits for its turn.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use gatewire_proto::socketio::{ArgSlice, EventBody};
+use serde::de::DeserializeOwned;
+
+use crate::payload::{read_arg, read_body};
+use crate::{AckSender, Payload, Socket};
+
+/// An event as it came in: name, arguments, attachments, and the id of the acknowledgement that the client wants.
+#[derive(Debug, Clone)]
+pub struct Event<'a> {
+    name: Cow<'a, str>,
+    args: ArgSlice<'a>,
+    attachments: &'a [Bytes],
+    ack_id: Option<u64>,
+}
+
+impl<'a> Event<'a> {
+    pub(crate) fn new(body: EventBody<'a>, attachments: &'a [Bytes], ack_id: Option<u64>) -> Self {
+        Self {
+            name: body.name,
+            args: body.args,
+            attachments,
+            ack_id,
+        }
+    }
+
+    /// The name; a number keeps its text.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The JSON of the arguments.
+    #[must_use]
+    pub fn args(&self) -> ArgSlice<'a> {
+        self.args
+    }
+
+    /// What the placeholders in the JSON stand for.
+    #[must_use]
+    pub fn attachments(&self) -> &'a [Bytes] {
+        self.attachments
+    }
+
+    /// The id of the acknowledgement, if the client wants one.
+    #[must_use]
+    pub fn ack_id(&self) -> Option<u64> {
+        self.ack_id
+    }
+
+    /// What answers the event, if the client wants an answer. Whoever calls it twice answers twice, and the client
+    /// ignores the second.
+    #[must_use]
+    pub fn ack(&self, socket: &Socket) -> Option<AckSender> {
+        self.ack_id.map(|id| AckSender::new(socket.clone(), id))
+    }
+
+    /// The arguments as one value: no argument is `null`, one is itself, several are an array.
+    ///
+    /// # Errors
+    /// If they are no `T`.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        read_body(self.args, self.attachments)
+    }
+
+    /// The argument at `index`; one that is missing is `null`.
+    ///
+    /// # Errors
+    /// If it is no `T`.
+    pub fn arg<T: DeserializeOwned>(&self, index: usize) -> Result<T, serde_json::Error> {
+        read_arg(self.args, index, self.attachments)
+    }
+
+    /// A copy of the arguments.
+    #[must_use]
+    pub fn to_payload(&self) -> Payload {
+        Payload::new(self.args, self.attachments.to_vec())
+    }
+
+    /// A copy of the event.
+    #[must_use]
+    pub fn to_owned(&self) -> OwnedEvent {
+        OwnedEvent {
+            name: self.name.as_ref().into(),
+            payload: self.to_payload(),
+            ack_id: self.ack_id,
+        }
+    }
+}
+
+/// An event that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedEvent {
+    name: Box<str>,
+    payload: Payload,
+    ack_id: Option<u64>,
+}
+
+impl OwnedEvent {
+    /// The event as it came in.
+    #[must_use]
+    pub fn as_event(&self) -> Event<'_> {
+        Event {
+            name: Cow::Borrowed(&self.name),
+            args: self.payload.args(),
+            attachments: self.payload.attachments(),
+            ack_id: self.ack_id,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Large broadcasts of one namespace: sent in slices by a task that lets others run between, first in, first out. While
+//! one is under way, later emits of the namespace queue behind it, so that no message overtakes another. With none under
+//! way this costs a look at a flag.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::lock;
+use crate::namespace::Shared;
+use crate::room::Receivers;
+use crate::selection::Flags;
+use crate::{Namespace, Prepared};
+
+/// The queue of one namespace.
+#[derive(Default)]
+pub(crate) struct Fanout {
+    /// Invariant: changes only under the lock of `queue`; true while a task works at it.
+    busy: AtomicBool,
+    queue: Mutex<VecDeque<Job>>,
+}
+
+/// One message and whom it is for.
+pub(crate) struct Job {
+    pub(crate) receivers: Receivers,
+    pub(crate) message: Prepared,
+    pub(crate) flags: Flags,
+}
+
+impl Job {
+    fn send(&self, start: usize, count: usize) {
+        for socket in self.receivers.range(start, count) {
+            socket.deliver(&self.message, self.flags);
+        }
+    }
+}
+
+impl Fanout {
+    /// Whether a message must queue. It need not if another thread makes this true a moment later: messages of
+    /// different threads have no order.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
+    }
+}
+
+/// Sends the message now, or behind others.
+pub(crate) fn submit(namespace: &Namespace, job: Job) {
+    let fanout = &namespace.shared().fanout;
+    let config = namespace.io().config();
+    let is_large = job.receivers.len() > config.fanout_slice;
+    if !is_large && !fanout.is_busy() {
+        return job.send(0, usize::MAX);
+    }
+    let runtime = namespace.io().runtime();
+    let mut queue = lock(&fanout.queue);
+    if fanout.is_busy() {
+        if queue.len() < config.max_fanout_queue {
+            queue.push_back(job);
+        } else {
+            tracing::warn!(
+                namespace = namespace.name(),
+                "a message was dropped: max_fanout_queue others wait"
+            );
+        }
+        return;
+    }
+    let Some(runtime) = runtime.filter(|_| is_large) else {
+        drop(queue);
+        return job.send(0, usize::MAX);
+    };
+    fanout.busy.store(true, Ordering::Release);
+    queue.push_back(job);
+    drop(queue);
+    let worker = Worker {
+        namespace: namespace.shared().clone(),
+        is_done: false,
+    };
+    runtime.spawn(worker.run(config.fanout_slice.max(1)));
+}
+
+/// Works at the queue until it is empty.
+struct Worker {
+    namespace: Arc<Shared>,
+    /// The queue was empty; what comes later is another worker's.
+    is_done: bool,
+}
+
+impl Worker {
+    async fn run(mut self, slice: usize) {
+        while let Some(job) = self.next() {
+            let mut start = 0;
+            while start < job.receivers.len() {
+                job.send(start, slice);
+                start += slice;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Job> {
+        let mut queue = lock(&self.namespace.fanout.queue);
+        let job = queue.pop_front();
+        if job.is_none() {
+            *queue = VecDeque::new();
+            self.namespace.fanout.busy.store(false, Ordering::Release);
+            self.is_done = true;
+        }
+        job
+    }
+}
+
+impl Drop for Worker {
+    /// The task may be dropped halfway when its runtime ends; then nothing may wait for it.
+    fn drop(&mut self) {
+        if !self.is_done {
+            let mut queue = lock(&self.namespace.fanout.queue);
+            queue.clear();
+            self.namespace.fanout.busy.store(false, Ordering::Release);
+        }
+    }
+}

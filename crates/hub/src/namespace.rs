@@ -1,0 +1,247 @@
+//! A namespace: its sockets and rooms, its handler, and broadcasts to all of it. Who may enter, and what is done with the
+//! events, is the handler's decision.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::fanout::Fanout;
+use crate::handler::Silent;
+use crate::room::{Members, Receivers};
+use crate::selection::{IntoRooms, Room, Selection};
+use crate::{
+    Broadcast, BroadcastAckRequest, EmitError, Id, Io, NamespaceHandler, Payload, RemoteSocket, Socket, lock,
+};
+
+/// A namespace of a Socket.IO server. A clone is another handle of the same one.
+#[derive(Clone)]
+pub struct Namespace {
+    shared: Arc<Shared>,
+    io: Io,
+}
+
+/// The namespace itself.
+pub(crate) struct Shared {
+    name: Box<str>,
+    members: Mutex<Members>,
+    pub(crate) fanout: Fanout,
+    ack_ids: AtomicU64,
+    handler: OnceLock<Arc<dyn NamespaceHandler>>,
+}
+
+impl Shared {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            members: Mutex::default(),
+            fanout: Fanout::default(),
+            ack_ids: AtomicU64::new(0),
+            handler: OnceLock::new(),
+        }
+    }
+}
+
+impl Namespace {
+    pub(crate) fn new(shared: Arc<Shared>, io: Io) -> Self {
+        Self { shared, io }
+    }
+
+    /// The name, with its leading `/`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The server that the namespace belongs to.
+    #[must_use]
+    pub fn io(&self) -> &Io {
+        &self.io
+    }
+
+    /// Another namespace of the same server, if it exists.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Option<Self> {
+        self.io.get(name)
+    }
+
+    /// Sets who decides on connections and handles events. To be called once, before clients come; a second handler is
+    /// not taken, and the answer is false.
+    pub fn set_handler(&self, handler: Arc<dyn NamespaceHandler>) -> bool {
+        self.shared.handler.set(handler).is_ok()
+    }
+
+    /// Sends an event with one argument (none if `data` is `()`) to everyone. What cannot be encoded is logged.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) {
+        self.everyone().emit(event, data);
+    }
+
+    /// As [`emit`](Self::emit).
+    ///
+    /// # Errors
+    /// If the data cannot be JSON, or the name is reserved.
+    pub fn try_emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), EmitError> {
+        self.everyone().try_emit(event, data)
+    }
+
+    /// Sends an event whose arguments are the elements of a tuple, array or list to everyone. What cannot be encoded is
+    /// logged.
+    pub fn emit_args<T: Serialize + ?Sized>(&self, event: &str, args: &T) {
+        self.everyone().emit_args(event, args);
+    }
+
+    /// Sends an event with arguments that came in elsewhere to everyone.
+    pub fn emit_payload(&self, event: &str, payload: &Payload) {
+        self.everyone().emit_payload(event, payload);
+    }
+
+    /// Sends an event to everyone and asks for answers: await what is returned.
+    pub fn emit_with_ack<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> BroadcastAckRequest {
+        self.everyone().emit_with_ack(event, data)
+    }
+
+    /// A broadcast to everyone, as a start for operators.
+    pub fn everyone(&self) -> Broadcast {
+        Broadcast::new(self.clone(), Selection::default())
+    }
+
+    /// A broadcast to the rooms.
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.everyone().to(rooms)
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn in_room(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.to(rooms)
+    }
+
+    /// A broadcast to everyone who is not in the rooms.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.everyone().except(rooms)
+    }
+
+    /// A broadcast that is dropped for receivers that cannot take it at once.
+    pub fn volatile(&self) -> Broadcast {
+        self.everyone().volatile()
+    }
+
+    /// A broadcast that may, or may not, be compressed.
+    pub fn compress(&self, compress: bool) -> Broadcast {
+        self.everyone().compress(compress)
+    }
+
+    /// A broadcast to the sockets of this process alone.
+    pub fn local(&self) -> Broadcast {
+        self.everyone().local()
+    }
+
+    /// A broadcast whose answers are waited for so long.
+    pub fn timeout(&self, timeout: Duration) -> Broadcast {
+        self.everyone().timeout(timeout)
+    }
+
+    /// The sockets of this process; those whose CONNECT is not answered yet included.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.everyone().sockets()
+    }
+
+    /// The socket of this process with that id.
+    #[must_use]
+    pub fn socket(&self, id: &str) -> Option<Socket> {
+        lock(&self.shared.members).get(&Id::parse(id)?).cloned()
+    }
+
+    /// How many sockets of this process are in the namespace.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        lock(&self.shared.members).len()
+    }
+
+    /// Whether no socket of this process is in the namespace.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rooms that have a socket of this process in them, without the sockets' own rooms.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<Room> {
+        lock(&self.shared.members).rooms()
+    }
+
+    /// The sockets of the whole cluster, as they are now.
+    pub async fn fetch_sockets(&self) -> Vec<RemoteSocket> {
+        self.everyone().fetch_sockets().await
+    }
+
+    /// Everyone enters rooms.
+    pub fn sockets_join(&self, rooms: impl IntoRooms) {
+        self.everyone().sockets_join(rooms);
+    }
+
+    /// Everyone leaves rooms.
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) {
+        self.everyone().sockets_leave(rooms);
+    }
+
+    /// Everyone is put out of the namespace; with `close` their connections end.
+    pub fn disconnect_sockets(&self, close: bool) {
+        self.everyone().disconnect_sockets(close);
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn handler(&self) -> &dyn NamespaceHandler {
+        self.shared.handler.get().map_or(&Silent, |handler| &**handler)
+    }
+
+    pub(crate) fn next_ack_id(&self) -> u64 {
+        self.shared.ack_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn select(&self, selection: &Selection) -> Receivers {
+        lock(&self.shared.members).select(selection)
+    }
+
+    pub(crate) fn add(&self, socket: &Socket) {
+        lock(&self.shared.members).add(socket);
+    }
+
+    pub(crate) fn remove(&self, socket: &Socket) {
+        let deleted = lock(&self.shared.members).remove(socket);
+        self.tell_deleted(&deleted);
+    }
+
+    pub(crate) fn join(&self, socket: &Socket, rooms: Vec<Room>) {
+        let created = lock(&self.shared.members).join(socket, rooms);
+        if let Some(cluster) = self.io.cluster() {
+            for room in &created {
+                cluster.room_created(self.name(), room);
+            }
+        }
+    }
+
+    pub(crate) fn leave(&self, socket: &Socket, rooms: &[Room]) {
+        let deleted = lock(&self.shared.members).leave(socket, rooms);
+        self.tell_deleted(&deleted);
+    }
+
+    fn tell_deleted(&self, rooms: &[Room]) {
+        if let Some(cluster) = self.io.cluster() {
+            for room in rooms {
+                cluster.room_deleted(self.name(), room);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Namespace").field(&self.name()).finish()
+    }
+}

@@ -1,0 +1,27 @@
+//! The way out of one connection, as the hub sees it. What carries the packets, and when, is the implementer's affair.
+
+use gatewire_proto::engineio::{CloseReason, TransportKind};
+
+use crate::{FramedText, Prepared};
+
+/// The sending side of one Engine.IO connection. No call blocks, and each may come from any thread; packets leave in
+/// the order of the calls. An implementation must not call back into the hub.
+pub trait Outbox: Send + Sync + 'static {
+    /// Sends a message that other connections get, too: it is kept by reference count.
+    fn send(&self, message: &Prepared);
+
+    /// Sends one small packet for this connection alone: what cannot be written at once is copied.
+    fn send_text(&self, text: &FramedText<'_>);
+
+    /// Ends the connection after what is queued. The driver then calls [`Client::close`](crate::Client::close).
+    fn close(&self, reason: CloseReason);
+
+    /// Has the driver call [`Client::poll`](crate::Client::poll) soon.
+    fn wake(&self);
+
+    /// Whether a packet would be written at once: volatile messages are dropped otherwise.
+    fn is_writable(&self) -> bool;
+
+    /// What carries the packets at present.
+    fn transport(&self) -> TransportKind;
+}

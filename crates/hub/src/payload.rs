@@ -1,0 +1,159 @@
+//! The arguments of an event or answer, kept as they came.
+
+use bytes::Bytes;
+use gatewire_proto::socketio::{self, ArgSlice};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::EmitError;
+use crate::encode::{Arguments, One, Spread};
+
+/// Owned arguments: checked JSON and the attachments that its placeholders stand for. It can be read into types, and
+/// sent on untouched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// With commas between, without brackets.
+    json: Box<str>,
+    count: usize,
+    attachments: Vec<Bytes>,
+}
+
+impl Payload {
+    pub(crate) fn new(args: ArgSlice<'_>, attachments: Vec<Bytes>) -> Self {
+        Self {
+            json: args.json().into(),
+            count: args.len(),
+            attachments,
+        }
+    }
+
+    /// One argument; none for `()`.
+    ///
+    /// # Errors
+    /// If `value` cannot be JSON.
+    pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, EmitError> {
+        let mut payload = Self::encode(&One(value))?;
+        payload.count = usize::from(!payload.json.is_empty());
+        Ok(payload)
+    }
+
+    /// The elements of a tuple, array or list, each an argument.
+    ///
+    /// # Errors
+    /// If `values` cannot be JSON, or is no sequence.
+    pub fn from_args<T: Serialize + ?Sized>(values: &T) -> Result<Self, EmitError> {
+        let mut payload = Self::encode(&Spread(values))?;
+        payload.count = ArgSlice::from_parts(&payload.json, 0).iter().count();
+        Ok(payload)
+    }
+
+    fn encode(args: &impl Arguments) -> Result<Self, EmitError> {
+        let (mut json, mut attachments) = (Vec::new(), Vec::new());
+        args.put("ack", &mut json, &mut attachments)?;
+        // The serialiser writes UTF-8 alone.
+        let json = String::from_utf8(json).unwrap_or_default().into();
+        Ok(Self {
+            json,
+            count: 0,
+            attachments,
+        })
+    }
+
+    /// How many arguments.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The JSON of the arguments.
+    #[must_use]
+    pub fn args(&self) -> ArgSlice<'_> {
+        ArgSlice::from_parts(&self.json, self.count)
+    }
+
+    /// What the placeholders in the JSON stand for.
+    #[must_use]
+    pub fn attachments(&self) -> &[Bytes] {
+        &self.attachments
+    }
+
+    /// The arguments as one value: no argument is `null`, one is itself, several are an array.
+    ///
+    /// # Errors
+    /// If they are no `T`.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        read_body(self.args(), &self.attachments)
+    }
+
+    /// The argument at `index`; one that is missing is `null`.
+    ///
+    /// # Errors
+    /// If it is no `T`.
+    pub fn arg<T: DeserializeOwned>(&self, index: usize) -> Result<T, serde_json::Error> {
+        read_arg(self.args(), index, &self.attachments)
+    }
+}
+
+pub(crate) fn read_body<T: DeserializeOwned>(
+    args: ArgSlice<'_>,
+    attachments: &[Bytes],
+) -> Result<T, serde_json::Error> {
+    match args.len() {
+        0 => socketio::from_json("null", attachments),
+        1 => socketio::from_json(args.json(), attachments),
+        _ => socketio::from_json(&format!("[{}]", args.json()), attachments),
+    }
+}
+
+pub(crate) fn read_arg<T: DeserializeOwned>(
+    args: ArgSlice<'_>,
+    index: usize,
+    attachments: &[Bytes],
+) -> Result<T, serde_json::Error> {
+    socketio::from_json(args.get(index).unwrap_or("null"), attachments)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_body_is_null_the_value_or_an_array() {
+        let cases = [
+            (Payload::from_args(&()), 0, json!(null)),
+            (Payload::from_value(&()), 0, json!(null)),
+            (Payload::from_value(&[1, 2]), 1, json!([1, 2])),
+            (Payload::from_args(&[1, 2]), 2, json!([1, 2])),
+            (
+                Payload::from_args(&("a,]", json!({"b": [","]}))),
+                2,
+                json!(["a,]", {"b": [","]}]),
+            ),
+            (Payload::from_args(&[[1, 2]]), 1, json!([1, 2])),
+        ];
+        for (payload, count, body) in cases {
+            let payload = payload.unwrap();
+            assert_eq!(payload.len(), count, "{payload:?}");
+            assert_eq!(payload.body::<Value>().unwrap(), body);
+        }
+    }
+
+    #[test]
+    fn arguments_are_read_by_number() {
+        let payload = Payload::from_args(&(1, "b", Bytes::from_static(b"c"))).unwrap();
+        assert_eq!(payload.arg::<u8>(0).unwrap(), 1);
+        assert_eq!(payload.arg::<String>(1).unwrap(), "b");
+        assert_eq!(payload.arg::<Bytes>(2).unwrap(), "c");
+        assert_eq!(payload.arg::<Option<u8>>(3).unwrap(), None);
+        assert!(payload.arg::<u8>(1).is_err());
+        assert_eq!(payload.body::<(u8, String, Bytes)>().unwrap().2, "c");
+    }
+}

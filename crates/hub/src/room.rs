@@ -1,0 +1,249 @@
+//! The sockets of one namespace and their rooms: who is where, and who is selected by a broadcast. The room of a socket's
+//! own id is not in the tables: being in the namespace is being in it, until the socket leaves it.
+//!
+//! Everything here runs under the namespace's lock and sends nothing. What a broadcast takes away is a snapshot; that
+//! of a whole room is kept and shared until somebody joins or leaves.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hashbrown::{HashSet, HashTable};
+
+use crate::selection::{Room, Selection};
+use crate::{Id, Socket};
+
+/// The sockets of one namespace, and its rooms.
+#[derive(Default)]
+pub(crate) struct Members {
+    everyone: Crowd,
+    rooms: HashMap<Room, Crowd>,
+}
+
+/// Rooms that came into being, or ceased to be, by a change.
+pub(crate) type Changed = Vec<Room>;
+
+impl Members {
+    pub(crate) fn add(&mut self, socket: &Socket) {
+        self.everyone.insert(socket);
+    }
+
+    /// Takes the socket out of the namespace and of all rooms; its own list of rooms stays.
+    pub(crate) fn remove(&mut self, socket: &Socket) -> Changed {
+        self.everyone.remove(socket);
+        let rooms = socket.local().rooms.clone();
+        rooms
+            .into_iter()
+            .filter(|room| self.remove_from(room, socket))
+            .collect()
+    }
+
+    pub(crate) fn join(&mut self, socket: &Socket, rooms: Vec<Room>) -> Changed {
+        // A socket that has left meanwhile would never be taken out again.
+        if !self.everyone.contains(socket.id()) {
+            return Vec::new();
+        }
+        let mut local = socket.local();
+        let mut created = Vec::new();
+        for room in rooms {
+            if *room == *socket.id_str() {
+                socket.set_in_own_room(true);
+                continue;
+            }
+            if !self.rooms.contains_key(&room) {
+                created.push(room.clone());
+            }
+            if self.rooms.entry(room.clone()).or_default().insert(socket) {
+                local.rooms.push(room);
+            }
+        }
+        created
+    }
+
+    pub(crate) fn leave(&mut self, socket: &Socket, rooms: &[Room]) -> Changed {
+        let mut local = socket.local();
+        let mut deleted = Vec::new();
+        for room in rooms {
+            if **room == *socket.id_str() {
+                socket.set_in_own_room(false);
+            }
+            if let Some(at) = local.rooms.iter().position(|other| other == room) {
+                local.rooms.swap_remove(at);
+                if self.remove_from(room, socket) {
+                    deleted.push(room.clone());
+                }
+            }
+        }
+        deleted
+    }
+
+    /// Whether the room has gone with its last socket.
+    fn remove_from(&mut self, room: &Room, socket: &Socket) -> bool {
+        let Some(crowd) = self.rooms.get_mut(room) else {
+            return false;
+        };
+        crowd.remove(socket);
+        let is_empty = crowd.sockets.is_empty();
+        if is_empty {
+            self.rooms.remove(room);
+        }
+        is_empty
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.everyone.sockets.len()
+    }
+
+    pub(crate) fn get(&self, id: &Id) -> Option<&Socket> {
+        self.everyone.get(id)
+    }
+
+    pub(crate) fn rooms(&self) -> Vec<Room> {
+        self.rooms.keys().cloned().collect()
+    }
+
+    pub(crate) fn select(&mut self, selection: &Selection) -> Receivers {
+        match (selection.rooms.as_deref(), selection.except.as_slice()) {
+            (None, []) => Receivers::all(self.everyone.snapshot(), selection.sender),
+            (Some([room]), []) => match (self.owner(room).cloned(), self.rooms.get_mut(room)) {
+                (None, None) => Receivers::default(),
+                (None, Some(crowd)) => Receivers::all(crowd.snapshot(), selection.sender),
+                _ => self.gather(selection),
+            },
+            _ => self.gather(selection),
+        }
+    }
+
+    /// The socket whose own room this is.
+    fn owner(&self, room: &str) -> Option<&Socket> {
+        self.everyone
+            .get(&Id::parse(room)?)
+            .filter(|socket| socket.is_in_own_room())
+    }
+
+    fn gather(&self, selection: &Selection) -> Receivers {
+        let mut sockets = Vec::new();
+        let mut add = |socket: &Socket| {
+            let is_sender = selection.sender.is_some_and(|sender| sender == *socket.id());
+            if !is_sender && !self.is_in_any(&selection.except, socket) {
+                sockets.push(socket.clone());
+            }
+        };
+        match selection.rooms.as_deref() {
+            None => self.everyone.sockets.iter().for_each(&mut add),
+            Some(rooms) => {
+                // Only what several rooms select can be selected twice.
+                let mut seen = HashSet::new();
+                for room in rooms {
+                    let crowd = self
+                        .rooms
+                        .get(room)
+                        .into_iter()
+                        .flat_map(|crowd| crowd.sockets.iter());
+                    for socket in self.owner(room).into_iter().chain(crowd) {
+                        if seen.insert(*socket.id()) {
+                            add(socket);
+                        }
+                    }
+                }
+            }
+        }
+        Receivers::all(sockets.into(), None)
+    }
+
+    fn is_in_any(&self, rooms: &[Room], socket: &Socket) -> bool {
+        rooms.iter().any(|room| {
+            (**room == *socket.id_str() && socket.is_in_own_room())
+                || self
+                    .rooms
+                    .get(room)
+                    .is_some_and(|crowd| crowd.contains(socket.id()))
+        })
+    }
+}
+
+/// A set of sockets.
+#[derive(Default)]
+struct Crowd {
+    sockets: HashTable<Socket>,
+    /// Invariant: the content of `sockets`, if there.
+    snapshot: Option<Arc<[Socket]>>,
+}
+
+impl Crowd {
+    fn insert(&mut self, socket: &Socket) -> bool {
+        if self.contains(socket.id()) {
+            return false;
+        }
+        let hash = socket.id().table_hash();
+        self.sockets
+            .insert_unique(hash, socket.clone(), |socket| socket.id().table_hash());
+        self.snapshot = None;
+        true
+    }
+
+    fn remove(&mut self, socket: &Socket) {
+        if let Ok(entry) = self
+            .sockets
+            .find_entry(socket.id().table_hash(), |other| other.id() == socket.id())
+        {
+            entry.remove();
+            self.snapshot = None;
+            if self.sockets.capacity() > 64 && self.sockets.len() < self.sockets.capacity() / 8 {
+                self.sockets.shrink_to_fit(|socket| socket.id().table_hash());
+            }
+        }
+    }
+
+    fn get(&self, id: &Id) -> Option<&Socket> {
+        self.sockets.find(id.table_hash(), |socket| socket.id() == id)
+    }
+
+    fn contains(&self, id: &Id) -> bool {
+        self.get(id).is_some()
+    }
+
+    fn snapshot(&mut self) -> Arc<[Socket]> {
+        self.snapshot
+            .get_or_insert_with(|| self.sockets.iter().cloned().collect())
+            .clone()
+    }
+}
+
+/// The sockets that a message goes to, as they were at the time of the call.
+#[derive(Clone, Default)]
+pub(crate) struct Receivers {
+    sockets: Arc<[Socket]>,
+    /// The sender, who is among them but gets nothing.
+    skip: Option<Id>,
+}
+
+impl Receivers {
+    pub(crate) fn one(socket: Socket) -> Self {
+        Self {
+            sockets: Arc::new([socket]),
+            skip: None,
+        }
+    }
+
+    fn all(sockets: Arc<[Socket]>, skip: Option<Id>) -> Self {
+        Self { sockets, skip }
+    }
+
+    /// How many at most.
+    pub(crate) fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Socket> {
+        self.range(0, self.sockets.len())
+    }
+
+    /// Those from the `start`th on, `count` at most.
+    pub(crate) fn range(&self, start: usize, count: usize) -> impl Iterator<Item = &Socket> {
+        let end = start.saturating_add(count).min(self.sockets.len());
+        let skip = self.skip;
+        self.sockets[start..end]
+            .iter()
+            .filter(move |socket| skip != Some(*socket.id()))
+    }
+}

@@ -1,0 +1,562 @@
+//! One client in one namespace: the handle that handlers get. Its events are not here: they go from the connection's
+//! [`Client`](crate::Client) to the namespace's handler.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use gatewire_proto::engineio::TransportKind;
+use gatewire_proto::socketio::{ArgSlice, PacketKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::ack::PendingAck;
+use crate::encode::{self, Arguments, Encoded, One, Spread};
+use crate::fanout::{self, Job};
+use crate::lock;
+use crate::room::Receivers;
+use crate::selection::{Flags, IntoRooms, Room, Selection};
+use crate::{
+    AckError, AckRequest, Broadcast, DisconnectReason, EmitError, Handshake, Id, Namespace, Outbox, Payload,
+    Prepared,
+};
+
+/// A client in a namespace. A clone is another handle of the same socket, to be used and kept anywhere.
+#[derive(Clone)]
+pub struct Socket(Arc<Inner>);
+
+struct Inner {
+    id: Id,
+    /// A [`State`]. Changes only under the lock of `local`.
+    state: AtomicU8,
+    in_own_room: AtomicBool,
+    /// Why the socket leaves, once it does.
+    reason: AtomicU8,
+    namespace: Namespace,
+    outbox: Arc<dyn Outbox>,
+    connection: Arc<Connection>,
+    auth: Option<Box<RawValue>>,
+    local: Mutex<Local>,
+}
+
+/// What the sockets of one connection share with its driver.
+pub(crate) struct Connection {
+    pub(crate) handshake: Arc<Handshake>,
+    /// A socket wants something of the driver.
+    pub(crate) attention: AtomicBool,
+    /// The connection is to be closed, with all its sockets.
+    pub(crate) close: AtomicBool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// CONNECT is not answered yet: what is sent waits.
+    Connecting,
+    Connected,
+    /// It has left, or is about to: nothing is sent any more.
+    Gone,
+}
+
+/// The part of a socket that changes.
+#[derive(Default)]
+pub(crate) struct Local {
+    /// Without the own room.
+    pub(crate) rooms: Vec<Room>,
+    /// What most sockets have none of.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
+    held: Vec<Prepared>,
+    /// To be disconnected as soon as CONNECT is answered; true with the connection.
+    leave: Option<bool>,
+    acks: HashMap<u64, PendingAck>,
+    extensions: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
+}
+
+impl Local {
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Gives the memory back if there is nothing rare any more.
+    fn trim(&mut self) {
+        if self.rare.as_ref().is_some_and(|rare| {
+            rare.held.is_empty() && rare.leave.is_none() && rare.acks.is_empty() && rare.extensions.is_empty()
+        }) {
+            self.rare = None;
+        }
+    }
+}
+
+impl Socket {
+    pub(crate) fn new(
+        namespace: Namespace,
+        outbox: Arc<dyn Outbox>,
+        connection: Arc<Connection>,
+        auth: Option<Box<RawValue>>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            id: Id::generate(),
+            state: AtomicU8::new(State::Connecting as u8),
+            in_own_room: AtomicBool::new(true),
+            reason: AtomicU8::new(0),
+            namespace,
+            outbox,
+            connection,
+            auth,
+            local: Mutex::default(),
+        }))
+    }
+
+    /// The socket's id, which its client knows, too. It is not the id of the connection.
+    #[must_use]
+    pub fn id(&self) -> &Id {
+        &self.0.id
+    }
+
+    pub(crate) fn id_str(&self) -> &str {
+        self.0.id.as_str()
+    }
+
+    /// The namespace that the socket is in.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.0.namespace
+    }
+
+    /// The request that opened the connection.
+    #[must_use]
+    pub fn handshake(&self) -> &Arc<Handshake> {
+        &self.0.connection.handshake
+    }
+
+    /// The JSON object that the client sent with CONNECT; `{}` if it sent none.
+    #[must_use]
+    pub fn auth_json(&self) -> &str {
+        self.0.auth.as_ref().map_or("{}", |auth| auth.get())
+    }
+
+    /// What the client sent with CONNECT.
+    ///
+    /// # Errors
+    /// If it is no `T`.
+    pub fn auth<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.auth_json())
+    }
+
+    /// The handshake object of the Node server, this socket's `auth` included.
+    #[must_use]
+    pub fn handshake_json(&self) -> serde_json::Value {
+        self.handshake().to_json(self.0.auth.as_deref())
+    }
+
+    /// What carries the packets at present.
+    #[must_use]
+    pub fn transport(&self) -> TransportKind {
+        self.0.outbox.transport()
+    }
+
+    /// Whether the client has been told that it is connected, and has not left.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.state() == State::Connected
+    }
+
+    /// The rooms that the socket is in, its own included.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<Room> {
+        let own = self.is_in_own_room().then(|| Room::from(self.id_str()));
+        own.into_iter()
+            .chain(self.local().rooms.iter().cloned())
+            .collect()
+    }
+
+    /// Enters rooms. Nothing happens if the socket has left its namespace.
+    pub fn join(&self, rooms: impl IntoRooms) {
+        self.0.namespace.join(self, rooms.into_rooms());
+    }
+
+    /// Leaves rooms; without those it is not in.
+    pub fn leave(&self, rooms: impl IntoRooms) {
+        self.0.namespace.leave(self, &rooms.into_rooms());
+    }
+
+    /// Sends an event with one argument (none if `data` is `()`) to this client. What cannot be encoded is logged.
+    pub fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) {
+        log(self.try_emit(event, data));
+    }
+
+    /// As [`emit`](Self::emit).
+    ///
+    /// # Errors
+    /// If the data cannot be JSON, or the name is reserved.
+    pub fn try_emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), EmitError> {
+        self.encode_and_send(event, &One(data), None)
+    }
+
+    /// Sends an event whose arguments are the elements of a tuple, array or list. What cannot be encoded is logged.
+    pub fn emit_args<T: Serialize + ?Sized>(&self, event: &str, args: &T) {
+        log(self.try_emit_args(event, args));
+    }
+
+    /// As [`emit_args`](Self::emit_args).
+    ///
+    /// # Errors
+    /// If the arguments cannot be JSON, are no sequence, or the name is reserved.
+    pub fn try_emit_args<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
+        self.encode_and_send(event, &Spread(args), None)
+    }
+
+    /// Sends an event with arguments that came in elsewhere.
+    pub fn emit_payload(&self, event: &str, payload: &Payload) {
+        log(self.encode_and_send(event, payload, None));
+    }
+
+    /// Sends an event and asks for an answer: await what is returned. The event leaves at once.
+    ///
+    /// The client sees the events that a handler of [`connect`](crate::NamespaceHandler::connect) sends only after that
+    /// has ended: it would wait there for nothing.
+    pub fn emit_with_ack<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> AckRequest {
+        self.request_ack(event, &One(data))
+    }
+
+    /// As [`emit_with_ack`](Self::emit_with_ack) with the elements of a tuple, array or list as arguments.
+    pub fn emit_args_with_ack<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> AckRequest {
+        self.request_ack(event, &Spread(args))
+    }
+
+    /// A broadcast to the rooms, without this socket.
+    #[must_use]
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().to(rooms)
+    }
+
+    /// The same as [`to`](Self::to).
+    #[must_use]
+    pub fn in_room(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.to(rooms)
+    }
+
+    /// A broadcast to everyone in the namespace, without this socket and those in the rooms.
+    #[must_use]
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().except(rooms)
+    }
+
+    /// A broadcast to everyone in the namespace, without this socket.
+    #[must_use]
+    pub fn broadcast(&self) -> Broadcast {
+        let selection = Selection {
+            sender: Some(*self.id()),
+            ..Selection::default()
+        };
+        Broadcast::new(self.0.namespace.clone(), selection)
+    }
+
+    /// For messages to this client that are dropped unless they can be written at once; followed by `to`, for a
+    /// broadcast of that kind.
+    #[must_use]
+    pub fn volatile(&self) -> Broadcast {
+        Broadcast::direct(self.clone()).volatile()
+    }
+
+    /// Puts the socket out of its namespace: the client is told, and does not come back by itself. With `close` the
+    /// whole connection ends, with all sockets that it has in other namespaces. While CONNECT is not answered yet, this
+    /// happens right after the answer.
+    pub fn disconnect(&self, close: bool) {
+        {
+            let mut local = self.local();
+            if self.state() == State::Connecting {
+                let leave = &mut local.rare().leave;
+                *leave = Some(close || *leave == Some(true));
+                return;
+            }
+        }
+        self.send_disconnect(DisconnectReason::ServerNamespaceDisconnect);
+        if close {
+            self.0.connection.close.store(true, Ordering::Release);
+        }
+        self.0.connection.attention.store(true, Ordering::Release);
+        self.0.outbox.wake();
+    }
+
+    /// Keeps a value with the socket, one of each type; the one that was there before is returned.
+    pub fn set<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
+        let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
+        let mut local = self.local();
+        let extensions = &mut local.rare().extensions;
+        let before = match extensions.iter_mut().find(|(key, _)| *key == TypeId::of::<T>()) {
+            Some((_, slot)) => Some(std::mem::replace(slot, value)),
+            None => {
+                extensions.push((TypeId::of::<T>(), value));
+                None
+            }
+        };
+        before.and_then(|before| before.downcast().ok())
+    }
+
+    /// The value of this type that is kept with the socket.
+    #[must_use]
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let local = self.local();
+        let mut extensions = local.rare.as_ref()?.extensions.iter();
+        let (_, value) = extensions.find(|(key, _)| *key == TypeId::of::<T>())?;
+        value.clone().downcast().ok()
+    }
+
+    /// Takes away the value of this type that is kept with the socket.
+    pub fn remove<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let mut local = self.local();
+        let extensions = &mut local.rare.as_mut()?.extensions;
+        let at = extensions.iter().position(|(key, _)| *key == TypeId::of::<T>())?;
+        let (_, value) = extensions.swap_remove(at);
+        local.trim();
+        value.downcast().ok()
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match self.0.state.load(Ordering::Acquire) {
+            0 => State::Connecting,
+            1 => State::Connected,
+            _ => State::Gone,
+        }
+    }
+
+    pub(crate) fn local(&self) -> MutexGuard<'_, Local> {
+        lock(&self.0.local)
+    }
+
+    pub(crate) fn outbox(&self) -> &dyn Outbox {
+        &*self.0.outbox
+    }
+
+    pub(crate) fn is_in_own_room(&self) -> bool {
+        self.0.in_own_room.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_in_own_room(&self, is_in: bool) {
+        self.0.in_own_room.store(is_in, Ordering::Release);
+    }
+
+    /// Sends one message of a broadcast.
+    pub(crate) fn deliver(&self, message: &Prepared, flags: Flags) {
+        match self.state() {
+            State::Connected if !flags.volatile || self.0.outbox.is_writable() => self.0.outbox.send(message),
+            State::Connecting if !flags.volatile => self.hold(message),
+            _ => {}
+        }
+    }
+
+    /// Answers CONNECT, lets go what was held, and tells whether the socket stays.
+    pub(crate) fn complete_connect(&self) -> bool {
+        let mut local = self.local();
+        if self.state() != State::Connecting {
+            return false;
+        }
+        let reply = format!(r#"{{"sid":"{}"}}"#, self.id());
+        encode::plain(
+            self.namespace().name(),
+            PacketKind::Connect,
+            reply.as_bytes(),
+            |text| {
+                self.0.outbox.send_text(&text);
+            },
+        );
+        let (held, leave) = match &mut local.rare {
+            Some(rare) => (std::mem::take(&mut rare.held), rare.leave.take()),
+            None => (Vec::new(), None),
+        };
+        for message in &held {
+            self.0.outbox.send(message);
+        }
+        local.trim();
+        self.0.state.store(State::Connected as u8, Ordering::Release);
+        drop(local);
+        if let Some(close) = leave {
+            self.disconnect(close);
+        }
+        leave.is_none()
+    }
+
+    /// Whether the socket was to be disconnected, with its connection, as soon as CONNECT is answered.
+    pub(crate) fn is_close_held(&self) -> bool {
+        self.local()
+            .rare
+            .as_ref()
+            .is_some_and(|rare| rare.leave == Some(true))
+    }
+
+    /// From now on nothing is sent. What it was before, if it has not left already.
+    pub(crate) fn begin_leave(&self, reason: DisconnectReason) -> Option<State> {
+        let (before, acks) = {
+            let mut local = self.local();
+            let before = self.state();
+            if before == State::Gone {
+                return None;
+            }
+            self.0.reason.store(reason as u8, Ordering::Relaxed);
+            self.0.state.store(State::Gone as u8, Ordering::Release);
+            let acks = local.rare.as_mut().map(|rare| {
+                rare.held = Vec::new();
+                std::mem::take(&mut rare.acks)
+            });
+            local.trim();
+            (before, acks)
+        };
+        for pending in acks.into_iter().flatten() {
+            pending.1.fail();
+        }
+        Some(before)
+    }
+
+    /// Why the socket has left.
+    pub(crate) fn reason(&self) -> DisconnectReason {
+        DisconnectReason::ALL
+            [usize::from(self.0.reason.load(Ordering::Relaxed)) % DisconnectReason::ALL.len()]
+    }
+
+    /// Leaves, and tells the client if it was connected.
+    pub(crate) fn send_disconnect(&self, reason: DisconnectReason) {
+        if self.begin_leave(reason) == Some(State::Connected) {
+            encode::plain(self.namespace().name(), PacketKind::Disconnect, b"", |text| {
+                self.0.outbox.send_text(&text);
+            });
+        }
+    }
+
+    /// Forgets the rooms; the tables of the namespace have forgotten the socket already.
+    pub(crate) fn clear_rooms(&self) {
+        self.local().rooms = Vec::new();
+        self.set_in_own_room(false);
+    }
+
+    /// Notes that an answer is awaited.
+    pub(crate) fn add_ack(&self, id: u64, pending: PendingAck) -> Result<(), AckError> {
+        let limit = self.namespace().io().config().max_pending_acks;
+        let mut local = self.local();
+        if self.state() == State::Gone {
+            return Err(AckError::Disconnected);
+        }
+        let acks = &mut local.rare().acks;
+        if acks.len() >= limit {
+            return Err(AckError::TooMany { limit });
+        }
+        acks.insert(id, pending);
+        Ok(())
+    }
+
+    pub(crate) fn remove_ack(&self, id: u64) -> Option<PendingAck> {
+        let mut local = self.local();
+        let pending = local.rare.as_mut()?.acks.remove(&id);
+        local.trim();
+        pending
+    }
+
+    /// An answer of the client; one that nobody waits for is dropped.
+    pub(crate) fn resolve_ack(&self, id: u64, args: ArgSlice<'_>, attachments: Vec<bytes::Bytes>) {
+        if let Some(pending) = self.remove_ack(id) {
+            pending.resolve(Payload::new(args, attachments));
+        }
+    }
+
+    /// Sends an answer to the client: it waits for nothing but the connection.
+    pub(crate) fn send_ack(&self, id: u64, args: &impl Arguments) -> Result<(), EmitError> {
+        if !self.connected() {
+            return Ok(());
+        }
+        encode::ack(self.namespace().name(), args, id, |packet| {
+            packet.send_to(self.outbox())
+        })
+    }
+
+    fn request_ack(&self, event: &str, args: &impl Arguments) -> AckRequest {
+        AckRequest::new(self, |id| self.encode_and_send(event, args, Some(id)))
+    }
+
+    fn encode_and_send(&self, event: &str, args: &impl Arguments, id: Option<u64>) -> Result<(), EmitError> {
+        encode::event(self.namespace().name(), event, args, id, |packet| {
+            self.send(packet)
+        })
+    }
+
+    fn send(&self, packet: Encoded<'_>) {
+        match self.state() {
+            State::Connected if !self.namespace().shared().fanout.is_busy() => packet.send_to(self.outbox()),
+            State::Connected => {
+                let receivers = Receivers::one(self.clone());
+                let message = packet.into_prepared();
+                fanout::submit(
+                    self.namespace(),
+                    Job {
+                        receivers,
+                        message,
+                        flags: Flags::DEFAULT,
+                    },
+                );
+            }
+            State::Connecting => self.hold(&packet.into_prepared()),
+            State::Gone => {}
+        }
+    }
+
+    /// Keeps a message until CONNECT is answered.
+    fn hold(&self, message: &Prepared) {
+        let limit = self.namespace().io().config().max_held;
+        let mut local = self.local();
+        match self.state() {
+            State::Connecting => {
+                let rare = local.rare();
+                if rare.leave.is_some() {
+                    return;
+                }
+                if rare.held.len() < limit {
+                    rare.held.push(message.clone());
+                } else {
+                    tracing::warn!(socket = %self.id(), "a message was dropped: max_held others wait for CONNECT to be answered");
+                }
+            }
+            State::Connected => {
+                drop(local);
+                self.0.outbox.send(message);
+            }
+            State::Gone => {}
+        }
+    }
+}
+
+/// What `emit` does with an error.
+pub(crate) fn log(result: Result<(), EmitError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "an event was not sent");
+    }
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Socket {}
+
+impl Hash for Socket {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("id", self.id())
+            .field("namespace", &self.namespace().name())
+            .field("state", &self.state())
+            .finish()
+    }
+}
