@@ -9,6 +9,9 @@ use bytes::Bytes;
 /// Own packets are copied together until their buffer has this many bytes.
 const OWN_CHUNK: usize = 16 * 1024;
 
+/// Room for the first packets of a burst: below the size up to which allocators keep freed blocks at hand.
+const OWN_ROOM: usize = 1000;
+
 /// Chunks handed to one vectored write.
 pub(crate) const MAX_SLICES: usize = 64;
 
@@ -71,7 +74,11 @@ impl WriteQueue {
         };
         match last {
             Some(Chunk::Own(own)) if own.len() < OWN_CHUNK => own.extend_from_slice(frame),
-            _ => self.push(Chunk::Own(frame.to_vec())),
+            _ => {
+                let mut own = Vec::with_capacity(frame.len().max(OWN_ROOM));
+                own.extend_from_slice(frame);
+                self.push(Chunk::Own(own));
+            }
         }
     }
 
