@@ -146,7 +146,7 @@ impl Engine {
                 socket::probe(outbox, stream, unread).await;
             }),
             Target::Handshake(_) if !self.has_room() => answer::empty(StatusCode::SERVICE_UNAVAILABLE),
-            Target::Handshake(TransportKind::Polling) => self.open_polling(&request, peer).await,
+            Target::Handshake(TransportKind::Polling) => self.open_polling(handshake(&request, peer)).await,
             Target::Handshake(TransportKind::WebSocket) => {
                 let engine = self.clone();
                 let handshake = handshake(&request, peer);
@@ -241,9 +241,9 @@ impl Engine {
         socket::switching_protocols(&upgrade)
     }
 
-    async fn open_polling<B>(&self, request: &Request<B>, peer: Option<SocketAddr>) -> Response<Body> {
+    async fn open_polling(&self, handshake: Arc<Handshake>) -> Response<Body> {
         let outbox = Outbox::polling(Id::generate(), &self.0.config, Instant::now());
-        self.start(&outbox, handshake(request, peer), Input::Polling);
+        self.start(&outbox, handshake, Input::Polling);
         polling::poll(&outbox).await
     }
 
