@@ -30,7 +30,7 @@ impl BenchGateway {
 #[module(providers = [BenchGateway])]
 struct BenchModule;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let env = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
     if env("ADAPTER", "socketio") != "socketio" {
         return Err("ADAPTER: only \"socketio\" is there, the plain WebSocket adapter is not".into());
@@ -39,14 +39,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all();
     if let Ok(workers) = std::env::var("WORKERS") {
-        let workers: usize = workers.parse().map_err(|_| "WORKERS: a number of threads is expected")?;
+        let workers: usize = workers
+            .parse()
+            .map_err(|_| "WORKERS: a number of threads is expected")?;
         if workers == 0 {
             return Err("WORKERS: at least one thread is needed".into());
         }
         runtime.worker_threads(workers);
     }
     // Spawned, so that accepting too runs on a worker and not on the thread that waits here.
-    runtime.build()?.block_on(async { tokio::spawn(serve(address)).await? })
+    runtime
+        .build()?
+        .block_on(async { tokio::spawn(serve(address)).await? })
 }
 
 async fn serve(address: String) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

@@ -27,9 +27,15 @@ impl RootGateway {
 
 impl OnGatewayConnection for RootGateway {
     async fn handle_connection(&self, client: &Socket) -> Result<(), WsException> {
-        client.emit("auth", client.auth());
-        Ok(())
+        send_auth(client)
     }
+}
+
+/// Reaches the client after the confirmation of its connection.
+fn send_auth(client: &Socket) -> Result<(), WsException> {
+    let auth: serde_json::Value = client.auth().map_err(WsException::internal)?;
+    client.emit("auth", &auth);
+    Ok(())
 }
 
 #[websocket_gateway(namespace = "/custom")]
@@ -37,8 +43,7 @@ struct CustomGateway;
 
 impl OnGatewayConnection for CustomGateway {
     async fn handle_connection(&self, client: &Socket) -> Result<(), WsException> {
-        client.emit("auth", client.auth());
-        Ok(())
+        send_auth(client)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use gatewire::prelude::*;
 
+/// Answers pings and passes messages on to everybody.
 #[websocket_gateway(cors(origin = "*"))]
 pub struct EventsGateway {
     #[websocket_server]
@@ -38,10 +39,12 @@ impl OnGatewayConnection for EventsGateway {
 
 impl OnGatewayDisconnect for EventsGateway {
     async fn handle_disconnect(&self, client: &Socket, _reason: DisconnectReason) {
-        self.logger.log(format_args!("Client disconnected: {}", client.id()));
+        self.logger
+            .log(format_args!("Client disconnected: {}", client.id()));
     }
 }
 
+/// The application.
 #[module(providers = [EventsGateway])]
 pub struct EventsModule;
 

@@ -308,7 +308,7 @@ impl<M: Module> Create<M> {
             .iter()
             .flat_map(|(plan, io)| {
                 // The root namespace is always there, as in Socket.IO.
-                io.of("/");
+                let _root = io.of("/");
                 plan.namespaces
                     .iter()
                     .map(|namespace| (io.of(&namespace.name), namespace.gateways.clone()))

@@ -11,7 +11,7 @@ pub mod probe {
 /// How a handler's result is answered.
 pub mod reply {
     pub use crate::gateway::answer::{
-        AnyReply, NotOption, NotResult, OptionTag, ResultTag, SpecialReply, Tag, catch_panic,
+        AnyReply, NotOption, NotResult, OptionTag, ResultTag, SpecialReply, Tag, catch_panic, extract,
     };
 }
 

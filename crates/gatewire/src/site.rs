@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -12,6 +14,7 @@ use axum::routing::any;
 use bytes::Bytes;
 use gatewire_server::Engine;
 use http::{Request, StatusCode};
+use http_body::Frame;
 use serde_json::json;
 use tower_service::Service;
 
@@ -93,7 +96,10 @@ impl Site {
                         .extensions()
                         .get::<ConnectInfo<SocketAddr>>()
                         .map(|info| info.0);
-                    engine.handle(request, peer).await.map(Body::new)
+                    engine
+                        .handle(request.map(SyncBody::new), peer)
+                        .await
+                        .map(Body::new)
                 }
             });
             router = router
@@ -101,6 +107,28 @@ impl Site {
                 .route(&path, serve);
         }
         router
+    }
+}
+
+/// axum's body, which is not `Sync`, made so: the engine's future shares its request while it waits. The mutex is never
+/// locked.
+struct SyncBody(Mutex<Body>);
+
+impl SyncBody {
+    fn new(body: Body) -> Self {
+        Self(Mutex::new(body))
+    }
+}
+
+impl HttpBody for SyncBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(self.0.get_mut().unwrap_or_else(PoisonError::into_inner)).poll_frame(cx)
     }
 }
 

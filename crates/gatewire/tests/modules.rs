@@ -149,7 +149,7 @@ struct C {
 
 #[injectable]
 struct Loner {
-    _itself: Arc<Loner>,
+    _itself: Arc<Self>,
     _server: Server,
 }
 

@@ -211,11 +211,9 @@ fn entry(method: &ImplItemFn, subscribe: &Subscribe) -> TokenStream {
         .collect();
     let extract = types.iter().zip(&arguments).map(|(ty, argument)| {
         quote_spanned! { at(ty) =>
-            let #argument = match <#ty as ::gatewire::gateway::FromMessage>::from_message(__cx) {
+            let #argument = match extract::<#ty>(__cx) {
                 ::core::result::Result::Ok(value) => value,
-                ::core::result::Result::Err(rejection) => {
-                    return __cx.reject(::core::convert::Into::into(rejection));
-                }
+                ::core::result::Result::Err(exception) => return __cx.reject(&exception),
             };
         }
     });
@@ -233,7 +231,7 @@ fn entry(method: &ImplItemFn, subscribe: &Subscribe) -> TokenStream {
                         let __reply = __reply.reply();
                         #answer
                     }
-                    ::core::result::Result::Err(__panic) => __reply.panicked(__panic),
+                    ::core::result::Result::Err(__panic) => __reply.panicked(&*__panic),
                 }
             }))
         }
@@ -272,7 +270,7 @@ fn answer(output: &ReturnType) -> TokenStream {
     };
     quote_spanned! { span =>
         match (&Tag::of(&__value)).result().split(__value) {
-            ::core::result::Result::Err(__exception) => __reply.exception(__exception),
+            ::core::result::Result::Err(__exception) => __reply.exception(&__exception),
             ::core::result::Result::Ok(__value) => match (&Tag::of(&__value)).option().split(__value) {
                 ::core::option::Option::None => __reply.nothing(),
                 ::core::option::Option::Some(__value) => (&Tag::of(&__value)).kind().send(__value, __reply),

@@ -8,6 +8,8 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use serde::Serialize;
 
+use super::context::MessageContext;
+use super::extract::FromMessage;
 use super::reply::{Reply, WsResponse};
 use crate::Payload;
 use crate::pipeline::WsException;
@@ -186,6 +188,14 @@ special!(UnitReply, [], (), |_nothing, reply| reply.nothing());
 special!(ResponseReply, [T: Serialize], WsResponse<T>, |response, reply| reply.response(&response));
 special!(PayloadReply, [], Payload, |payload, reply| reply
     .payload(&payload));
+
+/// One argument of a handler.
+///
+/// # Errors
+/// The extractor's rejection.
+pub fn extract<T: FromMessage>(message: &MessageContext<'_>) -> Result<T, WsException> {
+    T::from_message(message).map_err(Into::into)
+}
 
 /// The handler's future, with a panic as its error.
 pub fn catch_panic<F: Future>(future: F) -> impl Future<Output = std::thread::Result<F::Output>> {

@@ -69,7 +69,7 @@ impl<'a> MessageContext<'a> {
 
     /// Answers with what an extractor found wrong; the handler is not run.
     #[doc(hidden)]
-    pub fn reject(&self, exception: WsException) -> Handled {
+    pub fn reject(&self, exception: &WsException) -> Handled {
         self.reply().exception(exception);
         None
     }

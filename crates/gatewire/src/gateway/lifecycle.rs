@@ -54,6 +54,9 @@ pub struct Hooks<G> {
     pub disconnect: Option<DisconnectHook<G>>,
 }
 
-type InitHook<G> = fn(Arc<G>, Server) -> BoxFuture<'static, ()>;
-type ConnectionHook<G> = fn(Arc<G>, Socket) -> BoxFuture<'static, Result<(), WsException>>;
-type DisconnectHook<G> = fn(Arc<G>, Socket, DisconnectReason) -> BoxFuture<'static, ()>;
+/// Runs `after_init`.
+pub type InitHook<G> = fn(Arc<G>, Server) -> BoxFuture<'static, ()>;
+/// Runs `handle_connection`.
+pub type ConnectionHook<G> = fn(Arc<G>, Socket) -> BoxFuture<'static, Result<(), WsException>>;
+/// Runs `handle_disconnect`.
+pub type DisconnectHook<G> = fn(Arc<G>, Socket, DisconnectReason) -> BoxFuture<'static, ()>;

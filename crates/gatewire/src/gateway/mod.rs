@@ -18,7 +18,9 @@ pub use context::MessageContext;
 pub use extract::{Ack, ConnectedSocket, Extension, FromMessage, Handshake, MessageBody, Pattern};
 pub use gatewire_proto::engineio::TransportKind;
 pub use gatewire_server::{Cors, Origin};
-pub use lifecycle::{Hooks, OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit};
+pub use lifecycle::{
+    ConnectionHook, DisconnectHook, Hooks, InitHook, OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit,
+};
 pub(crate) use namespace::{BoundGateway, NamespaceGateways};
 pub use options::GatewayOptions;
 pub use reply::{PendingReply, Reply, WsResponse};

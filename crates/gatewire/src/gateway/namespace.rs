@@ -222,7 +222,7 @@ impl<G: Gateway> BoundGateway for Bound<G> {
                 None => handled,
             },
             Err(panic) => {
-                message.reply().panicked(panic);
+                message.reply().panicked(&*panic);
                 None
             }
         }

@@ -2,14 +2,11 @@
 //! its bounds, and fall back to the one for `&Probe<G>`.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-
-use super::lifecycle::{OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit};
+use super::lifecycle::{
+    ConnectionHook, DisconnectHook, InitHook, OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit,
+};
 use super::subscription::{Subscription, Subscriptions};
-use crate::pipeline::WsException;
-use crate::{DisconnectReason, Server, Socket};
 
 /// The gateway `G`.
 pub struct Probe<G>(PhantomData<fn() -> G>);
@@ -53,16 +50,16 @@ macro_rules! probe {
 probe!(HasSubscriptions, NoSubscriptions, Subscriptions, subscriptions -> Vec<Subscription<G>>, G::subscriptions());
 probe!(
     HasInit, NoInit, OnGatewayInit,
-    init -> Option<fn(Arc<G>, Server) -> BoxFuture<'static, ()>>,
+    init -> Option<InitHook<G>>,
     Some(|gateway, server| Box::pin(async move { gateway.after_init(&server).await }))
 );
 probe!(
     HasConnection, NoConnection, OnGatewayConnection,
-    connection -> Option<fn(Arc<G>, Socket) -> BoxFuture<'static, Result<(), WsException>>>,
+    connection -> Option<ConnectionHook<G>>,
     Some(|gateway, client| Box::pin(async move { gateway.handle_connection(&client).await }))
 );
 probe!(
     HasDisconnect, NoDisconnect, OnGatewayDisconnect,
-    disconnect -> Option<fn(Arc<G>, Socket, DisconnectReason) -> BoxFuture<'static, ()>>,
+    disconnect -> Option<DisconnectHook<G>>,
     Some(|gateway, client, reason| Box::pin(async move { gateway.handle_disconnect(&client, reason).await }))
 );

@@ -94,7 +94,7 @@ impl PendingReply {
     }
 
     /// Answers for a handler that panicked.
-    pub fn panicked(&mut self, panic: Box<dyn Any + Send>) {
+    pub fn panicked(&mut self, panic: &(dyn Any + Send)) {
         self.reply().panicked(panic);
     }
 }
@@ -144,11 +144,11 @@ impl Reply<'_> {
 
     /// An error: the event `exception`, and the same object as the acknowledgement if one was asked for and is not
     /// answered yet.
-    pub fn exception(self, exception: WsException) {
+    pub fn exception(self, exception: &WsException) {
         if let Some(hidden) = exception.hidden() {
             self.log(format_args!("failed: {hidden}"));
         }
-        let json = self.json(&exception);
+        let json = self.json(exception);
         self.socket.emit("exception", &*json);
         if let Some(sender) = self.ack.sender() {
             sender.send(&*json);
@@ -164,19 +164,22 @@ impl Reply<'_> {
     }
 
     /// A panic of the handler: its text stays here.
-    pub fn panicked(self, panic: Box<dyn Any + Send>) {
-        self.log(format_args!("panicked: {}", panic_text(&*panic)));
-        self.exception(WsException::new(INTERNAL));
+    pub fn panicked(self, panic: &(dyn Any + Send)) {
+        self.log(format_args!("panicked: {}", panic_text(panic)));
+        self.exception(&WsException::new(INTERNAL));
     }
 
     fn unencodable(self, error: &dyn std::fmt::Display) {
         self.log(format_args!("gave a reply that cannot be encoded: {error}"));
-        self.exception(WsException::new(INTERNAL));
+        self.exception(&WsException::new(INTERNAL));
     }
 
     fn json(&self, exception: &WsException) -> Box<RawValue> {
         let data = self.cause.data();
-        exception.to_json(&Cause { pattern: self.pattern, data: data.as_deref() })
+        exception.to_json(&Cause {
+            pattern: self.pattern,
+            data: data.as_deref(),
+        })
     }
 
     fn log(&self, what: std::fmt::Arguments<'_>) {

@@ -155,7 +155,9 @@ impl Provider {
     }
 
     /// A ready value that is shared already, also as `Arc<dyn Trait>`.
-    pub fn shared<T: ?Sized + Send + Sync + 'static>(make: impl FnOnce() -> Arc<T> + Send + Sync + 'static) -> Self {
+    pub fn shared<T: ?Sized + Send + Sync + 'static>(
+        make: impl FnOnce() -> Arc<T> + Send + Sync + 'static,
+    ) -> Self {
         let key = Key::of::<T>();
         Self {
             key,

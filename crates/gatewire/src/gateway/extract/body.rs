@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
 use super::FromMessage;
 use crate::Payload;
@@ -16,7 +16,8 @@ use crate::pipeline::WsException;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageBody<T>(pub T);
 
-impl<T: DeserializeOwned> FromMessage for MessageBody<T> {
+// Spelt out, because serde explains a missing `Deserialize` better than a missing `DeserializeOwned`.
+impl<T: for<'de> Deserialize<'de>> FromMessage for MessageBody<T> {
     type Rejection = WsException;
 
     fn from_message(message: &MessageContext<'_>) -> Result<Self, WsException> {
