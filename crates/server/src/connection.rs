@@ -3,6 +3,7 @@
 //! unfinished message.
 
 use std::future::Future;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -44,6 +45,8 @@ pub(crate) struct SocketInput {
     farewell: Option<CloseCode>,
     /// The client has closed, or is gone: its answer is not waited for.
     ended: bool,
+    /// The client broke the WebSocket protocol: the connection is failed (RFC 6455 §7.1.7), no Close frame is awaited.
+    failed: bool,
 }
 
 enum Phase {
@@ -64,6 +67,7 @@ impl SocketInput {
             unread,
             farewell: None,
             ended: false,
+            failed: false,
         }
     }
 }
@@ -290,6 +294,7 @@ impl Reader<'_> {
                 Err(violation) => {
                     tracing::debug!(sid = %self.outbox.sid, %violation, "the client broke the WebSocket protocol");
                     self.input.farewell = Some(violation.close_code());
+                    self.input.failed = true;
                     self.outbox.begin_close(CloseReason::TransportError);
                     return;
                 }

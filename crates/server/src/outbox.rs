@@ -3,6 +3,7 @@
 //! driver woken. The outbox reads nothing and runs no handler: that is the driver's work.
 
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
@@ -414,7 +415,7 @@ impl Outbox {
         state.lane = Lane::Closed;
         self.closing.store(true, Ordering::Release);
         if let Some(stream) = self.stream.get() {
-            stream.shutdown();
+            stream.shutdown(Shutdown::Both);
         }
     }
 

@@ -90,12 +90,12 @@ impl Stream {
         }
     }
 
-    /// Closes the stream for both directions, without waiting.
-    pub(crate) fn shutdown(&self) {
+    /// Closes the stream for writing or for both directions, without waiting.
+    pub(crate) fn shutdown(&self, how: Shutdown) {
         match self {
             // An error says that the connection is gone, which is what is wanted.
             Self::Tcp(stream) => {
-                let _ = SockRef::from(stream).shutdown(Shutdown::Both);
+                let _ = SockRef::from(stream).shutdown(how);
             }
             Self::Other(stream) => {
                 let _ = lock(stream)

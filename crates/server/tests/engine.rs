@@ -290,6 +290,11 @@ async fn an_unmasked_frame_is_a_protocol_error() {
     socket.opened().await;
     socket.0.write_all(b"\x81\x024a").await.unwrap();
     assert_eq!(socket.receive().await, Frame::Close(1002));
+    assert_eq!(
+        socket.receive().await,
+        Frame::End,
+        "a failed connection waits for no answer"
+    );
     assert_eq!(server.closed().await, CloseReason::TransportError);
 }
 
