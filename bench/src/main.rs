@@ -1,2 +1,36 @@
-//! To come.
-fn main() {}
+//! The side-by-side benchmark of Gatewire and its peers: a single-threaded load generator, the starting and
+//! measuring of the servers, and the report. It is a program of its own and shares no protocol code with the
+//! crates it measures, so that a mistake there cannot hide here. See `bench/README.md`.
+
+mod cli;
+mod load;
+mod peers;
+mod report;
+mod run;
+mod stats;
+mod system;
+mod wire;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = match cli::parse() {
+        Ok(cli::Command::Help) => {
+            print!("{}", cli::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Ok(cli::Command::Run(options)) => run::run(&options),
+        Ok(cli::Command::Load(options)) => run::load(&options),
+        Err(error) => {
+            eprintln!("{error}\n\n{}", cli::HELP);
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gatewire-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use lexopt::{Error, Parser};
+
+use crate::load::{Mode, Plan, Shape};
+use crate::peers::{BASE, Peer};
+use crate::system::server::Cpus;
+use crate::wire::flavour::Flavour;
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+Usage:
+  gatewire-bench run [options]     start every server in turn, load it, and report
+      --peers A,B      only these (gatewire, socketioxide, socketio, nest-socketio, axum, nest-ws)
+      --modes A,B      only these (echo, pipelined, fanout, fanout4, churn, idle)
+      --rounds N       how often each is measured, from 1 (3); idle is measured once
+      --quick          one short round: a first look, no result to keep
+      --base PEER      whose figure is 1.00 in the ratios (socketioxide)
+      --out FOLDER     where the results go (bench/results for a complete run, else artefacts/bench)
+      --server-cpu N   the servers' CPU (0)
+      --load-cpu N     the generator's CPU (1)
+      --no-build       do not build or install the servers first
+  gatewire-bench load --address HOST:PORT [options]     load one server that already runs
+      --protocol P     socketio or ws (socketio)
+      --mode M         as above (echo)
+      --connections N  how many connections (the mode's own)
+      --depth N        how much in flight (the mode's own)
+      --seconds S      how long to measure (3)
+      --pid PID        the server's process, to read its CPU time and memory
+";
+
+/// What is to be done.
+pub(crate) enum Command {
+    /// Print the help.
+    Help,
+    /// Measure the peers.
+    Run(RunOptions),
+    /// Load one server.
+    Load(LoadOptions),
+}
+
+/// Options of `run`.
+pub(crate) struct RunOptions {
+    /// Which servers.
+    pub(crate) peers: Vec<Peer>,
+    /// Which modes.
+    pub(crate) modes: Vec<Mode>,
+    /// How often.
+    pub(crate) rounds: usize,
+    /// Whether the short plan was asked for.
+    pub(crate) quick: bool,
+    /// Whose figure is 1.00.
+    pub(crate) base: Peer,
+    /// Where the results go, if not where they belong.
+    pub(crate) out: Option<PathBuf>,
+    /// Who runs where.
+    pub(crate) cpus: Cpus,
+    /// Whether to build first.
+    pub(crate) build: bool,
+}
+
+impl RunOptions {
+    /// Whether the results are worth keeping: all peers, all modes, the full plan.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.quick && self.peers.len() == Peer::ALL.len() && self.modes.len() == Mode::ALL.len()
+    }
+}
+
+/// Options of `load`.
+pub(crate) struct LoadOptions {
+    /// The server.
+    pub(crate) address: SocketAddr,
+    /// What it speaks.
+    pub(crate) flavour: Flavour,
+    /// What is done to it.
+    pub(crate) mode: Mode,
+    /// How much.
+    pub(crate) shape: Shape,
+    /// How long.
+    pub(crate) plan: Plan,
+    /// Its process.
+    pub(crate) pid: Option<u32>,
+}
+
+/// Reads this program's arguments.
+pub(crate) fn parse() -> Result<Command, Error> {
+    parse_from(std::env::args_os())
+}
+
+fn parse_from<I: IntoIterator<Item: Into<OsString>, IntoIter: 'static>>(
+    arguments: I,
+) -> Result<Command, Error> {
+    let mut parser = Parser::from_iter(arguments);
+    match parser.next()? {
+        None | Some(Short('h') | Long("help")) => Ok(Command::Help),
+        Some(Value(name)) if name == "run" => run_options(&mut parser),
+        Some(Value(name)) if name == "load" => load_options(&mut parser),
+        Some(other) => Err(other.unexpected()),
+    }
+}
+
+fn run_options(parser: &mut Parser) -> Result<Command, Error> {
+    let mut options = RunOptions {
+        peers: Peer::ALL.to_vec(),
+        modes: Mode::ALL.to_vec(),
+        rounds: 0,
+        quick: false,
+        base: BASE.parse()?,
+        out: None,
+        cpus: Cpus {
+            server: 0,
+            generator: 1,
+        },
+        build: true,
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Long("peers") => options.peers = list(&parser.value()?.string()?)?,
+            Long("modes") => options.modes = list(&parser.value()?.string()?)?,
+            Long("rounds") => options.rounds = parser.value()?.parse::<usize>()?.max(1),
+            Long("quick") => options.quick = true,
+            Long("base") => options.base = parser.value()?.parse()?,
+            Long("out") => options.out = Some(parser.value()?.into()),
+            Long("server-cpu") => options.cpus.server = parser.value()?.parse()?,
+            Long("load-cpu") => options.cpus.generator = parser.value()?.parse()?,
+            Long("no-build") => options.build = false,
+            other => return Err(other.unexpected()),
+        }
+    }
+    if options.rounds == 0 {
+        options.rounds = if options.quick { 1 } else { 3 };
+    }
+    Ok(Command::Run(options))
+}
+
+fn load_options(parser: &mut Parser) -> Result<Command, Error> {
+    let mut address = None;
+    let mut flavour = Flavour::SocketIo;
+    let mut mode = Mode::Echo;
+    let (mut connections, mut depth, mut pid) = (None, None, None);
+    let mut plan = Plan::FULL;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Long("address") => address = Some(resolve(&parser.value()?.string()?)?),
+            Long("protocol") => flavour = parser.value()?.parse()?,
+            Long("mode") => mode = parser.value()?.parse()?,
+            Long("connections") => connections = Some(parser.value()?.parse::<usize>()?.max(1)),
+            Long("depth") => depth = Some(parser.value()?.parse::<usize>()?.max(1)),
+            Long("seconds") => {
+                let length = parser.value()?.parse::<f64>()?.clamp(0.1, 3_600.0);
+                plan = Plan {
+                    measure: length,
+                    hold: length,
+                    ..plan
+                };
+            }
+            Long("pid") => pid = Some(parser.value()?.parse()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let own = mode.shape();
+    Ok(Command::Load(LoadOptions {
+        address: address.ok_or("load needs --address HOST:PORT")?,
+        flavour,
+        mode,
+        shape: Shape {
+            connections: connections.unwrap_or(own.connections),
+            depth: depth.unwrap_or(own.depth),
+        },
+        plan,
+        pid,
+    }))
+}
+
+fn list<T: FromStr<Err = String> + PartialEq>(text: &str) -> Result<Vec<T>, Error> {
+    let mut items = Vec::new();
+    for name in text.split(',') {
+        let item = name.trim().parse().map_err(|error: String| Error::from(error))?;
+        if !items.contains(&item) {
+            items.push(item);
+        }
+    }
+    Ok(items)
+}
+
+fn resolve(text: &str) -> Result<SocketAddr, Error> {
+    text.to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| format!("\"{text}\" is no address of the form HOST:PORT").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, Error> {
+        parse_from(
+            std::iter::once("gatewire-bench".to_owned()).chain(
+                line.split_ascii_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>(),
+            ),
+        )
+    }
+
+    #[test]
+    fn a_run_without_options_is_complete() {
+        let Ok(Command::Run(options)) = parse("run") else {
+            panic!("no run")
+        };
+        assert!(options.is_complete());
+        assert_eq!((options.rounds, options.base.name), (3, BASE));
+    }
+
+    #[test]
+    fn a_run_can_be_cut_down() {
+        let Ok(Command::Run(options)) =
+            parse("run --peers axum,gatewire,axum --modes=echo --quick --no-build")
+        else {
+            panic!("no run")
+        };
+        assert_eq!(
+            options.peers.iter().map(|peer| peer.name).collect::<Vec<_>>(),
+            ["axum", "gatewire"]
+        );
+        assert_eq!(
+            (options.modes, options.rounds, options.build),
+            (vec![Mode::Echo], 1, false)
+        );
+    }
+
+    #[test]
+    fn a_load_keeps_the_shape_of_its_mode() {
+        let Ok(Command::Load(options)) = parse("load --address 127.0.0.1:3000 --mode pipelined --depth 8")
+        else {
+            panic!("no load")
+        };
+        assert_eq!(
+            options.shape,
+            Shape {
+                connections: 50,
+                depth: 8
+            }
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (line, part) in [
+            ("walk", "walk"),
+            ("run --peers nobody", "nobody"),
+            ("run --modes sleep", "sleep"),
+            ("run --rounds many", "many"),
+            ("load", "--address"),
+            ("load --address here", "HOST:PORT"),
+            ("load --address 127.0.0.1:1 --protocol smtp", "smtp"),
+        ] {
+            let Err(error) = parse(line) else {
+                panic!("{line} was taken")
+            };
+            assert!(error.to_string().contains(part), "{line}: {error}");
+        }
+    }
+}

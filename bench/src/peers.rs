@@ -1,0 +1,266 @@
+//! The servers that are measured: how each is built and started, and which protocol it speaks.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::system::server::{Cpus, Server, StartError};
+use crate::wire::flavour::Flavour;
+
+/// A server to measure.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Peer {
+    /// Its name on the command line and in the results.
+    pub(crate) name: &'static str,
+    /// What it is, for a reader.
+    pub(crate) title: &'static str,
+    /// What it speaks.
+    pub(crate) flavour: Flavour,
+    program: Program,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Program {
+    /// A script in `bench/peers/node`.
+    Node(&'static str),
+    /// A binary of `bench/peers/rust`.
+    Rust(&'static str),
+    /// An example of this workspace.
+    Example(&'static str),
+}
+
+/// The peer that ratios are taken to unless another is chosen.
+pub(crate) const BASE: &str = "socketioxide";
+
+impl Peer {
+    /// All of them, in the order in which they run.
+    pub(crate) const ALL: [Self; 6] = [
+        Self {
+            name: "gatewire",
+            title: "Gatewire, Socket.IO",
+            flavour: Flavour::SocketIo,
+            program: Program::Example("bench_gateway"),
+        },
+        Self {
+            name: "socketioxide",
+            title: "socketioxide 0.18 on axum",
+            flavour: Flavour::SocketIo,
+            program: Program::Rust("socketioxide_peer"),
+        },
+        Self {
+            name: "socketio",
+            title: "Node socket.io 4.8",
+            flavour: Flavour::SocketIo,
+            program: Program::Node("socketio.js"),
+        },
+        Self {
+            name: "nest-socketio",
+            title: "NestJS 12, Socket.IO adapter",
+            flavour: Flavour::SocketIo,
+            program: Program::Node("nest-socketio.js"),
+        },
+        Self {
+            name: "axum",
+            title: "axum 0.8, hand-written, bare WebSocket",
+            flavour: Flavour::Ws,
+            program: Program::Rust("axum_peer"),
+        },
+        Self {
+            name: "nest-ws",
+            title: "NestJS 12, ws adapter, bare WebSocket",
+            flavour: Flavour::Ws,
+            program: Program::Node("nest-ws.js"),
+        },
+    ];
+
+    /// Starts it.
+    pub(crate) fn start(&self, cpus: Cpus) -> Result<Server, StartError> {
+        let root = root();
+        match self.program {
+            Program::Node(script) => {
+                let folder = root.join("bench/peers/node");
+                Server::start(Path::new("node"), &[script.into()], &folder, cpus)
+            }
+            Program::Rust(binary) => {
+                Server::start(&peers_target().join("release").join(binary), &[], &root, cpus)
+            }
+            Program::Example(name) => Server::start(
+                &own_target().join("release/examples").join(name),
+                &[],
+                &root,
+                cpus,
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name)
+    }
+}
+
+impl FromStr for Peer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let names = Self::ALL.map(|peer| peer.name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|peer| peer.name == text)
+            .ok_or_else(|| format!("unknown peer \"{text}\": {names}"))
+    }
+}
+
+/// A server could not be built.
+#[derive(Debug, Error)]
+pub(crate) enum BuildError {
+    /// The tool is not there.
+    #[error("cannot run {tool}: {source}")]
+    Tool {
+        /// Its name.
+        tool: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The tool failed, and has said why.
+    #[error("{tool} {arguments} failed")]
+    Failed {
+        /// Its name.
+        tool: &'static str,
+        /// What it was told.
+        arguments: String,
+    },
+}
+
+/// Builds or installs what `peers` need and is not up to date.
+pub(crate) fn build(peers: &[Peer]) -> Result<(), BuildError> {
+    let root = root();
+    let wants = |kind: fn(&Program) -> bool| peers.iter().any(|peer| kind(&peer.program));
+    if wants(|program| matches!(program, Program::Node(_))) {
+        let folder = root.join("bench/peers/node");
+        if !is_installed(&folder) {
+            run("npm", &["ci"], &folder)?;
+        }
+    }
+    if wants(|program| matches!(program, Program::Rust(_))) {
+        let target = peers_target();
+        let folder = root.join("bench/peers/rust");
+        run(
+            "cargo",
+            &[
+                "build",
+                "--release",
+                "--locked",
+                "--target-dir",
+                &target.to_string_lossy(),
+            ],
+            &folder,
+        )?;
+    }
+    for peer in peers {
+        if let Program::Example(name) = peer.program {
+            let target = own_target();
+            run(
+                "cargo",
+                &[
+                    "build",
+                    "--release",
+                    "--package",
+                    "gatewire-examples",
+                    "--example",
+                    name,
+                    "--target-dir",
+                    &target.to_string_lossy(),
+                ],
+                &root,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
+    bench.parent().unwrap_or(bench).to_owned()
+}
+
+/// npm writes the hidden lock file last.
+fn is_installed(folder: &Path) -> bool {
+    let changed = |file: &str| folder.join(file).metadata().and_then(|data| data.modified()).ok();
+    match (
+        changed("node_modules/.package-lock.json"),
+        changed("package-lock.json"),
+    ) {
+        (Some(installed), Some(wanted)) => installed >= wanted,
+        _ => false,
+    }
+}
+
+/// A folder of its own, since the lock file and so the dependencies differ.
+fn peers_target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || root().join("bench/peers/rust/target"),
+        |folder| absolute(folder.into()).join("peers"),
+    )
+}
+
+fn own_target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |folder| absolute(folder.into()))
+}
+
+/// The builds run in other folders than this program does.
+fn absolute(folder: PathBuf) -> PathBuf {
+    std::path::absolute(&folder).unwrap_or(folder)
+}
+
+fn run(tool: &'static str, arguments: &[&str], folder: &Path) -> Result<(), BuildError> {
+    eprintln!(
+        "building: {tool} {}",
+        arguments.first().copied().unwrap_or_default()
+    );
+    let status = Command::new(tool)
+        .args(arguments)
+        .current_dir(folder)
+        .status()
+        .map_err(|source| BuildError::Tool { tool, source })?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(BuildError::Failed {
+        tool,
+        arguments: arguments.join(" "),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_have_names() {
+        for peer in Peer::ALL {
+            assert_eq!(peer.name.parse(), Ok(peer));
+        }
+        assert!(BASE.parse::<Peer>().is_ok());
+        assert!("nonsense".parse::<Peer>().is_err());
+    }
+
+    #[test]
+    fn the_peers_sources_are_where_they_are_looked_for() {
+        for peer in Peer::ALL {
+            let file = match peer.program {
+                Program::Node(script) => format!("bench/peers/node/{script}"),
+                Program::Rust(binary) => format!("bench/peers/rust/src/bin/{binary}.rs"),
+                Program::Example(name) => format!("examples/{name}.rs"),
+            };
+            assert!(root().join(&file).exists(), "{file}");
+        }
+    }
+}

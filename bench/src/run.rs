@@ -1,0 +1,191 @@
+//! The two commands: all servers in turn, and one server that already runs.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::cli::{LoadOptions, RunOptions};
+use crate::load::{self, LoadError, Mode, Outcome, Plan};
+use crate::peers::{self, BuildError, Peer};
+use crate::report::{self, Failure, Measured, Results};
+use crate::system::affinity;
+use crate::system::machine::Machine;
+use crate::system::probe::Probe;
+use crate::system::server::StartError;
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub(crate) enum RunError {
+    /// Nothing to measure.
+    #[error("{0}")]
+    Build(#[from] BuildError),
+    /// The load itself.
+    #[error("{0}")]
+    Load(#[from] LoadError),
+    /// Not enough descriptors.
+    #[error("idle needs {needed} open files, the limit is {limit}: raise it with `ulimit -n {needed}`")]
+    OpenFiles {
+        /// How many.
+        needed: u64,
+        /// The hard limit.
+        limit: u64,
+    },
+    /// Pinning or limits.
+    #[error("the system refused CPU pinning or its limits: {0}")]
+    System(#[source] io::Error),
+    /// The results are lost.
+    #[error("cannot write the results to {folder}: {source}")]
+    Write {
+        /// Where to.
+        folder: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Some results are missing.
+    #[error("{0} of the measurements failed, see above")]
+    Incomplete(usize),
+}
+
+/// One measurement of one server.
+#[derive(Debug, Error)]
+enum MeasureError {
+    #[error("{0}")]
+    Start(#[from] StartError),
+    #[error("{error}\nthe server's last words:\n{words}")]
+    Load { error: LoadError, words: String },
+}
+
+/// Measures the peers and writes the report.
+pub(crate) fn run(options: &RunOptions) -> Result<(), RunError> {
+    if options.build {
+        peers::build(&options.peers)?;
+    }
+    check_open_files(&options.modes)?;
+    // Before pinning: afterwards only one CPU is to be seen.
+    let machine = Machine::here();
+    affinity::pin(options.cpus.generator).map_err(RunError::System)?;
+    let plan = if options.quick { Plan::QUICK } else { Plan::FULL };
+    let mut results = Results::new(machine, options, plan);
+    for round in 1..=options.rounds {
+        for &mode in &options.modes {
+            // Memory does not vary from round to round, and holding takes long.
+            if mode == Mode::Idle && round > 1 {
+                continue;
+            }
+            for &peer in &options.peers {
+                match measure(peer, mode, &plan, options) {
+                    Ok(outcome) => {
+                        eprintln!("round {round}  {mode:<10}{peer:<15}{}", describe(mode, &outcome));
+                        results.add(Measured { peer, mode, outcome });
+                    }
+                    Err(error) => {
+                        eprintln!("round {round}  {mode:<10}{peer:<15}FAILED: {error}");
+                        results.fail(Failure {
+                            peer: peer.name,
+                            mode: mode.as_str(),
+                            round,
+                            error: error.to_string(),
+                        });
+                    }
+                }
+            }
+        }
+    }
+    println!("{}", report::table::markdown(&results));
+    let folder = options.out.clone().unwrap_or_else(|| default_folder(options));
+    report::write(&results, &folder).map_err(|source| RunError::Write {
+        folder: folder.display().to_string(),
+        source,
+    })?;
+    eprintln!("written to {}", folder.display());
+    match results.failures() {
+        0 => Ok(()),
+        failures => Err(RunError::Incomplete(failures)),
+    }
+}
+
+/// Loads one server.
+pub(crate) fn load(options: &LoadOptions) -> Result<(), RunError> {
+    affinity::raise_open_files().map_err(RunError::System)?;
+    let probe = Probe { pid: options.pid };
+    let LoadOptions {
+        mode,
+        shape,
+        address,
+        flavour,
+        ref plan,
+        ..
+    } = *options;
+    println!("{} ({})", mode.title(shape), flavour.as_str());
+    let outcome = load::run(mode, shape, address, flavour, plan, &probe)?;
+    println!("{}", describe(mode, &outcome));
+    Ok(())
+}
+
+fn measure(peer: Peer, mode: Mode, plan: &Plan, options: &RunOptions) -> Result<Outcome, MeasureError> {
+    let server = peer.start(options.cpus)?;
+    let probe = Probe {
+        pid: Some(server.pid()),
+    };
+    load::run(mode, mode.shape(), server.address(), peer.flavour, plan, &probe).map_err(|error| {
+        MeasureError::Load {
+            error,
+            words: server.last_words(),
+        }
+    })
+}
+
+/// One line about one measurement.
+fn describe(mode: Mode, outcome: &Outcome) -> String {
+    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+    let mut text = outcome.figure.map_or_else(String::new, |figure| {
+        format!("{} {}", report::number(figure), mode.unit())
+    });
+    if mode == Mode::Idle {
+        if let Some(share) = outcome.server_share {
+            text += &format!(", {:.2} ms CPU per second while held", share * 1_000.0);
+        }
+        return text;
+    }
+    if !text.is_empty() {
+        text += ", ";
+    }
+    text += &format!("{:.0} per second", outcome.per_second);
+    if let Some(share) = outcome.server_share {
+        text += &format!(", server {}", percent(share));
+    }
+    text += &format!(", generator {}", percent(outcome.generator_share));
+    if outcome.overtaken > 0 {
+        text += &format!(", {} deliveries out of order", outcome.overtaken);
+    }
+    if outcome.is_generator_bound() {
+        text += " (THE GENERATOR SET THE PACE)";
+    }
+    text
+}
+
+/// Both ends of every connection, and some room for the rest.
+fn check_open_files(modes: &[Mode]) -> Result<(), RunError> {
+    let limit = affinity::raise_open_files().map_err(RunError::System)?;
+    let most = modes
+        .iter()
+        .map(|mode| mode.shape().connections)
+        .max()
+        .unwrap_or(0);
+    let needed = most as u64 + 200;
+    if limit < needed {
+        Err(RunError::OpenFiles { needed, limit })
+    } else {
+        Ok(())
+    }
+}
+
+/// Only a complete run replaces the results that the repository keeps.
+fn default_folder(options: &RunOptions) -> PathBuf {
+    peers::root().join(if options.is_complete() {
+        "bench/results"
+    } else {
+        "artefacts/bench"
+    })
+}

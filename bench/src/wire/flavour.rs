@@ -1,0 +1,357 @@
+//! The two protocols that the servers speak, as the load needs them: what to send, and whether an answer is the
+//! right one, by comparing bytes. Socket.IO v5 over Engine.IO v4 on WebSocket, and bare WebSocket with
+//! `{"event", "data"}` envelopes. Nothing is parsed that has only one right form.
+
+use std::str::FromStr;
+
+use super::frame::{self, Opcode};
+
+/// The `Sec-WebSocket-Key` of every handshake (the example of RFC 6455 section 1.3).
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+/// The accept value that belongs to it.
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// What follows the eight digits of a payload, so that it is 32 bytes long.
+const FILLER: &[u8; 24] = b"-gatewire-bench-payload-";
+
+/// The protocol of a server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Flavour {
+    /// Socket.IO v5 over Engine.IO v4, WebSocket transport only.
+    SocketIo,
+    /// Bare WebSocket, `{"event": name, "data": value}` in text messages.
+    Ws,
+}
+
+/// What a text message of a server means to the load.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Incoming {
+    /// Engine.IO's open packet.
+    Open,
+    /// The namespace was joined.
+    Joined,
+    /// Engine.IO's heartbeat, to be answered.
+    Heartbeat,
+    /// The right answer to the request of this number.
+    Reply(u32),
+    /// The broadcast message of this number, as it was sent.
+    Message(u32),
+    /// Anything else: a wrong answer.
+    Unexpected,
+}
+
+impl Flavour {
+    /// The name as it is written on the command line.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::SocketIo => "socketio",
+            Self::Ws => "ws",
+        }
+    }
+
+    /// The HTTP request that opens a connection.
+    pub(crate) fn handshake(self, host: &str) -> String {
+        let target = match self {
+            Self::SocketIo => "/socket.io/?EIO=4&transport=websocket",
+            Self::Ws => "/",
+        };
+        format!(
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+        )
+    }
+
+    /// The packet that joins the namespace `/`, where the protocol has one.
+    pub(crate) fn put_join(self, out: &mut Vec<u8>) {
+        if self == Self::SocketIo {
+            frame::put(out, Opcode::Text, |out| out.extend_from_slice(b"40"));
+        }
+    }
+
+    /// Engine.IO's answer to a heartbeat.
+    pub(crate) fn put_heartbeat(self, out: &mut Vec<u8>) {
+        if self == Self::SocketIo {
+            frame::put(out, Opcode::Text, |out| out.push(b'3'));
+        }
+    }
+
+    /// The request `ping` of the given number; the server answers it.
+    pub(crate) fn put_ping(self, out: &mut Vec<u8>, number: u32) {
+        frame::put(out, Opcode::Text, |out| match self {
+            Self::SocketIo => {
+                out.extend_from_slice(b"42");
+                put_decimal(out, number);
+                out.extend_from_slice(b"[\"ping\",\"");
+                put_payload(out, number);
+                out.extend_from_slice(b"\"]");
+            }
+            Self::Ws => {
+                out.extend_from_slice(b"{\"event\":\"ping\",\"data\":\"");
+                put_payload(out, number);
+                out.extend_from_slice(b"\"}");
+            }
+        });
+    }
+
+    /// The request `broadcast` of the given number; the server sends it to every connection.
+    pub(crate) fn put_broadcast(self, out: &mut Vec<u8>, number: u32) {
+        frame::put(out, Opcode::Text, |out| match self {
+            Self::SocketIo => {
+                out.extend_from_slice(b"42[\"broadcast\",\"");
+                put_payload(out, number);
+                out.extend_from_slice(b"\"]");
+            }
+            Self::Ws => {
+                out.extend_from_slice(b"{\"event\":\"broadcast\",\"data\":\"");
+                put_payload(out, number);
+                out.extend_from_slice(b"\"}");
+            }
+        });
+    }
+
+    /// What a text message of the server is; its whole content is compared.
+    pub(crate) fn classify(self, text: &[u8]) -> Incoming {
+        let found = match self {
+            Self::SocketIo => match text {
+                [b'4', b'3', rest @ ..] => acknowledgement(rest),
+                [b'4', b'2', rest @ ..] => between(rest, b"[\"message\",\"", b"\"]")
+                    .and_then(payload)
+                    .map(Incoming::Message),
+                [b'4', b'0', b'{', ..] => Some(Incoming::Joined),
+                [b'0', b'{', ..] => Some(Incoming::Open),
+                [b'2'] => Some(Incoming::Heartbeat),
+                _ => None,
+            },
+            Self::Ws => between(text, b"{\"event\":\"ping\",\"data\":\"pong: ", b"\"}")
+                .and_then(payload)
+                .map(Incoming::Reply)
+                .or_else(|| {
+                    between(text, b"{\"event\":\"message\",\"data\":\"", b"\"}")
+                        .and_then(payload)
+                        .map(Incoming::Message)
+                }),
+        };
+        found.unwrap_or(Incoming::Unexpected)
+    }
+}
+
+impl FromStr for Flavour {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "socketio" => Ok(Self::SocketIo),
+            "ws" => Ok(Self::Ws),
+            _ => Err(format!("unknown protocol \"{text}\": socketio or ws")),
+        }
+    }
+}
+
+/// Where the body of the handshake response begins: `Ok(None)` while the head is unfinished, `Err` with the
+/// status line when the server did not upgrade as RFC 6455 section 4.2.2 demands.
+pub(crate) fn check_handshake(response: &[u8]) -> Result<Option<usize>, String> {
+    let Some(end) = response.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return if response.len() > 16 << 10 {
+            Err("a response head without an end".to_owned())
+        } else {
+            Ok(None)
+        };
+    };
+    let head = String::from_utf8_lossy(&response[..end]);
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap_or_default();
+    if !status.starts_with("HTTP/1.1 101") {
+        return Err(status.to_owned());
+    }
+    let accepted = lines
+        .filter_map(|line| line.split_once(':'))
+        .any(|(name, value)| name.eq_ignore_ascii_case("sec-websocket-accept") && value.trim() == ACCEPT);
+    if accepted {
+        Ok(Some(end + 4))
+    } else {
+        Err("a wrong or missing Sec-WebSocket-Accept".to_owned())
+    }
+}
+
+/// `<id>["pong: <payload>"]` with the payload of that id.
+fn acknowledgement(text: &[u8]) -> Option<Incoming> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let id = decimal(&text[..digits])?;
+    let number = between(&text[digits..], b"[\"pong: ", b"\"]").and_then(payload)?;
+    (number == id).then_some(Incoming::Reply(id))
+}
+
+fn between<'a>(text: &'a [u8], before: &[u8], after: &[u8]) -> Option<&'a [u8]> {
+    text.strip_prefix(before)?.strip_suffix(after)
+}
+
+fn payload(text: &[u8]) -> Option<u32> {
+    let (digits, filler) = text.split_first_chunk::<8>()?;
+    if filler != FILLER {
+        return None;
+    }
+    decimal(digits)
+}
+
+fn put_payload(out: &mut Vec<u8>, number: u32) {
+    out.extend_from_slice(&eight_digits(number));
+    out.extend_from_slice(FILLER);
+}
+
+fn put_decimal(out: &mut Vec<u8>, number: u32) {
+    let digits = eight_digits(number);
+    let zeros = digits.iter().take(7).take_while(|digit| **digit == b'0').count();
+    out.extend_from_slice(&digits[zeros..]);
+}
+
+/// The last eight decimal digits: a run ends long before the numbers need a ninth.
+fn eight_digits(mut number: u32) -> [u8; 8] {
+    let mut digits = [b'0'; 8];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    digits
+}
+
+fn decimal(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    digits.iter().try_fold(0, |number: u32, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| number * 10 + u32::from(digit - b'0'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_compared_to_the_last_byte() {
+        let filler = "-gatewire-bench-payload-";
+        let table = [
+            (
+                Flavour::SocketIo,
+                format!("437[\"pong: 00000007{filler}\"]"),
+                Incoming::Reply(7),
+            ),
+            (
+                Flavour::SocketIo,
+                format!("4312345678[\"pong: 12345678{filler}\"]"),
+                Incoming::Reply(12_345_678),
+            ),
+            (
+                Flavour::SocketIo,
+                format!("438[\"pong: 00000007{filler}\"]"),
+                Incoming::Unexpected,
+            ),
+            (
+                Flavour::SocketIo,
+                format!("43[\"pong: 00000007{filler}\"]"),
+                Incoming::Unexpected,
+            ),
+            (
+                Flavour::SocketIo,
+                format!("437[\"ping: 00000007{filler}\"]"),
+                Incoming::Unexpected,
+            ),
+            (
+                Flavour::SocketIo,
+                format!("437[\"pong: 00000007{filler}\"] "),
+                Incoming::Unexpected,
+            ),
+            (
+                Flavour::SocketIo,
+                "437[\"pong: 00000007\"]".to_owned(),
+                Incoming::Unexpected,
+            ),
+            (
+                Flavour::SocketIo,
+                format!("42[\"message\",\"00000100{filler}\"]"),
+                Incoming::Message(100),
+            ),
+            (
+                Flavour::SocketIo,
+                format!("42[\"other\",\"00000100{filler}\"]"),
+                Incoming::Unexpected,
+            ),
+            (
+                Flavour::SocketIo,
+                "40{\"sid\":\"x\"}".to_owned(),
+                Incoming::Joined,
+            ),
+            (
+                Flavour::SocketIo,
+                "44{\"message\":\"no\"}".to_owned(),
+                Incoming::Unexpected,
+            ),
+            (Flavour::SocketIo, "0{\"sid\":\"x\"}".to_owned(), Incoming::Open),
+            (Flavour::SocketIo, "2".to_owned(), Incoming::Heartbeat),
+            (Flavour::SocketIo, String::new(), Incoming::Unexpected),
+            (
+                Flavour::Ws,
+                format!("{{\"event\":\"ping\",\"data\":\"pong: 00000042{filler}\"}}"),
+                Incoming::Reply(42),
+            ),
+            (
+                Flavour::Ws,
+                format!("{{\"event\":\"message\",\"data\":\"00000042{filler}\"}}"),
+                Incoming::Message(42),
+            ),
+            (Flavour::Ws, "\"pong\"".to_owned(), Incoming::Unexpected),
+            (Flavour::Ws, "2".to_owned(), Incoming::Unexpected),
+        ];
+        for (flavour, text, expected) in table {
+            assert_eq!(flavour.classify(text.as_bytes()), expected, "{flavour:?} {text}");
+        }
+    }
+
+    #[test]
+    fn requests_have_a_payload_of_32_bytes() {
+        let table = [
+            (
+                Flavour::SocketIo,
+                5,
+                "425[\"ping\",\"00000005-gatewire-bench-payload-\"]",
+            ),
+            (
+                Flavour::SocketIo,
+                0,
+                "420[\"ping\",\"00000000-gatewire-bench-payload-\"]",
+            ),
+            (
+                Flavour::Ws,
+                31,
+                "{\"event\":\"ping\",\"data\":\"00000031-gatewire-bench-payload-\"}",
+            ),
+        ];
+        for (flavour, number, text) in table {
+            let mut out = Vec::new();
+            flavour.put_ping(&mut out, number);
+            let (head, body) = out.split_at(6);
+            let plain: Vec<u8> = body
+                .iter()
+                .zip(head[2..].iter().cycle())
+                .map(|(byte, key)| byte ^ key)
+                .collect();
+            assert_eq!(String::from_utf8_lossy(&plain), text);
+        }
+        assert_eq!(8 + FILLER.len(), 32);
+    }
+
+    #[test]
+    fn a_handshake_is_checked() {
+        let good = format!("HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: {ACCEPT}\r\n\r\nrest");
+        assert_eq!(check_handshake(good.as_bytes()), Ok(Some(good.len() - 4)));
+        assert_eq!(check_handshake(&good.as_bytes()[..40]), Ok(None));
+        assert_eq!(
+            check_handshake(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+            Err("HTTP/1.1 400 Bad Request".to_owned())
+        );
+        let wrong = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: nonsense\r\n\r\n";
+        assert!(check_handshake(wrong).is_err());
+    }
+}
