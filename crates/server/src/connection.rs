@@ -433,12 +433,17 @@ fn poll_goodbye(outbox: &Outbox, input: &mut Input, cx: &mut Context<'_>) -> Pol
     let Some(stream) = outbox.stream() else {
         return Poll::Ready(());
     };
+    if input.failed {
+        // What the client still sends is read all the same: closing over unread bytes would reset the connection, and
+        // the client might lose the Close frame.
+        stream.shutdown(Shutdown::Write);
+    }
     scratch::with(|buffer| {
         while !input.ended {
             match stream.poll_read(cx, buffer) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(read)) if read > 0 => {
-                    input.ended = holds_close(&mut input.decoder, &mut buffer[..read])
+                    input.ended = !input.failed && holds_close(&mut input.decoder, &mut buffer[..read]);
                 }
                 Poll::Ready(_) => input.ended = true,
             }
