@@ -65,7 +65,7 @@ impl Broadcast {
     /// From one socket to everyone without it.
     fn all_but_own(mut self) -> Self {
         if let Some(socket) = self.own.take() {
-            self.selection.sender = Some(*socket.id());
+            self.selection.sender = Some(socket.id());
         }
         self
     }
@@ -253,6 +253,6 @@ impl Broadcast {
     fn timeout_or_default(&self) -> Duration {
         self.flags
             .timeout
-            .unwrap_or(self.namespace.io().config().ack_timeout)
+            .unwrap_or_else(|| self.namespace.io().config().ack_timeout)
     }
 }

@@ -33,6 +33,8 @@ pub struct Client {
     /// Sockets that have left, while something of theirs still runs.
     leaving: Vec<Leaving>,
     assembler: Option<Box<Assembler>>,
+    /// Namespaces that the server has put a socket out of, or not let in: what the client sent meanwhile is no fault.
+    put_out: Vec<Box<str>>,
     is_closed: bool,
 }
 
@@ -41,8 +43,8 @@ struct Entry {
     socket: Socket,
     is_root: bool,
     stage: Stage,
-    /// `None` while nothing waits.
-    mailbox: Option<Box<VecDeque<OwnedEvent>>>,
+    /// Without memory while nothing waits.
+    mailbox: VecDeque<OwnedEvent>,
 }
 
 /// What of a socket's runs at present.
@@ -108,6 +110,7 @@ impl Client {
             entries: Vec::new(),
             leaving: Vec::new(),
             assembler: None,
+            put_out: Vec::new(),
             is_closed: false,
         }
     }
@@ -129,7 +132,7 @@ impl Client {
             PacketKind::Connect => self.connect(&packet, cx),
             PacketKind::ConnectError => Err(ProtocolError::ServerPacket),
             PacketKind::BinaryEvent | PacketKind::BinaryAck => {
-                self.find(packet.namespace)?;
+                self.addressee(packet.namespace)?;
                 self.assembler = Some(Box::new(Assembler::new(&packet, &self.io.config().limits)?));
                 Ok(())
             }
@@ -156,22 +159,18 @@ impl Client {
     /// Goes on with whatever runs, and does what other threads have asked for. To be called after messages were
     /// received, and whenever the task is woken.
     pub fn poll(&mut self, cx: &mut Context<'_>) {
-        if self.connection.attention.swap(false, Ordering::AcqRel) {
-            self.attend();
-        }
+        self.attend();
         let mut at = 0;
         while at < self.entries.len() {
             let is_waiting = matches!(self.entries[at].stage, Stage::Idle);
-            if (is_waiting && self.entries[at].mailbox.is_none()) || self.advance(at, cx) {
+            if (is_waiting && self.entries[at].mailbox.is_empty()) || self.advance(at, cx) {
                 at += 1;
             }
         }
+        // A handler that has just run may have asked for something, too.
+        self.attend();
         if !self.leaving.is_empty() {
             self.leaving.retain_mut(|leaving| leaving.poll(cx).is_pending());
-        }
-        // A handler that has just run may have asked for something.
-        if self.connection.attention.load(Ordering::Acquire) {
-            cx.waker().wake_by_ref();
         }
     }
 
@@ -183,7 +182,7 @@ impl Client {
         self.entries.iter().all(|entry| match entry.stage {
             // Early events have a bound of their own.
             Stage::Connecting(_) => true,
-            _ => entry.waiting() < limit,
+            _ => entry.mailbox.len() < limit,
         })
     }
 
@@ -217,18 +216,33 @@ impl Client {
         }
     }
 
-    fn find(&self, namespace: &str) -> Result<usize, ProtocolError> {
+    fn find(&self, namespace: &str) -> Option<usize> {
         let is_root = namespace == "/";
-        self.entries
-            .iter()
-            .position(|entry| {
-                entry.is_root == is_root && (is_root || entry.socket.namespace().name() == namespace)
-            })
-            .ok_or(ProtocolError::NotConnected)
+        self.entries.iter().position(|entry| {
+            entry.is_root == is_root && (is_root || entry.socket.namespace().name() == namespace)
+        })
+    }
+
+    /// The socket that a packet is for; `None` if the packet was sent before the client could know that the socket has
+    /// been put out, or not been let in.
+    fn addressee(&self, namespace: &str) -> Result<Option<usize>, ProtocolError> {
+        match self.find(namespace) {
+            Some(at) => Ok(Some(at)),
+            None if self.put_out.iter().any(|name| **name == *namespace) => Ok(None),
+            None => Err(ProtocolError::NotConnected),
+        }
+    }
+
+    fn note_put_out(&mut self, socket: &Socket) {
+        let name = socket.namespace().name();
+        if self.put_out.iter().all(|other| **other != *name) {
+            self.put_out.push(name.into());
+        }
     }
 
     fn connect(&mut self, packet: &Packet<'_>, cx: &mut Context<'_>) -> Result<(), ProtocolError> {
-        if self.find(packet.namespace).is_ok() {
+        self.attend();
+        if self.find(packet.namespace).is_some() {
             return Err(ProtocolError::AlreadyConnected);
         }
         let limit = self.io.config().max_namespaces_per_connection;
@@ -259,7 +273,7 @@ impl Client {
             socket,
             is_root,
             stage: Stage::Connecting(future),
-            mailbox: None,
+            mailbox: VecDeque::new(),
         });
         self.advance(self.entries.len() - 1, cx);
         Ok(())
@@ -272,7 +286,9 @@ impl Client {
         attachments: &[Bytes],
         cx: &mut Context<'_>,
     ) -> Result<(), ProtocolError> {
-        let at = self.find(packet.namespace)?;
+        let Some(at) = self.addressee(packet.namespace)? else {
+            return Ok(());
+        };
         let config = self.io.config();
         match packet.kind {
             PacketKind::Event | PacketKind::BinaryEvent => {
@@ -300,8 +316,13 @@ impl Client {
         }
     }
 
-    /// Does what sockets have asked for.
+    /// Does what sockets have asked for, on whatever thread.
     fn attend(&mut self) {
+        if !self.connection.attention.load(Ordering::Acquire)
+            || !self.connection.attention.swap(false, Ordering::AcqRel)
+        {
+            return;
+        }
         let is_closing = self.connection.close.swap(false, Ordering::AcqRel);
         let mut at = 0;
         while at < self.entries.len() {
@@ -311,6 +332,7 @@ impl Client {
             }
             if socket.state() == State::Gone {
                 let entry = self.entries.remove(at);
+                self.note_put_out(&entry.socket);
                 self.leave(entry);
             } else {
                 at += 1;
@@ -344,6 +366,7 @@ impl Client {
                         .begin_leave(DisconnectReason::ServerNamespaceDisconnect);
                     entry.socket.namespace().remove(&entry.socket);
                     entry.socket.clear_rooms();
+                    self.note_put_out(&entry.socket);
                     self.refuse(entry.socket.namespace().name(), &error);
                     if is_close {
                         self.outbox.close(CloseReason::ForcedClose);
@@ -408,10 +431,6 @@ impl fmt::Debug for Client {
 }
 
 impl Entry {
-    fn waiting(&self) -> usize {
-        self.mailbox.as_ref().map_or(0, |mailbox| mailbox.len())
-    }
-
     /// Hands an event over, or queues it if it is not its turn.
     fn receive(
         &mut self,
@@ -420,16 +439,16 @@ impl Entry {
         cx: &mut Context<'_>,
     ) -> Result<(), ProtocolError> {
         match self.stage {
-            Stage::Idle if self.mailbox.is_none() => {
+            Stage::Idle if self.mailbox.is_empty() => {
                 self.hand_over(event, cx);
                 return Ok(());
             }
-            Stage::Connecting(_) if self.waiting() >= max_early => {
+            Stage::Connecting(_) if self.mailbox.len() >= max_early => {
                 return Err(ProtocolError::TooManyEarly { limit: max_early });
             }
             _ => {}
         }
-        self.mailbox.get_or_insert_default().push_back(event.to_owned());
+        self.mailbox.push_back(event.to_owned());
         Ok(())
     }
 
@@ -456,18 +475,19 @@ impl Entry {
             self.stage = Stage::Idle;
         }
         for _ in 0..BUDGET {
-            let Some(mailbox) = &mut self.mailbox else { return };
-            let Some(event) = mailbox.pop_front() else {
-                self.mailbox = None;
+            let Some(event) = self.mailbox.pop_front() else {
                 return;
             };
+            if self.mailbox.is_empty() {
+                self.mailbox = VecDeque::new();
+            }
             self.hand_over(event.as_event(), cx);
             if matches!(self.stage, Stage::Running(_)) {
-                if self.waiting() == 0 {
-                    self.mailbox = None;
-                }
                 return;
             }
+        }
+        if self.mailbox.is_empty() {
+            return;
         }
         cx.waker().wake_by_ref();
     }

@@ -87,12 +87,18 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self, slice: usize) {
+        let mut left = slice;
         while let Some(job) = self.next() {
             let mut start = 0;
             while start < job.receivers.len() {
-                job.send(start, slice);
-                start += slice;
-                tokio::task::yield_now().await;
+                if left == 0 {
+                    tokio::task::yield_now().await;
+                    left = slice;
+                }
+                let count = left.min(job.receivers.len() - start);
+                job.send(start, count);
+                start += count;
+                left -= count;
             }
         }
     }

@@ -36,8 +36,8 @@ impl RemoteSocket {
 
     /// The socket's id.
     #[must_use]
-    pub fn id(&self) -> &Id {
-        &self.id
+    pub fn id(&self) -> Id {
+        self.id
     }
 
     /// The rooms that it was in, its own included.
@@ -86,7 +86,7 @@ impl RemoteSocket {
 impl From<&Socket> for RemoteSocket {
     fn from(socket: &Socket) -> Self {
         Self {
-            id: *socket.id(),
+            id: socket.id(),
             rooms: socket.rooms(),
             handshake: socket.handshake_json(),
             data: Value::Null,

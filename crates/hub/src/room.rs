@@ -39,7 +39,7 @@ impl Members {
 
     pub(crate) fn join(&mut self, socket: &Socket, rooms: Vec<Room>) -> Changed {
         // A socket that has left meanwhile would never be taken out again.
-        if !self.everyone.contains(socket.id()) {
+        if !self.everyone.contains(&socket.id()) {
             return Vec::new();
         }
         let mut local = socket.local();
@@ -123,7 +123,7 @@ impl Members {
     fn gather(&self, selection: &Selection) -> Receivers {
         let mut sockets = Vec::new();
         let mut add = |socket: &Socket| {
-            let is_sender = selection.sender.is_some_and(|sender| sender == *socket.id());
+            let is_sender = selection.sender.is_some_and(|sender| sender == socket.id());
             if !is_sender && !self.is_in_any(&selection.except, socket) {
                 sockets.push(socket.clone());
             }
@@ -140,7 +140,7 @@ impl Members {
                         .into_iter()
                         .flat_map(|crowd| crowd.sockets.iter());
                     for socket in self.owner(room).into_iter().chain(crowd) {
-                        if seen.insert(*socket.id()) {
+                        if seen.insert(socket.id()) {
                             add(socket);
                         }
                     }
@@ -156,7 +156,7 @@ impl Members {
                 || self
                     .rooms
                     .get(room)
-                    .is_some_and(|crowd| crowd.contains(socket.id()))
+                    .is_some_and(|crowd| crowd.contains(&socket.id()))
         })
     }
 }
@@ -171,7 +171,7 @@ struct Crowd {
 
 impl Crowd {
     fn insert(&mut self, socket: &Socket) -> bool {
-        if self.contains(socket.id()) {
+        if self.contains(&socket.id()) {
             return false;
         }
         let hash = socket.id().table_hash();
@@ -195,7 +195,7 @@ impl Crowd {
     }
 
     fn get(&self, id: &Id) -> Option<&Socket> {
-        self.sockets.find(id.table_hash(), |socket| socket.id() == id)
+        self.sockets.find(id.table_hash(), |socket| socket.id() == *id)
     }
 
     fn contains(&self, id: &Id) -> bool {
@@ -244,6 +244,6 @@ impl Receivers {
         let skip = self.skip;
         self.sockets[start..end]
             .iter()
-            .filter(move |socket| skip != Some(*socket.id()))
+            .filter(move |socket| skip != Some(socket.id()))
     }
 }

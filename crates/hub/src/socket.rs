@@ -116,8 +116,8 @@ impl Socket {
 
     /// The socket's id, which its client knows, too. It is not the id of the connection.
     #[must_use]
-    pub fn id(&self) -> &Id {
-        &self.0.id
+    pub fn id(&self) -> Id {
+        self.0.id
     }
 
     pub(crate) fn id_str(&self) -> &str {
@@ -232,28 +232,24 @@ impl Socket {
     }
 
     /// A broadcast to the rooms, without this socket.
-    #[must_use]
     pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
         self.broadcast().to(rooms)
     }
 
     /// The same as [`to`](Self::to).
-    #[must_use]
     pub fn in_room(&self, rooms: impl IntoRooms) -> Broadcast {
         self.to(rooms)
     }
 
     /// A broadcast to everyone in the namespace, without this socket and those in the rooms.
-    #[must_use]
     pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
         self.broadcast().except(rooms)
     }
 
     /// A broadcast to everyone in the namespace, without this socket.
-    #[must_use]
     pub fn broadcast(&self) -> Broadcast {
         let selection = Selection {
-            sender: Some(*self.id()),
+            sender: Some(self.id()),
             ..Selection::default()
         };
         Broadcast::new(self.0.namespace.clone(), selection)
@@ -261,7 +257,6 @@ impl Socket {
 
     /// For messages to this client that are dropped unless they can be written at once; followed by `to`, for a
     /// broadcast of that kind.
-    #[must_use]
     pub fn volatile(&self) -> Broadcast {
         Broadcast::direct(self.clone()).volatile()
     }
@@ -554,7 +549,7 @@ impl Hash for Socket {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket")
-            .field("id", self.id())
+            .field("id", &self.0.id)
             .field("namespace", &self.namespace().name())
             .field("state", &self.state())
             .finish()
