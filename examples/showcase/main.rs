@@ -1,2 +1,43 @@
-//! To come.
-fn main() {}
+//! The showcase: a chat with rooms, typing indicator, online list and a live plot of the round-trip time. It is a model
+//! of how a Gatewire application is laid out: a thin gateway (`gateway.rs`) over a service that knows no sockets
+//! (`service.rs`), typed messages (`dto.rs`), and a page beside it (`page.rs`). It keeps nothing on disk.
+
+use std::env;
+
+use gatewire::prelude::*;
+
+mod dto;
+mod gateway;
+mod page;
+mod service;
+
+use gateway::ChatGateway;
+use service::ChatService;
+
+#[module(providers = [ChatService, ChatGateway])]
+struct ChatModule;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
+    let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
+    let app = App::create::<ChatModule>()
+        .await?
+        .merge(page::router())
+        .bind((host, port))
+        .await?;
+    let address = app.local_addr();
+    println!("listening on http://{address}");
+    println!(
+        "open http://localhost:{} in two windows; Ctrl-C ends it",
+        address.port()
+    );
+    app.serve_with_shutdown(async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            eprintln!("Ctrl-C cannot be waited for: {error}");
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    Ok(())
+}

@@ -162,9 +162,20 @@ export class RawSocket {
     this.socket.write(Buffer.concat([Buffer.from(head), key, data]));
   }
 
-  /** Waits for the end of the connection and returns the code of the close frame before it (undefined: none came). */
+  /** Waits for the close frame, answers it, and returns its code once the connection has ended (undefined: none came). */
   async closeCode() {
+    let code;
+    const look = () => {
+      code ??= this.#closeFrame();
+      if (code !== undefined) this.socket.end(Buffer.from([0x88, 0x80, 0, 0, 0, 0]));
+    };
+    this.socket.on("data", look);
+    look();
     await within(PATIENCE, "the connection to end", this.ended);
+    return code;
+  }
+
+  #closeFrame() {
     let rest = this.#read;
     while (rest.length >= 2) {
       const opcode = rest[0] & 0x0f;
@@ -174,6 +185,7 @@ export class RawSocket {
         length = rest.readUInt16BE(2);
         start = 4;
       }
+      if (rest.length < start + length) return undefined;
       if (opcode === 8) return length >= 2 ? rest.readUInt16BE(start) : 1005;
       rest = rest.subarray(start + length);
     }
