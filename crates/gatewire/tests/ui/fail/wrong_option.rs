@@ -15,9 +15,6 @@ struct Twice;
 #[websocket_gateway(path = "chat")]
 struct WrongPath;
 
-#[websocket_gateway(port = 65536)]
-struct WrongPort;
-
 #[module(provider = [Wrong])]
 struct WrongModule;
 
