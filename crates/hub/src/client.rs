@@ -4,25 +4,20 @@
 //! A handler whose future is ready at once runs within the call that received its event, on the borrowed packet. What
 //! comes while a handler runs waits in the socket's mailbox, but for acknowledgements and disconnects, which never wait.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::socketio::{self, Assembler, AttachmentError, DecodeError, Packet, PacketKind};
 use serde_json::value::RawValue;
 
 use crate::encode;
+use crate::entry::{Entry, Leaving, Stage, complete_connect, guarded, internal_error, poll_guarded};
 use crate::socket::{Connection, State};
-use crate::{ConnectError, DisconnectReason, Event, Handshake, Io, Outbox, OwnedEvent, Socket};
-
-/// Waiting events that one call of [`Client::poll`] hands over at most, before other tasks get their turn.
-const BUDGET: usize = 64;
+use crate::{ConnectError, DisconnectReason, Event, Handshake, Io, Outbox, Socket};
 
 /// The Socket.IO side of one connection.
 pub struct Client {
@@ -36,29 +31,6 @@ pub struct Client {
     /// Namespaces that the server has put a socket out of, or not let in: what the client sent meanwhile is no fault.
     put_out: Vec<Box<str>>,
     is_closed: bool,
-}
-
-/// A socket of the connection.
-struct Entry {
-    socket: Socket,
-    is_root: bool,
-    stage: Stage,
-    /// Without memory while nothing waits.
-    mailbox: VecDeque<OwnedEvent>,
-}
-
-/// What of a socket's runs at present.
-enum Stage {
-    Connecting(BoxFuture<'static, Result<(), ConnectError>>),
-    Idle,
-    Running(BoxFuture<'static, ()>),
-}
-
-/// What is left of a socket that has left.
-struct Leaving {
-    socket: Socket,
-    stage: Stage,
-    hook: Option<BoxFuture<'static, ()>>,
 }
 
 /// Why a message ends the connection.
@@ -269,12 +241,7 @@ impl Client {
         // Most connections never have a second socket.
         self.entries.reserve_exact(1);
         let is_root = packet.namespace == "/";
-        self.entries.push(Entry {
-            socket,
-            is_root,
-            stage: Stage::Connecting(future),
-            mailbox: VecDeque::new(),
-        });
+        self.entries.push(Entry::new(socket, is_root, future));
         self.advance(self.entries.len() - 1, cx);
         Ok(())
     }
@@ -430,157 +397,13 @@ impl fmt::Debug for Client {
     }
 }
 
-impl Entry {
-    /// Hands an event over, or queues it if it is not its turn.
-    fn receive(
-        &mut self,
-        event: Event<'_>,
-        max_early: usize,
-        cx: &mut Context<'_>,
-    ) -> Result<(), ProtocolError> {
-        match self.stage {
-            Stage::Idle if self.mailbox.is_empty() => {
-                self.hand_over(event, cx);
-                return Ok(());
-            }
-            Stage::Connecting(_) if self.mailbox.len() >= max_early => {
-                return Err(ProtocolError::TooManyEarly { limit: max_early });
-            }
-            _ => {}
-        }
-        self.mailbox.push_back(event.to_owned());
-        Ok(())
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn hand_over(&mut self, event: Event<'_>, cx: &mut Context<'_>) {
-        let socket = &self.socket;
-        // One that was put out by an event before gets no more.
-        if socket.state() != State::Connected {
-            return;
-        }
-        let handler = socket.namespace().handler();
-        if let Some(Some(mut future)) = guarded(socket, || handler.event(socket, event))
-            && poll_guarded(socket, &mut future, cx).is_pending()
-        {
-            self.stage = Stage::Running(future);
-        }
-    }
-
-    /// Goes on with the handler that runs, then with the events that wait.
-    fn work(&mut self, cx: &mut Context<'_>) {
-        if let Stage::Running(future) = &mut self.stage {
-            if poll_guarded(&self.socket, future, cx).is_pending() {
-                return;
-            }
-            self.stage = Stage::Idle;
-        }
-        for _ in 0..BUDGET {
-            let Some(event) = self.mailbox.pop_front() else {
-                return;
-            };
-            if self.mailbox.is_empty() {
-                self.mailbox = VecDeque::new();
-            }
-            self.hand_over(event.as_event(), cx);
-            if matches!(self.stage, Stage::Running(_)) {
-                return;
-            }
-        }
-        if self.mailbox.is_empty() {
-            return;
-        }
-        cx.waker().wake_by_ref();
-    }
-}
-
-impl Leaving {
-    fn start_hook(&mut self) {
-        let socket = &self.socket;
-        let handler = socket.namespace().handler();
-        self.hook = guarded(socket, || handler.disconnect(socket, socket.reason())).flatten();
-    }
-
-    fn is_done(&self) -> bool {
-        self.hook.is_none() && matches!(self.stage, Stage::Idle)
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let is_ended = match &mut self.stage {
-            Stage::Idle => false,
-            Stage::Running(future) => poll_guarded(&self.socket, future, cx).is_ready(),
-            Stage::Connecting(future) => match poll_guarded(&self.socket, future, cx) {
-                Poll::Pending => false,
-                Poll::Ready(outcome) => {
-                    // It was let in, although too late: whoever did so hears that it has left.
-                    if matches!(outcome, Some(Ok(()))) {
-                        self.start_hook();
-                    }
-                    true
-                }
-            },
-        };
-        if is_ended {
-            self.stage = Stage::Idle;
-        }
-        if let Some(hook) = &mut self.hook
-            && poll_guarded(&self.socket, hook, cx).is_ready()
-        {
-            self.hook = None;
-        }
-        if self.hook.is_none() && !matches!(self.stage, Stage::Connecting(_)) {
-            self.socket.clear_rooms();
-        }
-        if self.is_done() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
-/// Answers CONNECT and tells the handler. Whether the socket stays.
-fn complete_connect(socket: &Socket) -> bool {
-    let stays = socket.complete_connect();
-    if stays {
-        let _ = guarded(socket, || socket.namespace().handler().connected(socket));
-    }
-    stays
-}
-
-fn internal_error() -> ConnectError {
-    ConnectError::new("Internal server error")
-}
-
-/// Calls into a handler; `None` if it panicked.
-fn guarded<T>(socket: &Socket, call: impl FnOnce() -> T) -> Option<T> {
-    // What a panic leaves half done is the handler's own.
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(value) => Some(value),
-        Err(panic) => {
-            let message = panic
-                .downcast_ref::<&str>()
-                .copied()
-                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-                .unwrap_or("no message");
-            tracing::error!(
-                socket = %socket.id(),
-                namespace = socket.namespace().name(),
-                panic = message,
-                "a handler panicked"
-            );
-            None
-        }
-    }
-}
-
-/// Polls a handler's future; ready with `None` if it panicked.
-fn poll_guarded<T>(
-    socket: &Socket,
-    future: &mut BoxFuture<'static, T>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<T>> {
-    match guarded(socket, || future.as_mut().poll(cx)) {
-        Some(poll) => poll.map(Some),
-        None => Poll::Ready(None),
+    #[test]
+    fn an_idle_client_is_small() {
+        assert!(size_of::<Client>() <= 144, "{} bytes", size_of::<Client>());
+        assert!(size_of::<Entry>() <= 72, "{} bytes", size_of::<Entry>());
     }
 }

@@ -120,8 +120,11 @@ impl Drop for Worker {
     fn drop(&mut self) {
         if !self.is_done {
             let mut queue = lock(&self.namespace.fanout.queue);
-            queue.clear();
+            // Dropped after the lock: with a socket, values of the user may go, and do what they like.
+            let jobs = std::mem::take(&mut *queue);
             self.namespace.fanout.busy.store(false, Ordering::Release);
+            drop(queue);
+            drop(jobs);
         }
     }
 }

@@ -11,6 +11,7 @@ mod client;
 pub mod cluster;
 mod config;
 mod encode;
+mod entry;
 mod event;
 mod fanout;
 mod handler;

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gatewire_hub::{
@@ -387,4 +387,39 @@ fn a_namespace_without_handler_lets_everyone_in() {
     assert!(!namespace.set_handler(counting.clone()));
     peer.recv(r#"21["counted"]"#).unwrap();
     assert_eq!(counting.0.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn nothing_overtakes_the_answer_to_connect() {
+    let (io, namespace) = serve(Script::default());
+    let is_done = Arc::new(AtomicBool::new(false));
+    let sender = std::thread::spawn({
+        let (namespace, is_done) = (namespace.clone(), is_done.clone());
+        move || {
+            let mut n = 0;
+            while !is_done.load(Ordering::SeqCst) {
+                namespace.emit("n", &n);
+                n += 1;
+            }
+        }
+    });
+    for _ in 0..300 {
+        let mut peer = Peer::new(&io);
+        peer.recv("0").unwrap();
+        namespace.emit("last", &());
+        peer.recv("1").unwrap();
+        let sent = peer.sent();
+        assert!(sent[0].starts_with(r#"0{"sid":""#), "{sent:?}");
+        assert!(sent.contains(&r#"2["last"]"#.to_owned()));
+        let numbers = sent
+            .iter()
+            .filter_map(|packet| packet.strip_prefix(r#"2["n","#)?.strip_suffix(']'));
+        let numbers: Vec<u64> = numbers.map(|number| number.parse().unwrap()).collect();
+        assert!(
+            numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+            "{numbers:?}"
+        );
+    }
+    is_done.store(true, Ordering::SeqCst);
+    sender.join().unwrap();
 }

@@ -1,29 +1,26 @@
 //! One client in one namespace: the handle that handlers get. Its events are not here: they go from the connection's
 //! [`Client`](crate::Client) to the namespace's handler.
 
+mod state;
+
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use gatewire_proto::engineio::TransportKind;
-use gatewire_proto::socketio::{ArgSlice, PacketKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::ack::PendingAck;
 use crate::encode::{self, Arguments, Encoded, One, Spread};
 use crate::fanout::{self, Job};
-use crate::lock;
 use crate::room::Receivers;
 use crate::selection::{Flags, IntoRooms, Room, Selection};
-use crate::{
-    AckError, AckRequest, Broadcast, DisconnectReason, EmitError, Handshake, Id, Namespace, Outbox, Payload,
-    Prepared,
-};
+use crate::{AckRequest, Broadcast, DisconnectReason, EmitError, Handshake, Id, Namespace, Outbox, Payload};
+
+pub(crate) use state::{Connection, Local, State};
 
 /// A client in a namespace. A clone is another handle of the same socket, to be used and kept anywhere.
 #[derive(Clone)]
@@ -41,57 +38,6 @@ struct Inner {
     connection: Arc<Connection>,
     auth: Option<Box<RawValue>>,
     local: Mutex<Local>,
-}
-
-/// What the sockets of one connection share with its driver.
-pub(crate) struct Connection {
-    pub(crate) handshake: Arc<Handshake>,
-    /// A socket wants something of the driver.
-    pub(crate) attention: AtomicBool,
-    /// The connection is to be closed, with all its sockets.
-    pub(crate) close: AtomicBool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    /// CONNECT is not answered yet: what is sent waits.
-    Connecting,
-    Connected,
-    /// It has left, or is about to: nothing is sent any more.
-    Gone,
-}
-
-/// The part of a socket that changes.
-#[derive(Default)]
-pub(crate) struct Local {
-    /// Without the own room.
-    pub(crate) rooms: Vec<Room>,
-    /// What most sockets have none of.
-    rare: Option<Box<Rare>>,
-}
-
-#[derive(Default)]
-struct Rare {
-    held: Vec<Prepared>,
-    /// To be disconnected as soon as CONNECT is answered; true with the connection.
-    leave: Option<bool>,
-    acks: HashMap<u64, PendingAck>,
-    extensions: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
-}
-
-impl Local {
-    fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
-    }
-
-    /// Gives the memory back if there is nothing rare any more.
-    fn trim(&mut self) {
-        if self.rare.as_ref().is_some_and(|rare| {
-            rare.held.is_empty() && rare.leave.is_none() && rare.acks.is_empty() && rare.extensions.is_empty()
-        }) {
-            self.rare = None;
-        }
-    }
 }
 
 impl Socket {
@@ -315,161 +261,6 @@ impl Socket {
         value.downcast().ok()
     }
 
-    pub(crate) fn state(&self) -> State {
-        match self.0.state.load(Ordering::Acquire) {
-            0 => State::Connecting,
-            1 => State::Connected,
-            _ => State::Gone,
-        }
-    }
-
-    pub(crate) fn local(&self) -> MutexGuard<'_, Local> {
-        lock(&self.0.local)
-    }
-
-    pub(crate) fn outbox(&self) -> &dyn Outbox {
-        &*self.0.outbox
-    }
-
-    pub(crate) fn is_in_own_room(&self) -> bool {
-        self.0.in_own_room.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn set_in_own_room(&self, is_in: bool) {
-        self.0.in_own_room.store(is_in, Ordering::Release);
-    }
-
-    /// Sends one message of a broadcast.
-    pub(crate) fn deliver(&self, message: &Prepared, flags: Flags) {
-        match self.state() {
-            State::Connected if !flags.volatile || self.0.outbox.is_writable() => self.0.outbox.send(message),
-            State::Connecting if !flags.volatile => self.hold(message),
-            _ => {}
-        }
-    }
-
-    /// Answers CONNECT, lets go what was held, and tells whether the socket stays.
-    pub(crate) fn complete_connect(&self) -> bool {
-        let mut local = self.local();
-        if self.state() != State::Connecting {
-            return false;
-        }
-        let reply = format!(r#"{{"sid":"{}"}}"#, self.id());
-        encode::plain(
-            self.namespace().name(),
-            PacketKind::Connect,
-            reply.as_bytes(),
-            |text| {
-                self.0.outbox.send_text(&text);
-            },
-        );
-        let (held, leave) = match &mut local.rare {
-            Some(rare) => (std::mem::take(&mut rare.held), rare.leave.take()),
-            None => (Vec::new(), None),
-        };
-        for message in &held {
-            self.0.outbox.send(message);
-        }
-        local.trim();
-        self.0.state.store(State::Connected as u8, Ordering::Release);
-        drop(local);
-        if let Some(close) = leave {
-            self.disconnect(close);
-        }
-        leave.is_none()
-    }
-
-    /// Whether the socket was to be disconnected, with its connection, as soon as CONNECT is answered.
-    pub(crate) fn is_close_held(&self) -> bool {
-        self.local()
-            .rare
-            .as_ref()
-            .is_some_and(|rare| rare.leave == Some(true))
-    }
-
-    /// From now on nothing is sent. What it was before, if it has not left already.
-    pub(crate) fn begin_leave(&self, reason: DisconnectReason) -> Option<State> {
-        let (before, acks) = {
-            let mut local = self.local();
-            let before = self.state();
-            if before == State::Gone {
-                return None;
-            }
-            self.0.reason.store(reason as u8, Ordering::Relaxed);
-            self.0.state.store(State::Gone as u8, Ordering::Release);
-            let acks = local.rare.as_mut().map(|rare| {
-                rare.held = Vec::new();
-                std::mem::take(&mut rare.acks)
-            });
-            local.trim();
-            (before, acks)
-        };
-        for pending in acks.into_iter().flatten() {
-            pending.1.fail();
-        }
-        Some(before)
-    }
-
-    /// Why the socket has left.
-    pub(crate) fn reason(&self) -> DisconnectReason {
-        DisconnectReason::ALL
-            [usize::from(self.0.reason.load(Ordering::Relaxed)) % DisconnectReason::ALL.len()]
-    }
-
-    /// Leaves, and tells the client if it was connected.
-    pub(crate) fn send_disconnect(&self, reason: DisconnectReason) {
-        if self.begin_leave(reason) == Some(State::Connected) {
-            encode::plain(self.namespace().name(), PacketKind::Disconnect, b"", |text| {
-                self.0.outbox.send_text(&text);
-            });
-        }
-    }
-
-    /// Forgets the rooms; the tables of the namespace have forgotten the socket already.
-    pub(crate) fn clear_rooms(&self) {
-        self.local().rooms = Vec::new();
-        self.set_in_own_room(false);
-    }
-
-    /// Notes that an answer is awaited.
-    pub(crate) fn add_ack(&self, id: u64, pending: PendingAck) -> Result<(), AckError> {
-        let limit = self.namespace().io().config().max_pending_acks;
-        let mut local = self.local();
-        if self.state() == State::Gone {
-            return Err(AckError::Disconnected);
-        }
-        let acks = &mut local.rare().acks;
-        if acks.len() >= limit {
-            return Err(AckError::TooMany { limit });
-        }
-        acks.insert(id, pending);
-        Ok(())
-    }
-
-    pub(crate) fn remove_ack(&self, id: u64) -> Option<PendingAck> {
-        let mut local = self.local();
-        let pending = local.rare.as_mut()?.acks.remove(&id);
-        local.trim();
-        pending
-    }
-
-    /// An answer of the client; one that nobody waits for is dropped.
-    pub(crate) fn resolve_ack(&self, id: u64, args: ArgSlice<'_>, attachments: Vec<bytes::Bytes>) {
-        if let Some(pending) = self.remove_ack(id) {
-            pending.resolve(Payload::new(args, attachments));
-        }
-    }
-
-    /// Sends an answer to the client: it waits for nothing but the connection.
-    pub(crate) fn send_ack(&self, id: u64, args: &impl Arguments) -> Result<(), EmitError> {
-        if !self.connected() {
-            return Ok(());
-        }
-        encode::ack(self.namespace().name(), args, id, |packet| {
-            packet.send_to(self.outbox())
-        })
-    }
-
     fn request_ack(&self, event: &str, args: &impl Arguments) -> AckRequest {
         AckRequest::new(self, |id| self.encode_and_send(event, args, Some(id)))
     }
@@ -496,30 +287,6 @@ impl Socket {
                 );
             }
             State::Connecting => self.hold(&packet.into_prepared()),
-            State::Gone => {}
-        }
-    }
-
-    /// Keeps a message until CONNECT is answered.
-    fn hold(&self, message: &Prepared) {
-        let limit = self.namespace().io().config().max_held;
-        let mut local = self.local();
-        match self.state() {
-            State::Connecting => {
-                let rare = local.rare();
-                if rare.leave.is_some() {
-                    return;
-                }
-                if rare.held.len() < limit {
-                    rare.held.push(message.clone());
-                } else {
-                    tracing::warn!(socket = %self.id(), "a message was dropped: max_held others wait for CONNECT to be answered");
-                }
-            }
-            State::Connected => {
-                drop(local);
-                self.0.outbox.send(message);
-            }
             State::Gone => {}
         }
     }
@@ -553,5 +320,16 @@ impl fmt::Debug for Socket {
             .field("namespace", &self.namespace().name())
             .field("state", &self.state())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_socket_is_small() {
+        assert!(size_of::<Inner>() <= 144, "{} bytes", size_of::<Inner>());
+        assert!(size_of::<Connection>() <= 16, "{} bytes", size_of::<Connection>());
     }
 }

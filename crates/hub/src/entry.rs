@@ -1,0 +1,206 @@
+//! One socket of a connection as its driver sees it: what of it runs at present, and the events that wait meanwhile.
+//! Calls into handlers are made here, so that a panic in one ends nothing but itself.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+
+use crate::client::ProtocolError;
+use crate::socket::State;
+use crate::{ConnectError, Event, OwnedEvent, Socket};
+
+/// Waiting events that are handed over at a time, before other tasks get their turn.
+const BUDGET: usize = 64;
+
+/// A socket of the connection.
+pub(crate) struct Entry {
+    pub(crate) socket: Socket,
+    pub(crate) is_root: bool,
+    pub(crate) stage: Stage,
+    /// Without memory while nothing waits.
+    pub(crate) mailbox: VecDeque<OwnedEvent>,
+}
+
+/// What of a socket's runs at present.
+pub(crate) enum Stage {
+    Connecting(BoxFuture<'static, Result<(), ConnectError>>),
+    Idle,
+    Running(BoxFuture<'static, ()>),
+}
+
+/// What is left of a socket that has left.
+pub(crate) struct Leaving {
+    pub(crate) socket: Socket,
+    pub(crate) stage: Stage,
+    pub(crate) hook: Option<BoxFuture<'static, ()>>,
+}
+
+impl Entry {
+    pub(crate) fn new(
+        socket: Socket,
+        is_root: bool,
+        connect: BoxFuture<'static, Result<(), ConnectError>>,
+    ) -> Self {
+        Self {
+            socket,
+            is_root,
+            stage: Stage::Connecting(connect),
+            mailbox: VecDeque::new(),
+        }
+    }
+
+    /// Hands an event over, or queues it if it is not its turn.
+    pub(crate) fn receive(
+        &mut self,
+        event: Event<'_>,
+        max_early: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ProtocolError> {
+        match self.stage {
+            Stage::Idle if self.mailbox.is_empty() => {
+                self.hand_over(event, cx);
+                return Ok(());
+            }
+            Stage::Connecting(_) if self.mailbox.len() >= max_early => {
+                return Err(ProtocolError::TooManyEarly { limit: max_early });
+            }
+            _ => {}
+        }
+        self.mailbox.push_back(event.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn hand_over(&mut self, event: Event<'_>, cx: &mut Context<'_>) {
+        let socket = &self.socket;
+        // One that was put out by an event before gets no more.
+        if socket.state() != State::Connected {
+            return;
+        }
+        let handler = socket.namespace().handler();
+        if let Some(Some(mut future)) = guarded(socket, || handler.event(socket, event))
+            && poll_guarded(socket, &mut future, cx).is_pending()
+        {
+            self.stage = Stage::Running(future);
+        }
+    }
+
+    /// Goes on with the handler that runs, then with the events that wait.
+    pub(crate) fn work(&mut self, cx: &mut Context<'_>) {
+        if let Stage::Running(future) = &mut self.stage {
+            if poll_guarded(&self.socket, future, cx).is_pending() {
+                return;
+            }
+            self.stage = Stage::Idle;
+        }
+        for _ in 0..BUDGET {
+            let Some(event) = self.mailbox.pop_front() else {
+                return;
+            };
+            if self.mailbox.is_empty() {
+                self.mailbox = VecDeque::new();
+            }
+            self.hand_over(event.as_event(), cx);
+            if matches!(self.stage, Stage::Running(_)) {
+                return;
+            }
+        }
+        if self.mailbox.is_empty() {
+            return;
+        }
+        cx.waker().wake_by_ref();
+    }
+}
+
+impl Leaving {
+    pub(crate) fn start_hook(&mut self) {
+        let socket = &self.socket;
+        let handler = socket.namespace().handler();
+        self.hook = guarded(socket, || handler.disconnect(socket, socket.reason())).flatten();
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.hook.is_none() && matches!(self.stage, Stage::Idle)
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_ended = match &mut self.stage {
+            Stage::Idle => false,
+            Stage::Running(future) => poll_guarded(&self.socket, future, cx).is_ready(),
+            Stage::Connecting(future) => match poll_guarded(&self.socket, future, cx) {
+                Poll::Pending => false,
+                Poll::Ready(outcome) => {
+                    // It was let in, although too late: whoever did so hears that it has left.
+                    if matches!(outcome, Some(Ok(()))) {
+                        self.start_hook();
+                    }
+                    true
+                }
+            },
+        };
+        if is_ended {
+            self.stage = Stage::Idle;
+        }
+        if let Some(hook) = &mut self.hook
+            && poll_guarded(&self.socket, hook, cx).is_ready()
+        {
+            self.hook = None;
+        }
+        if self.hook.is_none() && !matches!(self.stage, Stage::Connecting(_)) {
+            self.socket.clear_rooms();
+        }
+        if self.is_done() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// Answers CONNECT and tells the handler. Whether the socket stays.
+pub(crate) fn complete_connect(socket: &Socket) -> bool {
+    let stays = socket.complete_connect();
+    if stays {
+        let _ = guarded(socket, || socket.namespace().handler().connected(socket));
+    }
+    stays
+}
+
+pub(crate) fn internal_error() -> ConnectError {
+    ConnectError::new("Internal server error")
+}
+
+/// Calls into a handler; `None` if it panicked.
+pub(crate) fn guarded<T>(socket: &Socket, call: impl FnOnce() -> T) -> Option<T> {
+    // What a panic leaves half done is the handler's own.
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(value) => Some(value),
+        Err(panic) => {
+            let message = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("no message");
+            tracing::error!(
+                socket = %socket.id(),
+                namespace = socket.namespace().name(),
+                panic = message,
+                "a handler panicked"
+            );
+            None
+        }
+    }
+}
+
+/// Polls a handler's future; ready with `None` if it panicked.
+pub(crate) fn poll_guarded<T>(
+    socket: &Socket,
+    future: &mut BoxFuture<'static, T>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<T>> {
+    match guarded(socket, || future.as_mut().poll(cx)) {
+        Some(poll) => poll.map(Some),
+        None => Poll::Ready(None),
+    }
+}
