@@ -99,7 +99,7 @@ struct Kick {
 #[subscriptions]
 impl MainGateway {
     #[subscribe_message("whoami")]
-    fn whoami(&self, client: Socket, handshake: Handshake) -> Result<WhoAmI, WsException> {
+    async fn whoami(&self, client: Socket, handshake: Handshake) -> Result<WhoAmI, WsException> {
         Ok(WhoAmI {
             id: client.id().to_string(),
             auth: client.auth().map_err(WsException::internal)?,
@@ -142,19 +142,19 @@ impl MainGateway {
     }
 
     #[subscribe_message("join")]
-    fn join(&self, client: Socket, MessageBody(room): MessageBody<String>) -> Vec<String> {
+    async fn join(&self, client: Socket, MessageBody(room): MessageBody<String>) -> Vec<String> {
         client.join(room);
         rooms(&client)
     }
 
     #[subscribe_message("leave")]
-    fn leave(&self, client: Socket, MessageBody(room): MessageBody<String>) -> Vec<String> {
+    async fn leave(&self, client: Socket, MessageBody(room): MessageBody<String>) -> Vec<String> {
         client.leave(room);
         rooms(&client)
     }
 
     #[subscribe_message("to-room")]
-    fn to_room(&self, client: Socket, MessageBody(ToRoom { room, data }): MessageBody<ToRoom>) {
+    async fn to_room(&self, client: Socket, MessageBody(ToRoom { room, data }): MessageBody<ToRoom>) {
         client.to(room).emit("news", &data);
     }
 
@@ -169,7 +169,7 @@ impl MainGateway {
     }
 
     #[subscribe_message("others")]
-    fn others(&self, client: Socket, MessageBody(data): MessageBody<Value>) {
+    async fn others(&self, client: Socket, MessageBody(data): MessageBody<Value>) {
         client.broadcast().emit("news", &data);
     }
 
@@ -218,7 +218,7 @@ impl MainGateway {
     }
 
     #[subscribe_message("kick")]
-    fn kick(&self, client: Socket, MessageBody(Kick { close }): MessageBody<Kick>) {
+    async fn kick(&self, client: Socket, MessageBody(Kick { close }): MessageBody<Kick>) {
         client.disconnect(close);
     }
 }

@@ -17,7 +17,11 @@ pub(crate) struct ChatGateway {
 #[subscriptions]
 impl ChatGateway {
     #[subscribe_message("join")]
-    fn join(&self, client: Socket, MessageBody(join): MessageBody<Join>) -> Result<RoomView, WsException> {
+    async fn join(
+        &self,
+        client: Socket,
+        MessageBody(join): MessageBody<Join>,
+    ) -> Result<RoomView, WsException> {
         let id = client.id();
         self.logger
             .debug(format_args!("{} ({id}) joins {}", join.name, join.room.as_str()));
@@ -32,14 +36,14 @@ impl ChatGateway {
     }
 
     #[subscribe_message("message")]
-    fn message(&self, client: Socket, MessageBody(say): MessageBody<Say>) -> Result<Said, WsException> {
+    async fn message(&self, client: Socket, MessageBody(say): MessageBody<Say>) -> Result<Said, WsException> {
         let message = self.chat.say(client.id().as_str(), say.text)?;
         self.server.to(message.room.as_str()).emit("message", &message);
         Ok(Said { id: message.id })
     }
 
     #[subscribe_message("typing")]
-    fn typing(&self, client: Socket, MessageBody(Typing { typing }): MessageBody<Typing>) {
+    async fn typing(&self, client: Socket, MessageBody(Typing { typing }): MessageBody<Typing>) {
         if let Some((room, member)) = self.chat.whereabouts(client.id().as_str()) {
             client
                 .to(room.as_str())

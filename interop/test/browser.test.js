@@ -152,12 +152,13 @@ describe("showcase in Chromium", { skip }, () => {
 
   test("pictures", async () => {
     const talk = [
-      ["ada", "Morning! The gateway has been up all night."],
-      ["ada", "Ten thousand sockets, and it still answers in less than a millisecond."],
-      ["bob", "Nice. Did anybody restart anything?"],
-      ["ada", "Nobody. It drains by itself: see the plot on the right."],
+      ["ada", "Morning! Who else is up?"],
+      ["ada", "I have the plot open: my round trip is on the right."],
+      ["bob", "Mine is there too. I see you typing as well."],
       ["cleo", "I came in over long-polling and was upgraded while you talked."],
-      ["bob", "Good, then the fallback works as well."],
+      ["ada", "So three windows, one gateway."],
+      ["bob", "Good. Coffee is the next room."],
+      ["bob", "Are you coming?"],
     ];
     const room = "gateways";
     const pages = {
