@@ -98,7 +98,9 @@ impl Driver {
         drop(corked);
         // Pending has registered this task; an error has asked for the end.
         let _ = self.outbox().poll_flush(cx);
-        if more || (stalled && self.session.wants_input()) {
+        let wants_input = self.session.wants_input();
+        self.outbox().set_stalled(!wants_input);
+        if more || (stalled && wants_input) {
             cx.waker().wake_by_ref();
         }
     }

@@ -37,6 +37,8 @@ pub(crate) struct Outbox {
     /// A ping is unanswered: any packet of the client must be told to the heartbeat.
     awaiting_pong: AtomicBool,
     joined: AtomicBool,
+    /// The upper layer takes no more for now, so the client's pongs are not read.
+    stalled: AtomicBool,
     /// Set when the session is on WebSocket, once and for all.
     stream: OnceLock<Stream>,
     state: Mutex<State>,
@@ -125,6 +127,7 @@ impl Outbox {
             blocked: AtomicBool::new(false),
             awaiting_pong: AtomicBool::new(false),
             joined: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
             stream: OnceLock::new(),
             state: Mutex::new(State {
                 session: engineio::Session::open(&config.timing(), transport, now),
@@ -164,6 +167,13 @@ impl Outbox {
 
     pub(crate) fn is_joined(&self) -> bool {
         self.joined.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the client is being read. While it is not, no pong is missed.
+    pub(crate) fn set_stalled(&self, stalled: bool) {
+        if self.stalled.load(Ordering::Relaxed) != stalled {
+            self.stalled.store(stalled, Ordering::Relaxed);
+        }
     }
 
     /// Whether the session is to end; a look without the lock.
@@ -502,6 +512,11 @@ impl Timed for Outbox {
             tracing::debug!(sid = %self.sid, "the client joined no namespace within the connect timeout");
             self.begin_close_locked(&mut state, CloseReason::ForcedClose);
             return None;
+        }
+        if self.stalled.load(Ordering::Relaxed) && state.session.is_awaiting_pong() {
+            // A pong may lie unread in the kernel: it is the server that keeps the client waiting. An error would be a
+            // closed session, which was ruled out above.
+            let _ = state.session.receive(engineio::Packet::Pong(""), now);
         }
         match state.session.handle_timeout(now) {
             Some(Timeout::SendPing) => self.send_packet_locked(&mut state, b"2"),

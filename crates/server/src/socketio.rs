@@ -27,11 +27,11 @@ impl Application for SocketIo {
 
 impl Session for Client {
     fn receive_text(&mut self, text: &str, cx: &mut Context<'_>) -> Result<(), Rejected> {
-        Self::receive_text(self, text, cx).map_err(rejected)
+        Self::receive_text(self, text, cx).map_err(|error| rejected(&error))
     }
 
     fn receive_binary(&mut self, data: &[u8], cx: &mut Context<'_>) -> Result<(), Rejected> {
-        Self::receive_binary(self, data, cx).map_err(rejected)
+        Self::receive_binary(self, data, cx).map_err(|error| rejected(&error))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) {
@@ -55,7 +55,7 @@ impl Session for Client {
     }
 }
 
-fn rejected(error: ProtocolError) -> Rejected {
+fn rejected(error: &ProtocolError) -> Rejected {
     Rejected {
         reason: error.to_string(),
     }

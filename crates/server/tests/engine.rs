@@ -8,8 +8,10 @@ use std::time::Duration;
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::websocket::Opcode;
 use gatewire_server::{EngineConfig, Limits};
+use http_body_util::BodyExt;
 use support::{Frame, TestServer};
 use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
@@ -186,14 +188,18 @@ async fn a_body_above_the_limit_is_413_and_ends_the_session() {
 async fn a_close_packet_on_polling_releases_the_open_poll() {
     let mut server = TestServer::start(EngineConfig::default()).await;
     let target = format!("{POLLING}&sid={}", server.open_polling().await);
-    let poll = server.request("GET", &target, b"");
-    let post = async {
-        // The poll is open as soon as the session says that it is writable: a message comes back through it otherwise.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        server.request("POST", &target, b"1").await
-    };
-    let (poll, post) = tokio::join!(poll, post);
-    assert_eq!((poll, post), ((200, "6".to_owned()), (200, "ok".to_owned())));
+    // Asked in memory, so that one look at the future tells that the poll is open.
+    let request = http::Request::get(&target)
+        .body(gatewire_server::Body::default())
+        .unwrap();
+    let mut poll = std::pin::pin!(server.engine.handle(request, None));
+    assert!(timeout(Duration::ZERO, poll.as_mut()).await.is_err());
+    assert_eq!(
+        server.request("POST", &target, b"1").await,
+        (200, "ok".to_owned())
+    );
+    let body = poll.await.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "6");
     assert_eq!(server.closed().await, CloseReason::TransportClose);
 }
 
@@ -348,6 +354,37 @@ async fn a_client_that_answers_no_ping_is_closed() {
     assert_eq!(socket.receive().await, Frame::Text("2".to_owned()));
     assert_eq!(socket.receive().await, Frame::Close(1005));
     assert_eq!(server.closed().await, CloseReason::PingTimeout);
+}
+
+#[tokio::test]
+async fn a_client_that_is_not_read_misses_no_ping() {
+    let server = TestServer::start(fast()).await;
+    let mut socket = server.websocket("").await;
+    socket.opened().await;
+    socket.text("4stall").await;
+    socket.text("4after").await;
+    loop {
+        match socket.receive().await {
+            Frame::Text(text) if text == "2" => socket.text("3").await,
+            frame => break assert_eq!(frame, Frame::Text("4after".to_owned())),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_post_is_answered_when_its_packets_are_worked_off() {
+    let server = TestServer::start(EngineConfig::default()).await;
+    let target = format!("{POLLING}&sid={}", server.open_polling().await);
+    let begin = std::time::Instant::now();
+    assert_eq!(
+        server.request("POST", &target, b"4stall\x1e4after").await,
+        (200, "ok".to_owned())
+    );
+    assert!(begin.elapsed() >= support::STALL, "the second packet waited");
+    assert_eq!(
+        server.request("GET", &target, b"").await,
+        (200, "4after".to_owned())
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! A raw client for the tests: HTTP requests and WebSocket frames written by hand, so that a test can send what no
 //! client library would.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
@@ -13,44 +15,69 @@ use gatewire_server::{Application, Body, Connection, Engine, EngineConfig, Liste
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 
 /// Longer than anything a test waits for; only a failing test gets there.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An echo that reports how its sessions end. The message `close` ends the session from the server's side.
+/// How long the message `stall` keeps a session from taking more.
+pub(crate) const STALL: Duration = Duration::from_millis(600);
+
+/// An echo that reports how its sessions end. The message `close` ends the session from the server's side, `reject` is
+/// not accepted, and `stall` keeps it from taking more for a while.
 struct Echo(UnboundedSender<CloseReason>);
 
-struct EchoSession(Connection, UnboundedSender<CloseReason>);
+struct EchoSession {
+    connection: Connection,
+    closed: UnboundedSender<CloseReason>,
+    stall: Option<Pin<Box<Sleep>>>,
+}
 
 impl Application for Echo {
     fn open(&self, connection: Connection, _handshake: Arc<Handshake>) -> Box<dyn Session> {
-        Box::new(EchoSession(connection, self.0.clone()))
+        Box::new(EchoSession {
+            connection,
+            closed: self.0.clone(),
+            stall: None,
+        })
     }
 }
 
 impl Session for EchoSession {
     fn receive_text(&mut self, text: &str, _cx: &mut Context<'_>) -> Result<(), Rejected> {
         match text {
-            "close" => self.0.close(),
+            "close" => self.connection.close(),
+            "stall" => self.stall = Some(Box::pin(sleep(STALL))),
             "reject" => {
                 return Err(Rejected {
                     reason: "as asked".to_owned(),
                 });
             }
-            _ => self.0.send_text(text),
+            _ => self.connection.send_text(text),
         }
         Ok(())
     }
 
     fn receive_binary(&mut self, data: &[u8], _cx: &mut Context<'_>) -> Result<(), Rejected> {
-        self.0.send_binary(data);
+        self.connection.send_binary(data);
         Ok(())
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(stall) = &mut self.stall
+            && stall.as_mut().poll(cx).is_ready()
+        {
+            self.stall = None;
+        }
+    }
+
+    fn wants_input(&self) -> bool {
+        self.stall.is_none()
     }
 
     fn close(&mut self, reason: CloseReason) {
         // The receiver is gone when the test is over.
-        let _ = self.1.send(reason);
+        let _ = self.closed.send(reason);
     }
 }
 
