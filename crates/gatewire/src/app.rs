@@ -5,6 +5,7 @@ use std::future::{IntoFuture, pending};
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use gatewire_hub::{HubConfig, Io};
@@ -40,6 +41,7 @@ pub struct App {
 #[must_use = "nothing is created before it is awaited"]
 pub struct Create<M> {
     logger: bool,
+    hub: HubConfig,
     module: PhantomData<fn() -> M>,
 }
 
@@ -47,6 +49,7 @@ pub struct Create<M> {
 pub struct Bound {
     local_addr: SocketAddr,
     listeners: Vec<(Listener, Arc<Site>)>,
+    drain_timeout: Duration,
 }
 
 impl App {
@@ -60,6 +63,7 @@ impl App {
     pub fn create<M: Module>() -> Create<M> {
         Create {
             logger: true,
+            hub: HubConfig::default(),
             module: PhantomData,
         }
     }
@@ -174,6 +178,7 @@ impl App {
         Ok(Bound {
             local_addr,
             listeners,
+            drain_timeout: DRAIN_TIMEOUT,
         })
     }
 
@@ -225,6 +230,13 @@ impl Bound {
         self.local_addr
     }
 
+    /// How long clients and their disconnect hooks are waited for at the end. Default 10 s.
+    #[must_use]
+    pub fn drain_timeout(mut self, patience: Duration) -> Self {
+        self.drain_timeout = patience;
+        self
+    }
+
     /// Serves for ever.
     pub async fn serve(self) {
         self.serve_with_shutdown(pending()).await;
@@ -258,7 +270,7 @@ impl Bound {
                     }
                 };
                 listener.serve(handler, ended).await;
-                site.drained().await;
+                site.drained(self.drain_timeout).await;
             }
         }));
         let end = async {
@@ -274,6 +286,12 @@ impl<M: Module> Create<M> {
     /// Leaves logging alone: no `tracing` subscriber is installed.
     pub fn without_logger(mut self) -> Self {
         self.logger = false;
+        self
+    }
+
+    /// Sets the bounds of every Socket.IO server: mailboxes, acknowledgements, namespaces a connection may join.
+    pub fn hub_config(mut self, config: HubConfig) -> Self {
+        self.hub = config;
         self
     }
 
@@ -302,7 +320,7 @@ impl<M: Module> Create<M> {
 
         let servers: Vec<(ServerPlan, Io)> = plans
             .into_iter()
-            .map(|plan| (plan, Io::new(HubConfig::default())))
+            .map(|plan| (plan, Io::new(self.hub.clone())))
             .collect();
         let namespaces: Vec<(Server, Vec<usize>)> = servers
             .iter()
@@ -368,6 +386,9 @@ impl<M: Module> IntoFuture for Create<M> {
         Box::pin(self.run())
     }
 }
+
+/// See [`Bound::drain_timeout`].
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn log(context: &'static str, message: std::fmt::Arguments<'_>) {
     tracing::info!(target: "gatewire", context, "{message}");

@@ -56,6 +56,6 @@ mod site;
 
 pub use app::{App, Bound, Create};
 pub use error::{Error, Result};
-pub use gatewire_hub::{DisconnectReason, Namespace as Server, Payload, Socket};
+pub use gatewire_hub::{DisconnectReason, HubConfig, Namespace as Server, Payload, Socket};
 pub use gatewire_macros::{injectable, module, subscribe_message, subscriptions, websocket_gateway};
 pub use logger::Logger;

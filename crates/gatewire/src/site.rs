@@ -2,9 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -14,7 +13,6 @@ use axum::routing::any;
 use bytes::Bytes;
 use gatewire_server::Engine;
 use http::{Request, StatusCode};
-use http_body::Frame;
 use serde_json::json;
 use tower_service::Service;
 
@@ -76,10 +74,19 @@ impl Site {
         }
     }
 
-    /// Waits until every session has ended.
-    pub(crate) async fn drained(&self) {
-        for engine in &self.engines {
-            engine.drained().await;
+    /// Waits until every session has ended, its hooks included, but no longer than `patience`.
+    pub(crate) async fn drained(&self, patience: Duration) {
+        let drained = async {
+            for engine in &self.engines {
+                engine.drained().await;
+            }
+        };
+        if tokio::time::timeout(patience, drained).await.is_err() {
+            let clients: usize = self.engines.iter().map(Engine::clients_count).sum();
+            tracing::warn!(
+                target: "gatewire", context = "App", clients,
+                "some sessions have not ended within {patience:?} and are dropped"
+            );
         }
     }
 
@@ -96,10 +103,7 @@ impl Site {
                         .extensions()
                         .get::<ConnectInfo<SocketAddr>>()
                         .map(|info| info.0);
-                    engine
-                        .handle(request.map(SyncBody::new), peer)
-                        .await
-                        .map(Body::new)
+                    engine.handle(request, peer).await.map(Body::new)
                 }
             });
             router = router
@@ -107,28 +111,6 @@ impl Site {
                 .route(&path, serve);
         }
         router
-    }
-}
-
-/// axum's body, which is not `Sync`, made so: the engine's future shares its request while it waits. The mutex is never
-/// locked.
-struct SyncBody(Mutex<Body>);
-
-impl SyncBody {
-    fn new(body: Body) -> Self {
-        Self(Mutex::new(body))
-    }
-}
-
-impl HttpBody for SyncBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(self.0.get_mut().unwrap_or_else(PoisonError::into_inner)).poll_frame(cx)
     }
 }
 

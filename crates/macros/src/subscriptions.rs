@@ -7,7 +7,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
     Attribute, Error, Expr, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Lit, ReceiverKind, ReturnType,
-    Token, Type,
+    Token, Type, parse_quote,
 };
 
 use crate::diagnostics::{Errors, at, unknown};
@@ -49,6 +49,10 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
         if attributes.is_empty() {
             continue;
         }
+        // Extractors are owned because the message is gone when an async handler runs.
+        method
+            .attrs
+            .push(parse_quote!(#[allow(clippy::needless_pass_by_value)]));
         let before = errors.is_empty();
         check_signature(method, &mut errors);
         for attribute in attributes {

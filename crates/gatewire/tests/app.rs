@@ -1,0 +1,152 @@
+//! The application on real sockets: addresses, options, other routes, embedding, own ports and the end.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::routing::get;
+use gatewire::prelude::*;
+use gatewire::{Error, module};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+#[websocket_gateway(ping_interval = 7000, cors)]
+struct Main;
+
+/// Free when it was asked for; the gateway takes it again.
+static PORT: LazyLock<u16> = LazyLock::new(|| {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+});
+
+#[websocket_gateway(port = *PORT, path = "/own")]
+struct Own;
+
+#[module(providers = [Main])]
+struct MainModule;
+
+#[module(imports = [MainModule], providers = [Own])]
+struct BothModule;
+
+const OPEN: &str = "/socket.io/?EIO=4&transport=polling";
+
+/// Status line and body of one request.
+async fn fetch(address: SocketAddr, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+async fn create<M: module::Module>() -> App {
+    App::create::<M>().without_logger().await.unwrap()
+}
+
+#[tokio::test]
+async fn gateways_and_routes_share_a_port() {
+    let routes = Router::new().route(
+        "/health",
+        get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }),
+    );
+    let mut app = create::<BothModule>().await.merge(routes);
+    app.use_websocket_adapter(
+        SocketIoAdapter::new()
+            .ping_interval(Duration::from_secs(1))
+            .ping_timeout(Duration::from_secs(3)),
+    );
+    let bound = app.bind("127.0.0.1:0").await.unwrap();
+    let address = bound.local_addr();
+    let (end, ended) = oneshot::channel::<()>();
+    let served = tokio::spawn(
+        bound
+            .drain_timeout(Duration::from_millis(100))
+            .serve_with_shutdown(async { ended.await.unwrap_or_default() }),
+    );
+
+    let (status, body) = fetch(address, OPEN).await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert!(
+        body.contains(r#""pingInterval":7000,"pingTimeout":3000,"maxPayload":1000000"#),
+        "{body}"
+    );
+
+    assert_eq!(
+        fetch(address, "/health").await,
+        ("HTTP/1.1 200 OK".to_owned(), "127.0.0.1".to_owned())
+    );
+    assert_eq!(
+        fetch(address, "/own/?EIO=4&transport=polling").await.0,
+        "HTTP/1.1 404 Not Found"
+    );
+
+    let own = SocketAddr::new(address.ip(), *PORT);
+    let (_, body) = fetch(own, "/own/?EIO=4&transport=polling").await;
+    assert!(body.contains(r#""pingInterval":1000"#), "{body}");
+    let (status, body) = fetch(own, "/health").await;
+    assert_eq!(status, "HTTP/1.1 404 Not Found");
+    assert_eq!(
+        body,
+        r#"{"error":"Not Found","message":"Cannot GET /health","statusCode":404}"#
+    );
+
+    end.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), served)
+        .await
+        .expect("the end takes too long")
+        .unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn an_axum_application_embeds_the_gateways() {
+    let router = create::<MainModule>().await.into_router().unwrap();
+    let router = Router::new().route("/", get(|| async { "mine" })).merge(router);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    assert_eq!(fetch(address, "/").await.1, "mine");
+    let (_, body) = fetch(address, OPEN).await;
+    assert!(body.starts_with(r#"0{"sid":""#), "{body}");
+
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\n\
+                   upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.windows(9).any(|window| window == br#"0{"sid":""#) {
+        assert_ne!(
+            stream.read_buf(&mut answer).await.unwrap(),
+            0,
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+}
+
+#[tokio::test]
+async fn what_cannot_be_bound_is_said() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = create::<MainModule>().await.listen(address).await.unwrap_err();
+    let Error::Listen {
+        address: named, kind, ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (named, *kind),
+        (&address.to_string(), std::io::ErrorKind::AddrInUse)
+    );
+    assert_eq!(format!("{error:?}"), error.to_string(), "main shows Debug");
+}
