@@ -192,7 +192,8 @@ async fn a_close_packet_on_polling_releases_the_open_poll() {
     let request = http::Request::get(&target)
         .body(gatewire_server::Body::default())
         .unwrap();
-    let mut poll = std::pin::pin!(server.engine.handle(request, None));
+    let engine = server.engine.clone();
+    let mut poll = std::pin::pin!(engine.handle(request, None));
     assert!(timeout(Duration::ZERO, poll.as_mut()).await.is_err());
     assert_eq!(
         server.request("POST", &target, b"1").await,
