@@ -19,6 +19,8 @@ use crate::{DisconnectReason, Server, Socket};
 /// A gateway with its instance, its type erased.
 pub(crate) trait BoundGateway: Send + Sync + 'static {
     fn name(&self) -> &'static str;
+    fn has_connection(&self) -> bool;
+    fn has_disconnect(&self) -> bool;
     /// The events, by index.
     fn events(&self) -> Vec<&'static str>;
     /// Runs the handler with this index.
@@ -34,6 +36,9 @@ pub(crate) struct NamespaceGateways {
     /// Sorted by length and name; looked up without hashing, allocation or lock.
     events: Box<[Entry]>,
     unknown: AtomicU64,
+    /// Whether any gateway has the hook: clients of those without cost nothing for it.
+    has_connection: bool,
+    has_disconnect: bool,
 }
 
 struct Entry {
@@ -58,6 +63,8 @@ impl NamespaceGateways {
         }
         events.sort_by(|a, b| order(a.event, b.event));
         Self {
+            has_connection: gateways.iter().any(|gateway| gateway.has_connection()),
+            has_disconnect: gateways.iter().any(|gateway| gateway.has_disconnect()),
             gateways: gateways.into(),
             events: events.into(),
             unknown: AtomicU64::new(0),
@@ -111,6 +118,9 @@ fn order(a: &str, b: &str) -> std::cmp::Ordering {
 
 impl NamespaceHandler for NamespaceGateways {
     fn connect(&self, socket: &Socket) -> BoxFuture<'static, Result<(), ConnectError>> {
+        if !self.has_connection {
+            return Box::pin(std::future::ready(Ok(())));
+        }
         let (gateways, socket) = (Arc::clone(&self.gateways), socket.clone());
         Box::pin(async move {
             for (at, gateway) in gateways.iter().enumerate() {
@@ -150,6 +160,9 @@ impl NamespaceHandler for NamespaceGateways {
     }
 
     fn disconnect(&self, socket: &Socket, reason: DisconnectReason) -> Option<BoxFuture<'static, ()>> {
+        if !self.has_disconnect {
+            return None;
+        }
         let (gateways, socket) = (Arc::clone(&self.gateways), socket.clone());
         Some(Box::pin(async move {
             for gateway in &*gateways {
@@ -200,6 +213,14 @@ impl<G: Gateway> Bound<G> {
 impl<G: Gateway> BoundGateway for Bound<G> {
     fn name(&self) -> &'static str {
         G::NAME
+    }
+
+    fn has_connection(&self) -> bool {
+        self.hooks.connection.is_some()
+    }
+
+    fn has_disconnect(&self) -> bool {
+        self.hooks.disconnect.is_some()
     }
 
     fn events(&self) -> Vec<&'static str> {
