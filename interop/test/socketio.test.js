@@ -136,7 +136,13 @@ describe("Socket.IO", { skip: missingServer("conformance") }, () => {
 
     test("and connect again", async () => {
       const peer = await connected();
-      peer.send("41", "40");
+      peer.send("41");
+      if (reference) {
+        // The Node server forgets a socket a moment later, and closes at a CONNECT that comes before that.
+        peer.send("40/random");
+        assert.match(await peer.next(), /^44/);
+      }
+      peer.send("40");
       assert.match(await peer.next(), /^40\{/);
       assert.equal(await peer.next(), '42["auth",{}]');
       peer.close();
