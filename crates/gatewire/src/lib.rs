@@ -34,7 +34,7 @@
 //! }
 //! ```
 //!
-//! What is here: modules and injection ([`module`]), gateways and their extractors ([`gateway`]), the exceptions of
+//! What is here: modules and injection ([`mod@module`]), gateways and their extractors ([`gateway`]), the exceptions of
 //! the message pipeline ([`pipeline`]), the platform adapter ([`adapter`]), the [`App`] and the [`logger`]. What is not:
 //! protocols, rooms and connections, which live in the crates below.
 

@@ -22,7 +22,7 @@ pub(crate) use provider::Instance;
 pub use provider::{Dependency, Factory, Injectable, Key, Provider};
 pub(crate) use verify::verify;
 
-/// A set of providers with a boundary around it; implemented by [`#[module]`](crate::module).
+/// A set of providers with a boundary around it; implemented by [`#[module]`](macro@crate::module).
 ///
 /// A provider sees the providers of its own module and what the imported modules export, nothing else. A module
 /// is built once however often it is imported; modules may import each other.
