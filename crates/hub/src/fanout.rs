@@ -28,9 +28,35 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    fn send(&self) {
+        for socket in self.receivers.iter() {
+            socket.deliver(&self.message, self.flags);
+        }
+    }
+
+    /// Whether `other`, which follows, goes to the same sockets, so that each may take both at once.
+    fn joins(&self, other: &Self) -> bool {
+        !self.flags.volatile && !other.flags.volatile && self.receivers.is_same(&other.receivers)
+    }
+}
+
+/// Messages in a row that a receiver takes with one write at most.
+const BATCH: usize = 32;
+
+/// Messages in a row for the same receivers.
+struct Batch {
+    receivers: Receivers,
+    messages: Vec<Prepared>,
+    flags: Flags,
+}
+
+impl Batch {
     fn send(&self, start: usize, count: usize) {
         for socket in self.receivers.range(start, count) {
-            socket.deliver(&self.message, self.flags);
+            match &*self.messages {
+                [message] => socket.deliver(message, self.flags),
+                messages => socket.deliver_all(messages),
+            }
         }
     }
 }
@@ -49,7 +75,7 @@ pub(crate) fn submit(namespace: &Namespace, job: Job) {
     let config = namespace.io().config();
     let is_large = job.receivers.len() > config.fanout_slice;
     if !is_large && !fanout.is_busy() {
-        return job.send(0, usize::MAX);
+        return job.send();
     }
     let runtime = namespace.io().runtime();
     let mut queue = lock(&fanout.queue);
@@ -66,7 +92,7 @@ pub(crate) fn submit(namespace: &Namespace, job: Job) {
     }
     let Some(runtime) = runtime.filter(|_| is_large) else {
         drop(queue);
-        return job.send(0, usize::MAX);
+        return job.send();
     };
     fanout.busy.store(true, Ordering::Release);
     queue.push_back(job);
@@ -88,30 +114,43 @@ struct Worker {
 impl Worker {
     async fn run(mut self, slice: usize) {
         let mut left = slice;
-        while let Some(job) = self.next() {
+        while let Some(batch) = self.next() {
             let mut start = 0;
-            while start < job.receivers.len() {
+            while start < batch.receivers.len() {
                 if left == 0 {
                     tokio::task::yield_now().await;
                     left = slice;
                 }
-                let count = left.min(job.receivers.len() - start);
-                job.send(start, count);
+                let count = left.min(batch.receivers.len() - start);
+                batch.send(start, count);
                 start += count;
                 left -= count;
             }
         }
     }
 
-    fn next(&mut self) -> Option<Job> {
+    /// The next message, and those behind it that go to the same sockets.
+    fn next(&mut self) -> Option<Batch> {
         let mut queue = lock(&self.namespace.fanout.queue);
-        let job = queue.pop_front();
-        if job.is_none() {
+        let Some(first) = queue.pop_front() else {
             *queue = VecDeque::new();
             self.namespace.fanout.busy.store(false, Ordering::Release);
             self.is_done = true;
-        }
-        job
+            return None;
+        };
+        let more = queue
+            .iter()
+            .take(BATCH - 1)
+            .take_while(|job| first.joins(job))
+            .count();
+        let messages = std::iter::once(first.message)
+            .chain(queue.drain(..more).map(|job| job.message))
+            .collect();
+        Some(Batch {
+            receivers: first.receivers,
+            messages,
+            flags: first.flags,
+        })
     }
 }
 

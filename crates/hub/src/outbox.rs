@@ -10,6 +10,13 @@ pub trait Outbox: Send + Sync + 'static {
     /// Sends a message that other connections get, too: it is kept by reference count.
     fn send(&self, message: &Prepared);
 
+    /// Sends messages in a row, with one write where the connection allows it.
+    fn send_all(&self, messages: &[Prepared]) {
+        for message in messages {
+            self.send(message);
+        }
+    }
+
     /// Sends one small packet for this connection alone: what cannot be written at once is copied.
     fn send_text(&self, text: &FramedText<'_>);
 

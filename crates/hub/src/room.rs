@@ -234,6 +234,11 @@ impl Receivers {
         self.sockets.len()
     }
 
+    /// Whether these are the same sockets out of the same snapshot.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.sockets, &other.sockets) && self.skip == other.skip
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Socket> {
         self.range(0, self.sockets.len())
     }

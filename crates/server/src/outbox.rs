@@ -467,6 +467,26 @@ impl gatewire_hub::Outbox for Outbox {
         }
     }
 
+    fn send_all(&self, messages: &[Prepared]) {
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            if let (Lane::WebSocket(lane), None) = (&mut state.lane, state.closing)
+                && !cork::is_in()
+            {
+                for message in messages {
+                    lane.queue.push_shared(message.websocket().clone());
+                }
+                self.flush_locked(state);
+                self.check_bound(state);
+                return;
+            }
+        }
+        for message in messages {
+            self.send(message);
+        }
+    }
+
     fn send_text(&self, text: &FramedText<'_>) {
         let mut state = self.lock();
         match &state.lane {

@@ -100,6 +100,15 @@ impl Socket {
         }
     }
 
+    /// Sends messages of several broadcasts at once, none of them volatile.
+    pub(crate) fn deliver_all(&self, messages: &[Prepared]) {
+        match self.state() {
+            State::Connected => self.0.outbox.send_all(messages),
+            State::Connecting => messages.iter().for_each(|message| self.hold(message)),
+            State::Gone => {}
+        }
+    }
+
     /// Answers CONNECT, lets go what was held, and tells whether the socket stays.
     pub(crate) fn complete_connect(&self) -> bool {
         let mut local = self.local();
