@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) enum Mode {
     /// Each connection has one request in flight.
     Echo,
-    /// Each connection has many requests in flight.
+    /// Each connection sends many requests at a time and waits for all answers.
     Pipelined,
     /// One connection's messages go to all; the next when all have the last.
     Fanout,

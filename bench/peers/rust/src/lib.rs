@@ -6,10 +6,13 @@ use std::io;
 use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 
 /// Serves `app` until the process is killed.
 ///
-/// Everything runs on the runtime's workers, the accept loop too, so that `WORKERS=1` is one busy thread.
+/// Everything runs on the runtime's workers, the accept loop too. `WORKERS=1` takes tokio's current-thread
+/// scheduler: the multi-thread one runs a woken task before the others that are ready (its LIFO slot), which makes
+/// socketioxide write each of many acknowledgements by itself and costs it several times the CPU time.
 ///
 /// # Errors
 /// When `PORT` or `WORKERS` is no number, or the address cannot be bound.
@@ -17,10 +20,11 @@ pub fn serve(app: impl FnOnce() -> Router + Send + 'static) -> io::Result<()> {
     let host = std::env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port = number("PORT", 3000)?;
     let workers = number("WORKERS", 1)?.max(1);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers.into())
-        .enable_all()
-        .build()?;
+    let mut runtime = match workers {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let runtime = runtime.worker_threads(workers.into()).enable_all().build()?;
     let server = runtime.spawn(async move {
         let listener = TcpListener::bind((host.as_str(), port)).await?;
         println!("listening on http://{}", listener.local_addr()?);
