@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gatewire_proto::engineio::{Timing, TransportKind};
 
+use crate::cookie::Cookie;
 use crate::cors::Cors;
 
 /// The options of one [`Engine`](crate::Engine). Defaults are those of the Node server.
@@ -27,6 +28,13 @@ pub struct EngineConfig {
     pub max_payload: usize,
     /// Cross-origin rules for polling; `None` sends no CORS header at all. Default `None`.
     pub cors: Option<Cors>,
+    /// Bytes from which a polling response is compressed if the client accepts gzip or deflate; `None` compresses none.
+    /// Default 1,024.
+    pub http_compression: Option<usize>,
+    /// The cookie with the session id that a polling handshake sets. Default `None`.
+    pub cookie: Option<Cookie>,
+    /// Whether the path of a request must go on with a slash after [`path`](Self::path). Default true.
+    pub add_trailing_slash: bool,
     /// The bounds that have no counterpart in the protocol.
     pub limits: Limits,
 }
@@ -43,15 +51,19 @@ impl Default for EngineConfig {
             connect_timeout: Duration::from_secs(45),
             max_payload: 1_000_000,
             cors: None,
+            http_compression: Some(1_024),
+            cookie: None,
+            add_trailing_slash: true,
             limits: Limits::default(),
         }
     }
 }
 
 impl EngineConfig {
-    /// The path without a trailing slash, with a leading one.
-    pub(crate) fn normal_path(&self) -> String {
-        format!("/{}", self.path.trim_matches('/'))
+    /// What the path of each request starts with.
+    pub(crate) fn prefix(&self) -> String {
+        let slash = if self.add_trailing_slash { "/" } else { "" };
+        format!("/{}{slash}", self.path.trim_matches('/'))
     }
 
     pub(crate) fn timing(&self) -> Timing {
@@ -114,6 +126,13 @@ impl EngineConfig {
                 path: self.path.clone(),
             });
         }
+        if let Some(cookie) = &self.cookie
+            && !cookie.is_valid()
+        {
+            return Err(ConfigError::Cookie {
+                name: cookie.name.clone(),
+            });
+        }
         Ok(())
     }
 }
@@ -161,6 +180,12 @@ pub enum ConfigError {
     /// An empty list of transports.
     #[error("the engine option `transports` is empty: name \"polling\", \"websocket\" or both")]
     NoTransport,
+    /// A cookie whose name, path or domain cannot stand in a header.
+    #[error("the name, path or domain of the cookie `{name}` holds a character that a cookie must not have")]
+    Cookie {
+        /// The cookie's name as given.
+        name: String,
+    },
     /// A path that cannot be the path of a URL.
     #[error("the engine path `{path}` holds a `?` or a `#`: give the path alone")]
     Path {
@@ -174,17 +199,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_lose_their_trailing_slash() {
+    fn paths_get_their_slashes() {
         for (given, wanted) in [
-            ("/socket.io", "/socket.io"),
-            ("/socket.io/", "/socket.io"),
-            ("ws/a", "/ws/a"),
+            ("/socket.io", "/socket.io/"),
+            ("/socket.io/", "/socket.io/"),
+            ("ws/a", "/ws/a/"),
         ] {
             let config = EngineConfig {
                 path: given.to_owned(),
                 ..EngineConfig::default()
             };
-            assert_eq!(config.normal_path(), wanted);
+            assert_eq!(config.prefix(), wanted);
+            let bare = EngineConfig {
+                add_trailing_slash: false,
+                ..config
+            };
+            assert_eq!(bare.prefix(), wanted.trim_end_matches('/'));
         }
     }
 

@@ -1,5 +1,5 @@
-//! One Engine.IO server: decides what each HTTP request below its path is (a handshake, a poll, a post, an upgrade,
-//! or a mistake) and opens sessions. The checks stand in the order of the Node server.
+//! One Engine.IO server: hands each HTTP request below its path to where it belongs (a handshake, a poll, a post, an
+//! upgrade, or a refusal), and opens and closes sessions.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -7,19 +7,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use gatewire_hub::{Handshake, HandshakeParts, Id};
-use gatewire_proto::engineio::{CloseReason, HandshakeError, OpenPacket, Query, TransportKind};
+use gatewire_hub::{Handshake, Id};
+use gatewire_proto::engineio::{CloseReason, HandshakeError, OpenPacket, TransportKind};
 use gatewire_proto::websocket;
-use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{SEC_WEBSOCKET_VERSION, SET_COOKIE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::application::{Application, Connection};
 use crate::config::{ConfigError, EngineConfig};
 use crate::connection::{Driver, Input, SocketInput};
+use crate::hooks::Hooks;
 use crate::http::{self as answer, Body};
 use crate::outbox::Outbox;
+use crate::request::{self, Target};
 use crate::sessions::Sessions;
 use crate::stream::Stream;
 use crate::timer::Wheel;
@@ -34,6 +38,7 @@ struct Inner {
     /// The configured path with a trailing slash: what the path of each request starts with.
     prefix: String,
     application: Arc<dyn Application>,
+    hooks: Hooks,
     sessions: Sessions,
     wheel: Arc<Wheel<Outbox>>,
     /// The task that turns the wheel, started with the first session.
@@ -49,9 +54,22 @@ impl Engine {
     /// # Errors
     /// An option of `config` that makes no sense.
     pub fn new(config: EngineConfig, application: impl Application) -> Result<Self, ConfigError> {
+        Self::with_hooks(config, Hooks::new(), application)
+    }
+
+    /// As [`new`](Self::new), with a say in the HTTP side.
+    ///
+    /// # Errors
+    /// An option of `config` that makes no sense.
+    pub fn with_hooks(
+        config: EngineConfig,
+        hooks: Hooks,
+        application: impl Application,
+    ) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self(Arc::new(Inner {
-            prefix: format!("{}/", config.normal_path()),
+            prefix: config.prefix(),
+            hooks,
             wheel: Arc::new(Wheel::new(config.shortest_deadline(), Instant::now())),
             wheel_task: OnceLock::new(),
             config: Arc::new(config),
@@ -93,18 +111,19 @@ impl Engine {
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let (parts, body) = request.into_parts();
         let Some(cors) = &self.0.config.cors else {
-            return self.dispatch(request, peer).await;
+            return self.dispatch(parts, body, peer).await;
         };
         let mut headers = HeaderMap::new();
-        if request.method() == Method::OPTIONS {
-            cors.apply_preflight(request.headers(), &mut headers);
+        if parts.method == Method::OPTIONS {
+            cors.apply_preflight(&parts.headers, &mut headers);
             let mut response = answer::empty(StatusCode::NO_CONTENT);
             answer::extend(response.headers_mut(), headers);
             return response;
         }
-        cors.apply(request.headers(), &mut headers);
-        let mut response = self.dispatch(request, peer).await;
+        cors.apply(&parts.headers, &mut headers);
+        let mut response = self.dispatch(parts, body, peer).await;
         answer::extend(response.headers_mut(), headers);
         response
     }
@@ -124,74 +143,57 @@ impl Engine {
         let _ = drivers.wait_for(|drivers| *drivers == 0).await;
     }
 
-    async fn dispatch<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
+    async fn dispatch<B>(&self, parts: Parts, body: B, peer: Option<SocketAddr>) -> Response<Body>
     where
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let upgrade = is_websocket_upgrade(request.headers());
-        let target = match self.target(&request, upgrade) {
+        let target = match request::classify(&parts, &self.0.config, &self.0.sessions) {
             Ok(target) => target,
-            Err(error) => {
-                tracing::debug!(code = error.code(), reason = error.message(), uri = %request.uri(), "a request is refused");
-                return match upgrade {
-                    true => answer::websocket_refusal(StatusCode::BAD_REQUEST, error.message()),
-                    false => answer::refusal(&error),
-                };
-            }
+            Err(error) => return self.refuse(&error, &parts),
         };
-        match target {
-            Target::Request(outbox) => polling::handle(outbox, request).await,
-            Target::Upgrade(outbox) => self.accept(request, |stream, unread| async move {
-                socket::probe(outbox, stream, unread).await;
-            }),
-            Target::Handshake(_) if !self.has_room() => answer::empty(StatusCode::SERVICE_UNAVAILABLE),
-            Target::Handshake(TransportKind::Polling) => self.open_polling(handshake(&request, peer)).await,
+        let is_handshake = matches!(target, Target::Handshake(_));
+        if is_handshake {
+            if !self.has_room() {
+                return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
+            }
+            if let Err(error) = self.0.hooks.decide(&parts).await {
+                return self.refuse(&error, &parts);
+            }
+        }
+        let mut response = match target {
+            Target::Polling(outbox) => polling::handle(outbox, &parts, body).await,
+            Target::Handshake(TransportKind::Polling) => self.open_polling(&parts, peer).await,
             Target::Handshake(TransportKind::WebSocket) => {
                 let engine = self.clone();
-                let handshake = handshake(&request, peer);
-                self.accept(request, |stream, unread| async move {
+                let handshake = request::handshake(&parts, peer);
+                self.accept(&parts, |stream, unread| async move {
                     engine.open_websocket(handshake, stream, unread);
                 })
             }
+            Target::Upgrade(outbox) => self.accept(&parts, |stream, unread| async move {
+                socket::probe(outbox, stream, unread).await;
+            }),
+        };
+        if matches!(
+            response.status(),
+            StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS
+        ) && parts.method == Method::GET
+        {
+            self.0
+                .hooks
+                .change_headers(response.headers_mut(), &parts, is_handshake);
         }
+        response
     }
 
-    /// What a request is for, or which rule it breaks.
-    fn target<B>(&self, request: &Request<B>, upgrade: bool) -> Result<Target, HandshakeError> {
-        let query = Query::parse(request.uri().query().unwrap_or_default());
-        let transport = match query.transport.as_deref() {
-            Some("polling") => TransportKind::Polling,
-            Some("websocket") => TransportKind::WebSocket,
-            _ => return Err(HandshakeError::UnknownTransport),
-        };
-        if !self.0.config.allows(transport) {
-            return Err(HandshakeError::UnknownTransport);
+    fn refuse(&self, error: &HandshakeError, parts: &Parts) -> Response<Body> {
+        self.0.hooks.tell_refused(error, parts);
+        if request::is_upgrade(&parts.headers) {
+            answer::websocket_refusal(StatusCode::BAD_REQUEST, error.message())
+        } else {
+            answer::refusal(error)
         }
-        if upgrade != (transport == TransportKind::WebSocket) && query.sid.is_none() {
-            // Checked below for sessions; the method comes first for a handshake.
-            if request.method() == Method::GET {
-                return Err(HandshakeError::BadRequest);
-            }
-        }
-        let version = query.eio.as_deref() == Some("4");
-        if let Some(sid) = query.sid.as_deref() {
-            let outbox = self.0.sessions.get(sid).ok_or(HandshakeError::UnknownSid)?;
-            if upgrade && transport == TransportKind::WebSocket && version {
-                return Ok(Target::Upgrade(outbox));
-            }
-            if upgrade || outbox.transport() != transport || !version {
-                return Err(HandshakeError::BadRequest);
-            }
-            return Ok(Target::Request(outbox));
-        }
-        if request.method() != Method::GET {
-            return Err(HandshakeError::BadMethod);
-        }
-        if !version {
-            return Err(HandshakeError::UnsupportedVersion);
-        }
-        Ok(Target::Handshake(transport))
     }
 
     fn has_room(&self) -> bool {
@@ -209,16 +211,15 @@ impl Engine {
     }
 
     /// Answers a WebSocket handshake, and runs `then` with the stream once the 101 is out.
-    fn accept<B, F>(
+    fn accept<F>(
         &self,
-        mut request: Request<B>,
+        parts: &Parts,
         then: impl FnOnce(Stream, Vec<u8>) -> F + Send + 'static,
     ) -> Response<Body>
     where
         F: Future<Output = ()> + Send,
     {
-        let upgrade = match websocket::accept_upgrade(request.method(), request.version(), request.headers())
-        {
+        let upgrade = match websocket::accept_upgrade(&parts.method, parts.version, &parts.headers) {
             Ok(upgrade) => upgrade,
             Err(error) => {
                 let mut response = answer::websocket_refusal(error.status(), &error.to_string());
@@ -228,7 +229,10 @@ impl Engine {
                 return response;
             }
         };
-        let upgraded = hyper::upgrade::on(&mut request);
+        let Some(upgraded) = parts.extensions.get::<OnUpgrade>().cloned() else {
+            tracing::warn!("the HTTP server offers no upgrade of the connection: no WebSocket can be opened");
+            return answer::empty(StatusCode::NOT_IMPLEMENTED);
+        };
         tokio::spawn(async move {
             match upgraded.await {
                 Ok(upgraded) => {
@@ -241,10 +245,20 @@ impl Engine {
         socket::switching_protocols(&upgrade)
     }
 
-    async fn open_polling(&self, handshake: Arc<Handshake>) -> Response<Body> {
+    async fn open_polling(&self, parts: &Parts, peer: Option<SocketAddr>) -> Response<Body> {
         let outbox = Outbox::polling(Id::generate(), &self.0.config, Instant::now());
-        self.start(&outbox, handshake, Input::Polling);
-        polling::poll(&outbox).await
+        self.start(&outbox, request::handshake(parts, peer), Input::Polling);
+        let mut response = polling::poll(&outbox, &parts.headers).await;
+        let cookie = self
+            .0
+            .config
+            .cookie
+            .as_ref()
+            .and_then(|cookie| cookie.header(outbox.sid.as_str()));
+        if let Some(cookie) = cookie {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
     }
 
     fn open_websocket(&self, handshake: Arc<Handshake>, stream: Stream, unread: Vec<u8>) {
@@ -288,14 +302,6 @@ impl Drop for Inner {
     }
 }
 
-/// What a well-formed request is for.
-enum Target {
-    Handshake(TransportKind),
-    /// A GET or a POST of a session on polling.
-    Request(Arc<Outbox>),
-    Upgrade(Arc<Outbox>),
-}
-
 /// A session's place in the engine, held by its driver: dropped, by whatever end, it leaves nothing behind.
 pub(crate) struct Registration {
     engine: Engine,
@@ -331,19 +337,4 @@ impl Drop for Registration {
         self.remove();
         self.engine.0.drivers.send_modify(|drivers| *drivers -= 1);
     }
-}
-
-fn handshake<B>(request: &Request<B>, peer: Option<SocketAddr>) -> Arc<Handshake> {
-    Arc::new(Handshake::new(HandshakeParts {
-        headers: request.headers(),
-        uri: request.uri(),
-        peer,
-        secure: false,
-    }))
-}
-
-fn is_websocket_upgrade(headers: &HeaderMap) -> bool {
-    headers
-        .get(UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }

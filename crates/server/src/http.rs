@@ -6,6 +6,8 @@ use gatewire_proto::engineio::HandshakeError;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
+use crate::compression::Encoding;
+
 /// The body of every response of an engine: whole, in memory.
 pub type Body = http_body_util::Full<Bytes>;
 
@@ -14,13 +16,19 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     respond(status, None, Bytes::new())
 }
 
-/// The answer to a poll.
-pub(crate) fn poll(payload: Vec<u8>) -> Response<Body> {
-    no_store(respond(
+/// The answer to a poll, compressed if `encoding` is given and makes it smaller.
+pub(crate) fn poll(payload: Vec<u8>, encoding: Option<Encoding>) -> Response<Body> {
+    let mut response = no_store(respond(
         StatusCode::OK,
         Some("text/plain; charset=UTF-8"),
-        payload.into(),
-    ))
+        Bytes::new(),
+    ));
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, payload.len().into());
+    let compressed = encoding.and_then(|encoding| encoding.apply(&payload, response.headers_mut()));
+    *response.body_mut() = Body::new(compressed.unwrap_or(payload).into());
+    response
 }
 
 /// The answer to an accepted POST.

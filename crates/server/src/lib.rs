@@ -6,15 +6,19 @@
 //! connections and hands their requests to a handler.
 
 mod application;
+mod compression;
 mod config;
 mod connection;
+mod cookie;
 mod cork;
 mod cors;
 mod engine;
+mod hooks;
 mod http;
 mod listener;
 mod outbox;
 mod queue;
+mod request;
 mod scratch;
 mod sessions;
 mod socketio;
@@ -24,8 +28,10 @@ mod transport;
 
 pub use application::{Application, Connection, Rejected, Session};
 pub use config::{ConfigError, EngineConfig, Limits};
+pub use cookie::{Cookie, SameSite};
 pub use cors::{Cors, Origin};
 pub use engine::Engine;
+pub use hooks::Hooks;
 pub use http::Body;
 pub use listener::{Listener, ListenerConfig};
 pub use socketio::SocketIo;

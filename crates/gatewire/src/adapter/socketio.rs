@@ -107,6 +107,7 @@ impl SocketIoAdapter {
             max_payload: options.max_http_buffer_size.unwrap_or(default.max_payload),
             cors: options.cors,
             limits: self.limits.clone().unwrap_or(default.limits),
+            ..default
         };
         Engine::new(config, SocketIo::new(io))
     }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gatewire_proto::engineio::{CloseReason, payload};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::oneshot;
 
+use crate::compression::Encoding;
 use crate::http::{self as answer, Body};
 use crate::outbox::{Lane, Outbox};
 
@@ -123,20 +125,21 @@ impl PollLane {
 }
 
 /// Answers a request of a session that is on polling.
-pub(crate) async fn handle<B>(outbox: Arc<Outbox>, request: Request<B>) -> Response<Body>
+pub(crate) async fn handle<B>(outbox: Arc<Outbox>, parts: &Parts, body: B) -> Response<Body>
 where
     B: http_body::Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match *request.method() {
-        Method::GET => poll(&outbox).await,
-        Method::POST => post(&outbox, request).await,
+    match parts.method {
+        Method::GET => poll(&outbox, &parts.headers).await,
+        Method::POST => post(&outbox, &parts.headers, body).await,
         _ => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
 
 /// Waits until there is something to say, and says it.
-pub(crate) async fn poll(outbox: &Arc<Outbox>) -> Response<Body> {
+pub(crate) async fn poll(outbox: &Outbox, headers: &HeaderMap) -> Response<Body> {
+    let accepted = Encoding::accepted(headers);
     let waiting = {
         let mut state = outbox.lock();
         let Lane::Polling(lane) = &mut state.lane else {
@@ -162,7 +165,14 @@ pub(crate) async fn poll(outbox: &Arc<Outbox>) -> Response<Body> {
     };
     let payload = waiting.await;
     guard.answered = true;
-    payload.map_or_else(|_closed| answer::empty(StatusCode::BAD_REQUEST), answer::poll)
+    match payload {
+        Ok(payload) => {
+            let threshold = outbox.config.http_compression;
+            let is_worth_it = threshold.is_some_and(|threshold| payload.len() >= threshold);
+            answer::poll(payload, accepted.filter(|_| is_worth_it))
+        }
+        Err(_closed) => answer::empty(StatusCode::BAD_REQUEST),
+    }
 }
 
 /// Ends the session when a GET is given up by the client before it was answered.
@@ -182,7 +192,7 @@ impl Drop for PollGuard<'_> {
 
 /// Reads the packets of a POST and waits until the driver has worked them off, so that a client cannot send faster
 /// than its messages are handled.
-async fn post<B>(outbox: &Arc<Outbox>, request: Request<B>) -> Response<Body>
+async fn post<B>(outbox: &Outbox, headers: &HeaderMap, body: B) -> Response<Body>
 where
     B: http_body::Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -190,15 +200,12 @@ where
     let Some(posting) = Posting::begin(outbox) else {
         return answer::empty(StatusCode::BAD_REQUEST);
     };
-    if is_binary(request.headers()) {
+    if is_binary(headers) {
         tracing::debug!(sid = %outbox.sid, "a POST of application/octet-stream: protocol 4 knows text only");
         outbox.begin_close(CloseReason::TransportError);
         return answer::empty(StatusCode::BAD_REQUEST);
     }
-    let body = match Limited::new(request.into_body(), outbox.config.max_payload)
-        .collect()
-        .await
-    {
+    let body = match Limited::new(body, outbox.config.max_payload).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
             tracing::debug!(sid = %outbox.sid, limit = outbox.config.max_payload, "a POST above max_payload bytes");

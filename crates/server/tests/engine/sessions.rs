@@ -1,15 +1,13 @@
 //! One engine over real TCP: handshakes and refusals, polling, WebSocket, the upgrade between them, heartbeats, and
 //! how each fault ends a session.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Frame, TestServer};
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::websocket::Opcode;
 use gatewire_server::{EngineConfig, Limits};
 use http_body_util::BodyExt;
-use support::{Frame, TestServer};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -189,7 +187,7 @@ async fn a_close_packet_on_polling_releases_the_open_poll() {
     let mut server = TestServer::start(EngineConfig::default()).await;
     let target = format!("{POLLING}&sid={}", server.open_polling().await);
     // Asked in memory, so that one look at the future tells that the poll is open.
-    let request = http::Request::get(&target)
+    let request = ::http::Request::get(&target)
         .body(gatewire_server::Body::default())
         .unwrap();
     let engine = server.engine.clone();
@@ -381,7 +379,10 @@ async fn a_post_is_answered_when_its_packets_are_worked_off() {
         server.request("POST", &target, b"4stall\x1e4after").await,
         (200, "ok".to_owned())
     );
-    assert!(begin.elapsed() >= support::STALL, "the second packet waited");
+    assert!(
+        begin.elapsed() >= crate::support::STALL,
+        "the second packet waited"
+    );
     assert_eq!(
         server.request("GET", &target, b"").await,
         (200, "4after".to_owned())

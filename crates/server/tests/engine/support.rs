@@ -11,7 +11,9 @@ use std::time::Duration;
 use gatewire_hub::Handshake;
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::websocket::{Opcode, put_masked_frame};
-use gatewire_server::{Application, Body, Connection, Engine, EngineConfig, Listener, Rejected, Session};
+use gatewire_server::{
+    Application, Body, Connection, Engine, EngineConfig, Hooks, Listener, Rejected, Session,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -89,8 +91,12 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) async fn start(config: EngineConfig) -> Self {
+        Self::with_hooks(config, Hooks::new()).await
+    }
+
+    pub(crate) async fn with_hooks(config: EngineConfig, hooks: Hooks) -> Self {
         let (sender, closed) = unbounded_channel();
-        let engine = Engine::new(config, Echo(sender)).unwrap();
+        let engine = Engine::with_hooks(config, hooks, Echo(sender)).unwrap();
         let listener = Listener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = engine.clone();

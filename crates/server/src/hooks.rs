@@ -1,0 +1,116 @@
+//! Where an application may have its say in the HTTP side of an engine: whether a handshake is let in, which headers go
+//! out, and what was refused. None of them is called on the way of a message.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use gatewire_proto::engineio::HandshakeError;
+use http::HeaderMap;
+use http::request::Parts;
+
+type Verdict = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type AllowRequest = Arc<dyn Fn(&Parts) -> Verdict + Send + Sync>;
+type ChangeHeaders = Arc<dyn Fn(&mut HeaderMap, &Parts) + Send + Sync>;
+type OnRefusal = Arc<dyn Fn(&HandshakeError, &Parts) + Send + Sync>;
+
+/// The hooks of one [`Engine`](crate::Engine); see [`Engine::with_hooks`](crate::Engine::with_hooks).
+///
+/// ```
+/// use gatewire_server::Hooks;
+///
+/// let hooks = Hooks::new().allow_request(|request| {
+///     let known = request.headers.contains_key("x-api-key");
+///     async move { if known { Ok(()) } else { Err("an API key is needed".to_owned()) } }
+/// });
+/// ```
+#[derive(Clone, Default)]
+pub struct Hooks {
+    allow_request: Option<AllowRequest>,
+    initial_headers: Option<ChangeHeaders>,
+    headers: Option<ChangeHeaders>,
+    connection_error: Option<OnRefusal>,
+}
+
+impl Hooks {
+    /// No hooks.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decides whether a handshake is let in; requests of a session that is open are not asked about. An error is
+    /// answered with code 4 and its text (403 on polling, 400 on WebSocket), or "Forbidden" if the text is empty.
+    #[must_use]
+    pub fn allow_request<F>(mut self, decide: impl Fn(&Parts) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.allow_request = Some(Arc::new(move |parts| Box::pin(decide(parts))));
+        self
+    }
+
+    /// Changes the headers of the first response of a session: the handshake, on either transport.
+    #[must_use]
+    pub fn initial_headers(
+        mut self,
+        change: impl Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static,
+    ) -> Self {
+        self.initial_headers = Some(Arc::new(change));
+        self
+    }
+
+    /// Changes the headers of every polling response with status 200 and of every WebSocket handshake.
+    #[must_use]
+    pub fn headers(mut self, change: impl Fn(&mut HeaderMap, &Parts) + Send + Sync + 'static) -> Self {
+        self.headers = Some(Arc::new(change));
+        self
+    }
+
+    /// Is told of every request that is refused, with the error that the client gets.
+    #[must_use]
+    pub fn connection_error(
+        mut self,
+        told: impl Fn(&HandshakeError, &Parts) + Send + Sync + 'static,
+    ) -> Self {
+        self.connection_error = Some(Arc::new(told));
+        self
+    }
+
+    pub(crate) async fn decide(&self, parts: &Parts) -> Result<(), HandshakeError> {
+        let Some(allow_request) = &self.allow_request else {
+            return Ok(());
+        };
+        let verdict = allow_request(parts);
+        verdict
+            .await
+            .map_err(|message| HandshakeError::Forbidden((!message.is_empty()).then_some(message)))
+    }
+
+    /// Adds what the hooks say to a response that goes out well. `is_first` is the one that opens the session.
+    pub(crate) fn change_headers(&self, headers: &mut HeaderMap, parts: &Parts, is_first: bool) {
+        let first = self.initial_headers.iter().filter(|_| is_first);
+        for change in first.chain(&self.headers) {
+            change(headers, parts);
+        }
+    }
+
+    pub(crate) fn tell_refused(&self, error: &HandshakeError, parts: &Parts) {
+        tracing::debug!(code = error.code(), reason = error.message(), uri = %parts.uri, "a request is refused");
+        if let Some(told) = &self.connection_error {
+            told(error, parts);
+        }
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("allow_request", &self.allow_request.is_some())
+            .field("initial_headers", &self.initial_headers.is_some())
+            .field("headers", &self.headers.is_some())
+            .field("connection_error", &self.connection_error.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,77 @@
+//! What an HTTP request to an engine is for, or which rule of the protocol it breaks. The checks stand in the order of
+//! the Node server, since which error a client sees depends on it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use gatewire_hub::{Handshake, HandshakeParts};
+use gatewire_proto::engineio::{HandshakeError, Query, TransportKind};
+use http::header::UPGRADE;
+use http::request::Parts;
+use http::{HeaderMap, Method};
+
+use crate::config::EngineConfig;
+use crate::outbox::Outbox;
+use crate::sessions::Sessions;
+
+/// What a well-formed request is for.
+pub(crate) enum Target {
+    /// A new session.
+    Handshake(TransportKind),
+    /// A GET or a POST of a session on polling.
+    Polling(Arc<Outbox>),
+    /// A WebSocket that wants to take a session over.
+    Upgrade(Arc<Outbox>),
+}
+
+/// Whether the request asks for a WebSocket.
+pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers
+        .get(UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// What the request is for.
+pub(crate) fn classify(
+    parts: &Parts,
+    config: &EngineConfig,
+    sessions: &Sessions,
+) -> Result<Target, HandshakeError> {
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let transport = query
+        .transport
+        .as_deref()
+        .and_then(TransportKind::from_name)
+        .filter(|transport| config.allows(*transport))
+        .ok_or(HandshakeError::UnknownTransport)?;
+    let is_upgrade = is_upgrade(&parts.headers);
+    let is_version_4 = query.eio.as_deref() == Some("4");
+    if let Some(sid) = query.sid.as_deref() {
+        let outbox = sessions.get(sid).ok_or(HandshakeError::UnknownSid)?;
+        return match (is_upgrade, transport) {
+            (true, TransportKind::WebSocket) if is_version_4 => Ok(Target::Upgrade(outbox)),
+            (false, _) if is_version_4 && outbox.transport() == transport => Ok(Target::Polling(outbox)),
+            _ => Err(HandshakeError::BadRequest),
+        };
+    }
+    if parts.method != Method::GET {
+        return Err(HandshakeError::BadMethod);
+    }
+    if is_upgrade != (transport == TransportKind::WebSocket) {
+        return Err(HandshakeError::BadRequest);
+    }
+    if !is_version_4 {
+        return Err(HandshakeError::UnsupportedVersion);
+    }
+    Ok(Target::Handshake(transport))
+}
+
+/// What is kept of the request that opens a session.
+pub(crate) fn handshake(parts: &Parts, peer: Option<SocketAddr>) -> Arc<Handshake> {
+    Arc::new(Handshake::new(HandshakeParts {
+        headers: &parts.headers,
+        uri: &parts.uri,
+        peer,
+        secure: false,
+    }))
+}

@@ -1,0 +1,5 @@
+//! Engines as a client sees them: over real TCP, and asked in memory.
+
+mod http;
+mod sessions;
+mod support;
