@@ -94,7 +94,8 @@ impl Site {
     pub(crate) fn into_router(self) -> Router {
         let mut router = self.router.unwrap_or_default();
         for engine in self.engines {
-            let path = engine.path().to_owned();
+            let path = engine.path().trim_end_matches('/').to_owned();
+            let is_open = !engine.path().ends_with('/');
             let container = Arc::clone(&self.container);
             let serve = any(move |request: Request<Body>| {
                 let (engine, _container) = (engine.clone(), Arc::clone(&container));
@@ -106,9 +107,12 @@ impl Site {
                     engine.handle(request, peer).await.map(Body::new)
                 }
             });
+            if is_open {
+                router = router.route(&path, serve.clone());
+            }
             router = router
-                .route(&format!("{path}{{*rest}}"), serve.clone())
-                .route(&path, serve);
+                .route(&format!("{path}/{{*rest}}"), serve.clone())
+                .route(&format!("{path}/"), serve);
         }
         router
     }

@@ -2,10 +2,11 @@
 
 mod socketio;
 
+pub use gatewire_server::{Cookie, Hooks, Limits, SameSite};
 pub use socketio::SocketIoAdapter;
 
 /// Any adapter; what [`App::use_websocket_adapter`](crate::App::use_websocket_adapter) takes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Adapter {
     /// Socket.IO over WebSocket and HTTP long-polling.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatewire_hub::Io;
-use gatewire_server::{ConfigError, Engine, EngineConfig, Limits, SocketIo};
+use gatewire_server::{ConfigError, Cookie, Engine, EngineConfig, Hooks, Limits, SocketIo};
 
 use crate::gateway::plan::ServerPlan;
 use crate::gateway::{Cors, GatewayOptions, TransportKind};
@@ -17,10 +17,22 @@ use crate::gateway::{Cors, GatewayOptions, TransportKind};
 ///
 /// let adapter = SocketIoAdapter::new().ping_interval(Duration::from_secs(10)).max_http_buffer_size(100_000);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct SocketIoAdapter {
     options: GatewayOptions,
-    limits: Option<Limits>,
+    /// What no gateway can say; the rest of it is overwritten.
+    engine: EngineConfig,
+    hooks: Hooks,
+}
+
+impl Default for SocketIoAdapter {
+    fn default() -> Self {
+        Self {
+            options: GatewayOptions::default(),
+            engine: EngineConfig::default(),
+            hooks: Hooks::new(),
+        }
+    }
 }
 
 impl SocketIoAdapter {
@@ -88,14 +100,43 @@ impl SocketIoAdapter {
     /// The bounds that protect the server: connections, bytes that wait to be sent, and the like.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = Some(limits);
+        self.engine.limits = limits;
+        self
+    }
+
+    /// The cookie with the session id that a polling handshake sets, for load balancers. Default none.
+    #[must_use]
+    pub fn cookie(mut self, cookie: Cookie) -> Self {
+        self.engine.cookie = Some(cookie);
+        self
+    }
+
+    /// Bytes from which a polling response is compressed for a client that accepts it; `None` compresses none. Default
+    /// 1,024.
+    #[must_use]
+    pub fn http_compression(mut self, threshold: Option<usize>) -> Self {
+        self.engine.http_compression = threshold;
+        self
+    }
+
+    /// Whether the path of a request must go on with a slash after the gateway's path. Default true.
+    #[must_use]
+    pub fn add_trailing_slash(mut self, add: bool) -> Self {
+        self.engine.add_trailing_slash = add;
+        self
+    }
+
+    /// A say in the HTTP side of every server: who is let in, which headers go out, what was refused.
+    #[must_use]
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
         self
     }
 
     /// The engine of one server.
     pub(crate) fn engine(&self, plan: &ServerPlan, io: Io) -> Result<Engine, ConfigError> {
         let options = plan.options.clone().or(&self.options.server);
-        let default = EngineConfig::default();
+        let default = self.engine.clone();
         let config = EngineConfig {
             path: plan.path.clone(),
             transports: options.transports.unwrap_or(default.transports),
@@ -106,9 +147,8 @@ impl SocketIoAdapter {
             connect_timeout: options.connect_timeout.unwrap_or(default.connect_timeout),
             max_payload: options.max_http_buffer_size.unwrap_or(default.max_payload),
             cors: options.cors,
-            limits: self.limits.clone().unwrap_or(default.limits),
             ..default
         };
-        Engine::new(config, SocketIo::new(io))
+        Engine::with_hooks(config, self.hooks.clone(), SocketIo::new(io))
     }
 }
