@@ -1,9 +1,11 @@
 //! The options of one Engine.IO server, with the defaults of the Node server, and their check.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewire_proto::engineio::{Timing, TransportKind};
 
+use crate::client_files::ClientFilesError;
 use crate::cookie::Cookie;
 use crate::cors::Cors;
 
@@ -33,6 +35,9 @@ pub struct EngineConfig {
     pub http_compression: Option<usize>,
     /// The cookie with the session id that a polling handshake sets. Default `None`.
     pub cookie: Option<Cookie>,
+    /// The folder with the browser bundles of the official client (the `dist` folder of an installed `socket.io-client`),
+    /// to be served below the path as `socket.io.js` and its variants. Default `None`: they are not served.
+    pub client_files: Option<PathBuf>,
     /// Whether the path of a request must go on with a slash after [`path`](Self::path). Default true.
     pub add_trailing_slash: bool,
     /// The bounds that have no counterpart in the protocol.
@@ -53,6 +58,7 @@ impl Default for EngineConfig {
             cors: None,
             http_compression: Some(1_024),
             cookie: None,
+            client_files: None,
             add_trailing_slash: true,
             limits: Limits::default(),
         }
@@ -171,6 +177,9 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// The client's bundles cannot be served.
+    #[error(transparent)]
+    ClientFiles(#[from] ClientFilesError),
     /// A time or a size of zero.
     #[error("the engine option `{option}` is 0: give it a value above 0")]
     Zero {

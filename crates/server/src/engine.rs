@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::application::{Application, Connection};
+use crate::client_files::ClientFiles;
 use crate::config::{ConfigError, EngineConfig};
 use crate::connection::{Driver, Input, SocketInput};
 use crate::hooks::Hooks;
@@ -39,6 +40,7 @@ struct Inner {
     prefix: String,
     application: Arc<dyn Application>,
     hooks: Hooks,
+    client_files: Option<ClientFiles>,
     sessions: Sessions,
     wheel: Arc<Wheel<Outbox>>,
     /// The task that turns the wheel, started with the first session.
@@ -67,9 +69,15 @@ impl Engine {
         application: impl Application,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
+        let client_files = config
+            .client_files
+            .as_deref()
+            .map(ClientFiles::read)
+            .transpose()?;
         Ok(Self(Arc::new(Inner {
             prefix: config.prefix(),
             hooks,
+            client_files,
             wheel: Arc::new(Wheel::new(config.shortest_deadline(), Instant::now())),
             wheel_task: OnceLock::new(),
             config: Arc::new(config),
@@ -148,6 +156,12 @@ impl Engine {
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        if let Some(files) = &self.0.client_files
+            && let Some(name) = parts.uri.path().strip_prefix(&*self.0.prefix)
+            && let Some(file) = files.answer(name, &parts.headers)
+        {
+            return file;
+        }
         let target = match request::classify(&parts, &self.0.config, &self.0.sessions) {
             Ok(target) => target,
             Err(error) => return self.refuse(&error, &parts),

@@ -18,17 +18,13 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
 
 /// The answer to a poll, compressed if `encoding` is given and makes it smaller.
 pub(crate) fn poll(payload: Vec<u8>, encoding: Option<Encoding>) -> Response<Body> {
-    let mut response = no_store(respond(
-        StatusCode::OK,
-        Some("text/plain; charset=UTF-8"),
-        Bytes::new(),
-    ));
-    response
-        .headers_mut()
-        .insert(CONTENT_LENGTH, payload.len().into());
-    let compressed = encoding.and_then(|encoding| encoding.apply(&payload, response.headers_mut()));
-    *response.body_mut() = Body::new(compressed.unwrap_or(payload).into());
-    response
+    let compressed = encoding.and_then(|encoding| Some((encoding, encoding.compress(&payload)?)));
+    let (encoding, body) = compressed.map_or((None, payload), |(encoding, body)| (Some(encoding), body));
+    let mut response = respond(StatusCode::OK, Some("text/plain; charset=UTF-8"), body.into());
+    if let Some(encoding) = encoding {
+        encoding.declare(response.headers_mut());
+    }
+    no_store(response)
 }
 
 /// The answer to an accepted POST.

@@ -6,6 +6,7 @@
 //! connections and hands their requests to a handler.
 
 mod application;
+mod client_files;
 mod compression;
 mod config;
 mod connection;
@@ -27,6 +28,7 @@ mod timer;
 mod transport;
 
 pub use application::{Application, Connection, Rejected, Session};
+pub use client_files::ClientFilesError;
 pub use config::{ConfigError, EngineConfig, Limits};
 pub use cookie::{Cookie, SameSite};
 pub use cors::{Cors, Origin};

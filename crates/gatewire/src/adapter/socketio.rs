@@ -1,5 +1,6 @@
 //! Socket.IO for the whole application: options for every server, which a gateway's own options override.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewire_hub::Io;
@@ -116,6 +117,14 @@ impl SocketIoAdapter {
     #[must_use]
     pub fn http_compression(mut self, threshold: Option<usize>) -> Self {
         self.engine.http_compression = threshold;
+        self
+    }
+
+    /// Serves the browser bundles of the official client from `folder`, the `dist` folder of an installed
+    /// `socket.io-client`: a page then needs no more than `<script src="/socket.io/socket.io.js">`. Read once, at start.
+    #[must_use]
+    pub fn serve_client(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.engine.client_files = Some(folder.into());
         self
     }
 
