@@ -15,7 +15,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// An Engine.IO packet (protocol version 4) that borrows its data.
+/// An Engine.IO packet that borrows its data. The forms given here are those of protocol version 4; for version 3 see [`v3`](super::v3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
     /// `0`: the server opens the session; the data is the JSON of [`OpenPacket`](super::OpenPacket).
@@ -51,10 +51,7 @@ impl<'a> Packet<'a> {
             '0' => return Ok(Self::Open(data)),
             '2' => return Ok(Self::Ping(data)),
             '3' => return Ok(Self::Pong(data)),
-            'b' => {
-                let bytes = BASE64.decode(data).map_err(|_| PacketError::Base64)?;
-                return Ok(Self::Binary(Cow::Owned(bytes)));
-            }
+            'b' => return decode_base64(data),
             _ => {}
         }
         let packet = match kind {
@@ -104,6 +101,15 @@ pub enum PacketError {
     /// The data after `b` does not decode (RFC 4648 §4, padding may be missing).
     #[error("the data of the binary packet is not base64")]
     Base64,
+    /// In version 3, where binary packets have a type, it is no message.
+    #[error("a binary packet of version 3 must be a message, type 4")]
+    BinaryType,
+}
+
+/// The binary packet with this base64.
+pub(super) fn decode_base64(data: &str) -> Result<Packet<'static>, PacketError> {
+    let bytes = BASE64.decode(data).map_err(|_| PacketError::Base64)?;
+    Ok(Packet::Binary(Cow::Owned(bytes)))
 }
 
 /// The length in bytes of the text form of a binary packet of `len` bytes: `b` and padded base64.

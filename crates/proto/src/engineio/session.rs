@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::{Packet, TransportKind};
+use super::{Packet, Protocol, TransportKind};
 
 /// Heartbeat, upgrade and close of one session.
 ///
@@ -36,7 +36,7 @@ pub struct Session {
     transport: TransportKind,
     heartbeat: Heartbeat,
     closed: bool,
-    /// When the ping is due, or when the pong is overdue.
+    /// When the ping is due, or when the pong (of a client of version 3: its next ping) is overdue.
     heartbeat_due: Instant,
     /// Until when the upgrade under way must be done.
     upgrade_due: Option<Instant>,
@@ -58,6 +58,24 @@ impl Session {
         }
     }
 
+    /// A session of protocol version 3, where the client pings: it has ping interval and ping timeout together from
+    /// `now` or its last ping to the next one. There is no [`Timeout::SendPing`], and [`receive`](Self::receive) hands
+    /// out each ping to be answered.
+    pub fn open_v3(timing: &Timing, transport: TransportKind, now: Instant) -> Self {
+        let mut session = Self::open(timing, transport, now);
+        session.heartbeat = Heartbeat::Client;
+        session.heartbeat_due = session.client_ping_due(now);
+        session
+    }
+
+    /// The version of the protocol, as the session was opened.
+    pub fn protocol(&self) -> Protocol {
+        match self.heartbeat {
+            Heartbeat::Client => Protocol::V3,
+            Heartbeat::Resting | Heartbeat::Awaiting | Heartbeat::Renewed => Protocol::V4,
+        }
+    }
+
     /// The transport that carries the session now.
     pub fn transport(&self) -> TransportKind {
         self.transport
@@ -69,10 +87,13 @@ impl Session {
     /// other packet renews the ping timeout, once for each ping: a client that is busy sending something big lives on.
     /// Open, upgrade and noop packets mean nothing here and are ignored, as the official server does.
     ///
+    /// In version 3 nothing but a ping renews the client's time. The ping is returned: answer it with a pong (`3`,
+    /// without data) on the session's transport.
+    ///
     /// # Errors
     /// The session is closed by it: [`TransportClose`](CloseReason::TransportClose) after a close packet (on every
     /// transport, though the official server overlooks it on a WebSocket); [`TransportError`](CloseReason::TransportError)
-    /// after a ping, for the heartbeat of version 4 goes from server to client.
+    /// after a ping, for the heartbeat of version 4 goes from server to client (in version 3: after a pong).
     pub fn receive<'a>(
         &mut self,
         packet: Packet<'a>,
@@ -80,6 +101,9 @@ impl Session {
     ) -> Result<Option<Packet<'a>>, CloseReason> {
         if self.closed {
             return Ok(None);
+        }
+        if self.heartbeat == Heartbeat::Client {
+            return self.receive_v3(packet, now);
         }
         if matches!(packet, Packet::Pong(_)) {
             self.heartbeat = Heartbeat::Resting;
@@ -95,6 +119,23 @@ impl Session {
             Packet::Close => Err(self.close_for(CloseReason::TransportClose)),
             Packet::Ping(_) => Err(self.close_for(CloseReason::TransportError)),
             Packet::Open(_) | Packet::Upgrade | Packet::Noop | Packet::Pong(_) => Ok(None),
+        }
+    }
+
+    fn receive_v3<'a>(
+        &mut self,
+        packet: Packet<'a>,
+        now: Instant,
+    ) -> Result<Option<Packet<'a>>, CloseReason> {
+        match packet {
+            Packet::Message(_) | Packet::Binary(_) => Ok(Some(packet)),
+            Packet::Ping(_) => {
+                self.heartbeat_due = self.client_ping_due(now);
+                Ok(Some(packet))
+            }
+            Packet::Close => Err(self.close_for(CloseReason::TransportClose)),
+            Packet::Pong(_) => Err(self.close_for(CloseReason::TransportError)),
+            Packet::Open(_) | Packet::Upgrade | Packet::Noop => Ok(None),
         }
     }
 
@@ -150,10 +191,10 @@ impl Session {
         Ok(())
     }
 
-    /// Whether a ping is unanswered. Only then does [`receive`](Self::receive) have to see messages, too: while it is
+    /// Whether a ping is unanswered; never so in version 3. Only then does [`receive`](Self::receive) have to see messages, too: while it is
     /// false a caller may pass them on without.
     pub fn is_awaiting_pong(&self) -> bool {
-        self.heartbeat != Heartbeat::Resting && !self.closed
+        matches!(self.heartbeat, Heartbeat::Awaiting | Heartbeat::Renewed) && !self.closed
     }
 
     /// Whether a WebSocket is probing.
@@ -165,7 +206,8 @@ impl Session {
     /// [`Probe::Done`]. An upgrade packet is accepted without a probe before it, as by the official server.
     ///
     /// With the upgrade the awaited pong, if any, gets a whole ping timeout on the new transport, and a ping that is
-    /// not yet due keeps its time: the client counts from the last ping that it saw.
+    /// not yet due keeps its time: the client counts from the last ping that it saw. A client of version 3 keeps its
+    /// time, too, for it pings by its own clock.
     ///
     /// # Errors
     /// If no upgrade is under way, or the packet is none of `2probe` and `5`: close the new WebSocket. The upgrade is
@@ -182,7 +224,7 @@ impl Session {
             Packet::Upgrade => {
                 self.upgrade_due = None;
                 self.transport = TransportKind::WebSocket;
-                if self.heartbeat != Heartbeat::Resting {
+                if self.is_awaiting_pong() {
                     self.heartbeat = Heartbeat::Awaiting;
                     self.heartbeat_due = self.ping_timeout.after(now);
                 }
@@ -211,6 +253,10 @@ impl Session {
         self.closed
     }
 
+    fn client_ping_due(&self, now: Instant) -> Instant {
+        self.ping_timeout.after(self.ping_interval.after(now))
+    }
+
     fn close_for(&mut self, reason: CloseReason) -> CloseReason {
         self.close();
         reason
@@ -220,9 +266,9 @@ impl Session {
 /// The clocks of a session. Each is kept in whole milliseconds, up to 49 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// From the open packet or a pong to the next ping; default 25 s.
+    /// From the open packet or a pong to the next ping; default 25 s. In version 3, between two pings of the client.
     pub ping_interval: Duration,
-    /// From a ping to its pong; default 20 s.
+    /// From a ping to its pong; default 20 s. In version 3, how much later than the interval the client's ping may come.
     pub ping_timeout: Duration,
     /// From the opening of a WebSocket with the session's id to its `5`; default 10 s.
     pub upgrade_timeout: Duration,
@@ -243,7 +289,7 @@ impl Default for Timing {
 pub enum Timeout {
     /// Send a ping (`2`) on the session's transport.
     SendPing,
-    /// The pong did not come: the session is closed now, with [`CloseReason::PingTimeout`].
+    /// The pong (in version 3: the client's next ping) did not come: the session is closed now, with [`CloseReason::PingTimeout`].
     PingTimeout,
     /// The upgrade did not end in time: close the probing WebSocket, the session lives on.
     UpgradeTimeout,
@@ -322,6 +368,8 @@ enum Heartbeat {
     Awaiting,
     /// A ping is out, and its timeout has been renewed once.
     Renewed,
+    /// Version 3: the client pings.
+    Client,
 }
 
 /// A duration in the unit of the protocol: a session is kept for every connection, so it is kept small.

@@ -27,6 +27,15 @@ impl Transcript {
         }
     }
 
+    fn open_v3(transport: TransportKind) -> Self {
+        let start = Instant::now();
+        Self {
+            session: Session::open_v3(&TIMING, transport, start),
+            start,
+            now: 0,
+        }
+    }
+
     fn instant(&self) -> Instant {
         self.start + Duration::from_millis(self.now)
     }
@@ -280,6 +289,48 @@ fn upgrades_refused() {
         Transcript::open(WebSocket).upgrade(),
         Err(UpgradeRefused::AlreadyUpgraded)
     );
+}
+
+#[test]
+fn in_version_3_the_client_pings() {
+    for transport in [Polling, WebSocket] {
+        let mut transcript = Transcript::open_v3(transport);
+        assert_eq!(transcript.session.protocol(), Protocol::V3);
+        transcript.until(499, &[]).client_message("2");
+        assert!(!transcript.session.is_awaiting_pong());
+        // Nothing else renews its time.
+        transcript
+            .until(900, &[])
+            .client_message("4late")
+            .client("6")
+            .until(998, &[])
+            .client_message("2")
+            .until(1500, &[(1498, PingTimeout)]);
+        assert!(transcript.session.is_closed());
+    }
+    assert_eq!(Transcript::open(Polling).session.protocol(), Protocol::V4);
+}
+
+#[test]
+fn in_version_3_a_pong_goes_the_wrong_way() {
+    Transcript::open_v3(WebSocket).client_closes("3", TransportError);
+    Transcript::open_v3(Polling).client_closes("1", TransportClose);
+}
+
+#[test]
+fn in_version_3_an_upgrade_leaves_the_client_its_time() {
+    let mut transcript = Transcript::open_v3(Polling);
+    transcript.until(300, &[]).client_message("2").until(350, &[]);
+    assert_eq!(transcript.upgrade(), Ok(()));
+    assert_eq!(transcript.probe("2probe"), Ok(Probe::Pong));
+    transcript.client_message("4on polling");
+    assert_eq!(transcript.probe("5"), Ok(Probe::Done));
+    assert_eq!(transcript.session.protocol(), Protocol::V3);
+    transcript.until(900, &[(800, PingTimeout)]);
+
+    let mut transcript = Transcript::open_v3(Polling);
+    assert_eq!(transcript.upgrade(), Ok(()));
+    transcript.until(500, &[(100, UpgradeTimeout), (500, PingTimeout)]);
 }
 
 #[test]
