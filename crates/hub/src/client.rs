@@ -15,7 +15,8 @@ use gatewire_proto::socketio::{self, Assembler, AttachmentError, DecodeError, Pa
 use serde_json::value::RawValue;
 
 use crate::encode;
-use crate::entry::{Entry, Leaving, Stage, complete_connect, guarded, internal_error, poll_guarded};
+use crate::entry::{Entry, Leaving, Stage, begin_connect, complete_connect, internal_error};
+use crate::guard::poll_guarded;
 use crate::socket::{Connection, State};
 use crate::{ConnectError, DisconnectReason, Event, Handshake, Io, Outbox, Socket};
 
@@ -236,8 +237,7 @@ impl Client {
         };
         let socket = Socket::new(namespace, self.outbox.clone(), self.connection.clone(), auth);
         socket.namespace().add(&socket);
-        let future = guarded(&socket, || socket.namespace().handler().connect(&socket));
-        let future = future.unwrap_or_else(|| Box::pin(std::future::ready(Err(internal_error()))));
+        let future = begin_connect(&socket);
         // Most connections never have a second socket.
         self.entries.reserve_exact(1);
         let is_root = packet.namespace == "/";
@@ -259,7 +259,10 @@ impl Client {
         let config = self.io.config();
         match packet.kind {
             PacketKind::Event | PacketKind::BinaryEvent => {
-                let body = socketio::scan_event(packet.data, &config.limits)?;
+                let body = match socketio::scan_event(packet.data, &config.limits) {
+                    Ok(body) => body,
+                    Err(error) => return self.entries[at].receive_unreadable(packet, error, &config.limits),
+                };
                 let event = Event::new(body, attachments, packet.id);
                 self.entries[at].receive(event, config.max_early, cx)
             }
@@ -333,6 +336,7 @@ impl Client {
                         .begin_leave(DisconnectReason::ServerNamespaceDisconnect);
                     entry.socket.namespace().remove(&entry.socket);
                     entry.socket.clear_rooms();
+                    entry.socket.end_listeners();
                     self.note_put_out(&entry.socket);
                     self.refuse(entry.socket.namespace().name(), &error);
                     if is_close {
@@ -369,6 +373,7 @@ impl Client {
         }
         if leaving.is_done() {
             leaving.socket.clear_rooms();
+            leaving.socket.end_listeners();
         } else {
             self.leaving.push(leaving);
             // It was not polled yet: its waker is not known to anybody.
@@ -384,6 +389,10 @@ impl Drop for Client {
             entry.socket.begin_leave(DisconnectReason::ForcedServerClose);
             entry.socket.namespace().remove(&entry.socket);
             entry.socket.clear_rooms();
+            entry.socket.end_listeners();
+        }
+        for leaving in &self.leaving {
+            leaving.socket.end_listeners();
         }
     }
 }

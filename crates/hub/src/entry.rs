@@ -2,13 +2,14 @@
 //! Calls into handlers are made here, so that a panic in one ends nothing but itself.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::ready;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 
 use crate::client::ProtocolError;
-use crate::socket::State;
+use crate::guard::{guarded, poll_guarded};
+use crate::socket::{self, State};
 use crate::{ConnectError, Event, OwnedEvent, Socket};
 
 /// Waiting events that are handed over at a time, before other tasks get their turn.
@@ -78,8 +79,13 @@ impl Entry {
         if socket.state() != State::Connected {
             return;
         }
-        let handler = socket.namespace().handler();
-        if let Some(Some(mut future)) = guarded(socket, || handler.event(socket, event))
+        let call = || {
+            if socket.hears_events() {
+                return socket::dispatch(socket, event);
+            }
+            socket.namespace().handler().event(socket, event)
+        };
+        if let Some(Some(mut future)) = guarded(socket, call)
             && poll_guarded(socket, &mut future, cx).is_pending()
         {
             self.stage = Stage::Running(future);
@@ -116,8 +122,14 @@ impl Entry {
 impl Leaving {
     pub(crate) fn start_hook(&mut self) {
         let socket = &self.socket;
-        let handler = socket.namespace().handler();
-        self.hook = guarded(socket, || handler.disconnect(socket, socket.reason())).flatten();
+        let call = || {
+            if socket.hears_leaving() {
+                return socket::leave(socket, socket.reason());
+            }
+            let handler = socket.namespace().handler();
+            handler.disconnect(socket, socket.reason())
+        };
+        self.hook = guarded(socket, call).flatten();
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -151,6 +163,7 @@ impl Leaving {
             self.socket.clear_rooms();
         }
         if self.is_done() {
+            self.socket.end_listeners();
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -162,45 +175,39 @@ impl Leaving {
 pub(crate) fn complete_connect(socket: &Socket) -> bool {
     let stays = socket.complete_connect();
     if stays {
-        let _ = guarded(socket, || socket.namespace().handler().connected(socket));
+        let namespace = socket.namespace();
+        let _ = guarded(socket, || namespace.handler().connected(socket));
+        if let Some(hooks) = namespace.hooks() {
+            for listener in &*hooks.connection.get() {
+                let _ = guarded(socket, || listener(socket));
+            }
+        }
     }
     stays
 }
 
+/// Asks the namespace's middleware, then its handler.
+pub(crate) fn begin_connect(socket: &Socket) -> BoxFuture<'static, Result<(), ConnectError>> {
+    let namespace = socket.namespace();
+    let middleware = namespace.hooks().map(|hooks| hooks.middleware.get());
+    let Some(middleware) = middleware.filter(|list| !list.is_empty()) else {
+        let future = guarded(socket, || namespace.handler().connect(socket));
+        return future.unwrap_or_else(|| Box::pin(ready(Err(internal_error()))));
+    };
+    let socket = socket.clone();
+    Box::pin(async move {
+        for check in &*middleware {
+            check(socket.clone()).await?;
+            if socket.state() == State::Gone {
+                // Told to nobody: the client has gone, and no handler has heard of it.
+                return Err(ConnectError::new("the client has disconnected"));
+            }
+        }
+        let future = socket.namespace().handler().connect(&socket);
+        future.await
+    })
+}
+
 pub(crate) fn internal_error() -> ConnectError {
     ConnectError::new("Internal server error")
-}
-
-/// Calls into a handler; `None` if it panicked.
-pub(crate) fn guarded<T>(socket: &Socket, call: impl FnOnce() -> T) -> Option<T> {
-    // What a panic leaves half done is the handler's own.
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(value) => Some(value),
-        Err(panic) => {
-            let message = panic
-                .downcast_ref::<&str>()
-                .copied()
-                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-                .unwrap_or("no message");
-            tracing::error!(
-                socket = %socket.id(),
-                namespace = socket.namespace().name(),
-                panic = message,
-                "a handler panicked"
-            );
-            None
-        }
-    }
-}
-
-/// Polls a handler's future; ready with `None` if it panicked.
-pub(crate) fn poll_guarded<T>(
-    socket: &Socket,
-    future: &mut BoxFuture<'static, T>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<T>> {
-    match guarded(socket, || future.as_mut().poll(cx)) {
-        Some(poll) => poll.map(Some),
-        None => Poll::Ready(None),
-    }
 }

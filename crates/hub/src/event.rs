@@ -101,6 +101,40 @@ pub struct OwnedEvent {
 }
 
 impl OwnedEvent {
+    /// The name; a number keeps its text.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The arguments as they came.
+    #[must_use]
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// What answers the event, if the client wants an answer.
+    #[must_use]
+    pub fn ack(&self, socket: &Socket) -> Option<AckSender> {
+        self.as_event().ack(socket)
+    }
+
+    /// The arguments as one value: no argument is `null`, one is itself, several are an array.
+    ///
+    /// # Errors
+    /// If they are no `T`.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        self.payload.body()
+    }
+
+    /// The argument at `index`; one that is missing is `null`.
+    ///
+    /// # Errors
+    /// If it is no `T`.
+    pub fn arg<T: DeserializeOwned>(&self, index: usize) -> Result<T, serde_json::Error> {
+        self.payload.arg(index)
+    }
+
     /// The event as it came in.
     #[must_use]
     pub fn as_event(&self) -> Event<'_> {

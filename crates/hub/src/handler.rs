@@ -5,9 +5,9 @@ use std::fmt;
 use futures_util::future::{self, BoxFuture, FutureExt};
 use gatewire_proto::engineio::CloseReason;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{Event, Socket};
+use crate::{AckSender, Event, Socket};
 
 /// Handles the life and the events of one namespace's sockets. Every call is made by the task that drives the socket's
 /// connection, so none may block; a panic is caught and logged, and the connection lives on.
@@ -29,6 +29,15 @@ pub trait NamespaceHandler: Send + Sync + 'static {
     /// is ready. `None` means that this one is done already.
     fn event(&self, socket: &Socket, event: Event<'_>) -> Option<BoxFuture<'static, ()>>;
 
+    /// An event whose arguments nest deeper than `max_depth` allows: it cannot be read, but its sender is to be told. The
+    /// connection lives on. Without more the acknowledgement, if one is wanted, is answered with an error.
+    fn too_deep(&self, socket: &Socket, event: &str, ack: Option<AckSender>) {
+        tracing::debug!(socket = %socket.id(), event, "{TOO_DEEP}");
+        if let Some(ack) = ack {
+            ack.send(&json!({ "status": "error", "message": TOO_DEEP }));
+        }
+    }
+
     /// The socket has left the namespace, once for each that was connected. What it was in is still told by
     /// [`Socket::rooms`] until this has returned and the future is ready; messages no longer reach it.
     fn disconnect(&self, socket: &Socket, reason: DisconnectReason) -> Option<BoxFuture<'static, ()>> {
@@ -36,6 +45,9 @@ pub trait NamespaceHandler: Send + Sync + 'static {
         None
     }
 }
+
+/// What is said of an event whose arguments nest too deep.
+const TOO_DEEP: &str = "the data nests too deep";
 
 /// Accepts every socket and does nothing with its events: a namespace that only sends.
 pub(crate) struct Silent;

@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use futures_util::future::FutureExt;
 use serde::Serialize;
 
 use crate::fanout::Fanout;
 use crate::handler::Silent;
+use crate::hooks::Hooks;
 use crate::room::{Members, Receivers};
 use crate::selection::{IntoRooms, Room, Selection};
 use crate::{
-    Broadcast, BroadcastAckRequest, EmitError, Id, Io, NamespaceHandler, Payload, RemoteSocket, Socket, lock,
+    Broadcast, BroadcastAckRequest, ConnectError, EmitError, Id, Io, NamespaceHandler, Payload, RemoteSocket,
+    Socket, lock,
 };
 
 /// A namespace of a Socket.IO server. A clone is another handle of the same one.
@@ -30,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) fanout: Fanout,
     ack_ids: AtomicU64,
     handler: OnceLock<Arc<dyn NamespaceHandler>>,
+    hooks: OnceLock<Box<Hooks>>,
 }
 
 impl Shared {
@@ -40,6 +44,7 @@ impl Shared {
             fanout: Fanout::default(),
             ack_ids: AtomicU64::new(0),
             handler: OnceLock::new(),
+            hooks: OnceLock::new(),
         }
     }
 }
@@ -71,6 +76,56 @@ impl Namespace {
     /// not taken, and the answer is false.
     pub fn set_handler(&self, handler: Arc<dyn NamespaceHandler>) -> bool {
         self.shared.handler.set(handler).is_ok()
+    }
+
+    /// Asks `middleware` about each CONNECT, before the handler is asked and after the middleware that was added before.
+    /// An error is the client's `connect_error`. The socket is in its namespace already: it may join rooms and emit, and
+    /// the client gets that right after the confirmation. A client that goes meanwhile is dropped: what is behind the
+    /// middleware does not hear of it.
+    ///
+    /// ```
+    /// # use gatewire_hub::{ConnectError, Io, Socket};
+    /// # let io = Io::default();
+    /// #[derive(serde::Deserialize)]
+    /// struct Auth {
+    ///     token: String,
+    /// }
+    ///
+    /// async fn authenticate(socket: Socket) -> Result<(), ConnectError> {
+    ///     let auth: Auth = socket.auth().map_err(|_| ConnectError::new("no token"))?;
+    ///     if auth.token != "sesame" {
+    ///         return Err(ConnectError::new("bad token").with_data(serde_json::json!({"code": 7})));
+    ///     }
+    ///     socket.join("members");
+    ///     Ok(())
+    /// }
+    ///
+    /// io.of("/chat").use_middleware(authenticate);
+    /// ```
+    pub fn use_middleware<F, Fut>(&self, middleware: F)
+    where
+        F: Fn(Socket) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), ConnectError>> + Send + 'static,
+    {
+        let middleware = Arc::new(move |socket| middleware(socket).boxed());
+        self.make_hooks().middleware.push(middleware);
+    }
+
+    /// Calls `listener` for each socket that is connected: its CONNECT is answered, and none of its events was handled
+    /// yet, so that this is the place to add the socket's own listeners. With a handler, that hears of the socket first.
+    ///
+    /// ```
+    /// # use gatewire_hub::Io;
+    /// # let io = Io::default();
+    /// io.of("/chat").on_connection(|socket| {
+    ///     socket.on("say", |socket, event| {
+    ///         socket.broadcast().emit_payload("said", &event.to_payload());
+    ///     });
+    ///     socket.on_disconnect(|socket, reason| println!("{} left: {reason}", socket.id()));
+    /// });
+    /// ```
+    pub fn on_connection(&self, listener: impl Fn(&Socket) + Send + Sync + 'static) {
+        self.make_hooks().connection.push(Arc::new(listener));
     }
 
     /// Sends an event with one argument (none if `data` is `()`) to everyone. What cannot be encoded is logged.
@@ -198,6 +253,14 @@ impl Namespace {
 
     pub(crate) fn handler(&self) -> &dyn NamespaceHandler {
         self.shared.handler.get().map_or(&Silent, |handler| &**handler)
+    }
+
+    pub(crate) fn hooks(&self) -> Option<&Hooks> {
+        self.shared.hooks.get().map(|hooks| &**hooks)
+    }
+
+    fn make_hooks(&self) -> &Hooks {
+        self.shared.hooks.get_or_init(Box::default)
     }
 
     pub(crate) fn next_ack_id(&self) -> u64 {

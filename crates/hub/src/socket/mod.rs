@@ -1,6 +1,8 @@
-//! One client in one namespace: the handle that handlers get. Its events are not here: they go from the connection's
-//! [`Client`](crate::Client) to the namespace's handler.
+//! One client in one namespace: the handle that handlers get. Its events go from the connection's
+//! [`Client`](crate::Client) to the namespace's handler, and to the socket's own listeners if it has some.
 
+mod dispatch;
+mod listen;
 mod state;
 
 use std::any::{Any, TypeId};
@@ -18,8 +20,12 @@ use crate::encode::{self, Arguments, Encoded, One, Spread};
 use crate::fanout::{self, Job};
 use crate::room::Receivers;
 use crate::selection::{Flags, IntoRooms, Room, Selection};
-use crate::{AckRequest, Broadcast, DisconnectReason, EmitError, Handshake, Id, Namespace, Outbox, Payload};
+use crate::{
+    AckRequest, Broadcast, DisconnectReason, EmitError, Handshake, Id, Namespace, Outbox, Payload, Prepared,
+};
 
+pub(crate) use dispatch::{dispatch, leave};
+pub use listen::{EventError, ListenerId};
 pub(crate) use state::{Connection, Local, State};
 
 /// A client in a namespace. A clone is another handle of the same socket, to be used and kept anywhere.
@@ -33,6 +39,8 @@ struct Inner {
     in_own_room: AtomicBool,
     /// Why the socket leaves, once it does.
     reason: AtomicU8,
+    /// Which of its listeners there are, so that most sockets need not look. Changes only under the lock of `local`.
+    uses: AtomicU8,
     namespace: Namespace,
     outbox: Arc<dyn Outbox>,
     connection: Arc<Connection>,
@@ -52,6 +60,7 @@ impl Socket {
             state: AtomicU8::new(State::Connecting as u8),
             in_own_room: AtomicBool::new(true),
             reason: AtomicU8::new(0),
+            uses: AtomicU8::new(0),
             namespace,
             outbox,
             connection,
@@ -272,23 +281,36 @@ impl Socket {
     }
 
     fn send(&self, packet: Encoded<'_>) {
+        if self.hears_outgoing() {
+            return self.send_heard(packet.into_prepared());
+        }
         match self.state() {
             State::Connected if !self.namespace().shared().fanout.is_busy() => packet.send_to(self.outbox()),
-            State::Connected => {
-                let receivers = Receivers::one(self.clone());
-                let message = packet.into_prepared();
-                fanout::submit(
-                    self.namespace(),
-                    Job {
-                        receivers,
-                        message,
-                        flags: Flags::DEFAULT,
-                    },
-                );
-            }
+            State::Connected => self.queue(packet.into_prepared()),
             State::Connecting => self.hold(&packet.into_prepared()),
             State::Gone => {}
         }
+    }
+
+    /// As [`send`](Self::send); what queues is heard when it leaves the queue.
+    fn send_heard(&self, message: Prepared) {
+        if self.state() == State::Connected && self.namespace().shared().fanout.is_busy() {
+            self.queue(message);
+        } else {
+            self.deliver(&message, Flags::DEFAULT);
+        }
+    }
+
+    /// Sends behind the large broadcast that is under way.
+    fn queue(&self, message: Prepared) {
+        fanout::submit(
+            self.namespace(),
+            Job {
+                receivers: Receivers::one(self.clone()),
+                message,
+                flags: Flags::DEFAULT,
+            },
+        );
     }
 }
 

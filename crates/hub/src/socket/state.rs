@@ -10,6 +10,7 @@ use bytes::Bytes;
 use gatewire_proto::socketio::{ArgSlice, PacketKind};
 
 use super::Socket;
+use super::listen::Listeners;
 use crate::ack::PendingAck;
 use crate::encode::{self, Arguments};
 use crate::selection::{Flags, Room};
@@ -48,6 +49,7 @@ pub(super) struct Rare {
     /// To be disconnected as soon as CONNECT is answered; true with the connection.
     pub(super) leave: Option<bool>,
     acks: HashMap<u64, PendingAck>,
+    pub(super) listeners: Option<Arc<Listeners>>,
     pub(super) extensions: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
 }
 
@@ -59,7 +61,11 @@ impl Local {
     /// Gives the memory back if there is nothing rare any more.
     pub(super) fn trim(&mut self) {
         if self.rare.as_ref().is_some_and(|rare| {
-            rare.held.is_empty() && rare.leave.is_none() && rare.acks.is_empty() && rare.extensions.is_empty()
+            rare.held.is_empty()
+                && rare.leave.is_none()
+                && rare.acks.is_empty()
+                && rare.listeners.is_none()
+                && rare.extensions.is_empty()
         }) {
             self.rare = None;
         }
@@ -93,6 +99,9 @@ impl Socket {
 
     /// Sends one message of a broadcast.
     pub(crate) fn deliver(&self, message: &Prepared, flags: Flags) {
+        if self.hears_outgoing() && self.state() != State::Gone {
+            self.tell_outgoing(message);
+        }
         match self.state() {
             State::Connected if !flags.volatile || self.0.outbox.is_writable() => self.0.outbox.send(message),
             State::Connecting if !flags.volatile => self.hold(message),
@@ -102,6 +111,9 @@ impl Socket {
 
     /// Sends messages of several broadcasts at once, none of them volatile.
     pub(crate) fn deliver_all(&self, messages: &[Prepared]) {
+        if self.hears_outgoing() && self.state() != State::Gone {
+            messages.iter().for_each(|message| self.tell_outgoing(message));
+        }
         match self.state() {
             State::Connected => self.0.outbox.send_all(messages),
             State::Connecting => messages.iter().for_each(|message| self.hold(message)),
