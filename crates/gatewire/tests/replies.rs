@@ -211,6 +211,8 @@ async fn results_become_answers() {
     let both =
         |id: u32, object: &str| vec![format!(r#"2["exception",{object}]"#), format!("3{id}[{object}]")];
     let one = |text: &str| vec![text.to_owned()];
+    let deep = format!(r#"21["value",{}"#, "[".repeat(200_000));
+    let too_deep = r#"{"status":"error","message":"The data nests too deep","cause":{"pattern":"value"}}"#;
     let cases: Vec<(&str, Vec<String>)> = vec![
         // A plain value: the acknowledgement, or an event of the same name.
         (r#"21["value","x"]"#, one(r#"31["got x"]"#)),
@@ -259,6 +261,7 @@ async fn results_become_answers() {
             r#"25["struct",{"k":1}]"#,
             both(5, &error("struct", "Invalid message body: missing field `text`")),
         ),
+        (&deep, both(1, too_deep)),
         // Errors.
         (r#"26["error",{"k":1}]"#, both(6, &error("error", "bad creds"))),
         (

@@ -6,11 +6,12 @@ use std::future::ready;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
+use gatewire_proto::socketio::{self, DecodeError, Limits, Packet};
 
 use crate::client::ProtocolError;
 use crate::guard::{guarded, poll_guarded};
 use crate::socket::{self, State};
-use crate::{ConnectError, Event, OwnedEvent, Socket};
+use crate::{AckSender, ConnectError, Event, OwnedEvent, Socket};
 
 /// Waiting events that are handed over at a time, before other tasks get their turn.
 const BUDGET: usize = 64;
@@ -70,6 +71,32 @@ impl Entry {
             _ => {}
         }
         self.mailbox.push_back(event.to_owned());
+        Ok(())
+    }
+
+    /// An event that could not be read. That it nests too deep is told to its sender, at once; anything else is an error
+    /// of the protocol, and so is an event before CONNECT is answered.
+    pub(crate) fn receive_unreadable(
+        &self,
+        packet: &Packet<'_>,
+        error: DecodeError,
+        limits: &Limits,
+    ) -> Result<(), ProtocolError> {
+        let name = match (&error, &self.stage) {
+            (DecodeError::TooDeep, Stage::Idle | Stage::Running(_)) => {
+                socketio::scan_name(packet.data, limits)
+            }
+            _ => None,
+        };
+        let Some(name) = name else {
+            return Err(error.into());
+        };
+        let socket = &self.socket;
+        let ack = packet.id.map(|id| AckSender::new(socket.clone(), id));
+        // Nothing is left to do if it panicked: that is logged.
+        let _ = guarded(socket, || {
+            socket.namespace().handler().too_deep(socket, &name, ack)
+        });
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use gatewire_hub::{ConnectError, Event, NamespaceHandler};
+use gatewire_hub::{AckSender, ConnectError, Event, NamespaceHandler};
 use tokio::sync::Semaphore;
 
 use super::context::MessageContext;
@@ -157,6 +157,20 @@ impl NamespaceHandler for NamespaceGateways {
                 None
             }
         }
+    }
+
+    fn too_deep(&self, socket: &Socket, event: &str, ack: Option<AckSender>) {
+        let reply = Reply {
+            socket,
+            pattern: event,
+            handler: HandlerName {
+                gateway: "",
+                handler: "",
+            },
+            ack: ack.map_or(AckState::NotAsked, AckState::Automatic),
+            cause: CauseSource::Unknown,
+        };
+        reply.exception(&WsException::new("The data nests too deep"));
     }
 
     fn disconnect(&self, socket: &Socket, reason: DisconnectReason) -> Option<BoxFuture<'static, ()>> {

@@ -13,31 +13,7 @@ use super::{DecodeError, Limits};
 /// If the data is no JSON array, nests too deep, is empty, or starts with anything but an allowed name.
 pub fn scan_event<'a>(data: &'a str, limits: &Limits) -> Result<EventBody<'a>, DecodeError> {
     let mut scanner = open_array(data, limits)?;
-    if scanner.eat(b']') {
-        close_text(&mut scanner)?;
-        return Err(DecodeError::EventName);
-    }
-    let start = scanner.position();
-    let name = match scanner.peek() {
-        Some(b'"') => {
-            let escapes = scanner.string()?;
-            let quoted = &data[start..scanner.position()];
-            if escapes {
-                unescape(quoted)?
-            } else {
-                Cow::Borrowed(&quoted[1..quoted.len() - 1])
-            }
-        }
-        Some(b'-' | b'0'..=b'9') => {
-            scanner.number()?;
-            Cow::Borrowed(&data[start..scanner.position()])
-        }
-        Some(b'[' | b'{' | b't' | b'f' | b'n') => return Err(DecodeError::EventName),
-        _ => return Err(scanner.fault().into()),
-    };
-    if is_reserved(&name) {
-        return Err(DecodeError::ReservedEvent(name.into_owned()));
-    }
+    let name = event_name(data, &mut scanner)?;
     scanner.skip_whitespace();
     let args = if scanner.eat(b',') {
         scanner.skip_whitespace();
@@ -49,6 +25,13 @@ pub fn scan_event<'a>(data: &'a str, limits: &Limits) -> Result<EventBody<'a>, D
     };
     close_text(&mut scanner)?;
     Ok(EventBody { name, args })
+}
+
+/// The name of an event whose arguments [`scan_event`] has refused with [`DecodeError::TooDeep`], so that the client can
+/// be told which event it was; `None` if it has none.
+pub fn scan_name<'a>(data: &'a str, limits: &Limits) -> Option<Cow<'a, str>> {
+    let mut scanner = open_array(data, limits).ok()?;
+    event_name(data, &mut scanner).ok()
 }
 
 /// Splits the data of an ACK, whose elements are all arguments.
@@ -171,6 +154,36 @@ impl From<Fault> for DecodeError {
             Fault::TooDeep => Self::TooDeep,
         }
     }
+}
+
+/// The first element: the event's name.
+fn event_name<'a>(data: &'a str, scanner: &mut Scanner<'a>) -> Result<Cow<'a, str>, DecodeError> {
+    if scanner.eat(b']') {
+        close_text(scanner)?;
+        return Err(DecodeError::EventName);
+    }
+    let start = scanner.position();
+    let name = match scanner.peek() {
+        Some(b'"') => {
+            let escapes = scanner.string()?;
+            let quoted = &data[start..scanner.position()];
+            if escapes {
+                unescape(quoted)?
+            } else {
+                Cow::Borrowed(&quoted[1..quoted.len() - 1])
+            }
+        }
+        Some(b'-' | b'0'..=b'9') => {
+            scanner.number()?;
+            Cow::Borrowed(&data[start..scanner.position()])
+        }
+        Some(b'[' | b'{' | b't' | b'f' | b'n') => return Err(DecodeError::EventName),
+        _ => return Err(scanner.fault().into()),
+    };
+    if is_reserved(&name) {
+        return Err(DecodeError::ReservedEvent(name.into_owned()));
+    }
+    Ok(name)
 }
 
 fn open_array<'a>(data: &'a str, limits: &Limits) -> Result<Scanner<'a>, DecodeError> {
@@ -380,6 +393,9 @@ mod tests {
         assert!(event(&nested(100)).is_ok());
         assert_eq!(event(&nested(101)), Err(DecodeError::TooDeep));
         assert_eq!(args(&nested(101)), Err(DecodeError::TooDeep));
+        let deep = format!(r#"["a",{}"#, nested(200_000));
+        assert_eq!(scan_event(&deep, &Limits::default()), Err(DecodeError::TooDeep));
+        assert_eq!(scan_name(&deep, &Limits::default()).as_deref(), Some("a"));
         let limits = Limits {
             max_depth: 1,
             ..Limits::default()

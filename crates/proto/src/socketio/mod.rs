@@ -21,7 +21,7 @@ pub use crate::json::put_json_string;
 pub use attachments::{Assembler, AttachmentError};
 pub use binary_de::from_json;
 pub use binary_ser::{is_unit, to_json};
-pub use event::{ArgSlice, Args, EventBody, is_reserved, scan_args, scan_event};
+pub use event::{ArgSlice, Args, EventBody, is_reserved, scan_args, scan_event, scan_name};
 pub use packet::{OwnedPacket, Packet, PacketKind};
 pub use text::{DecodeError, decode, put_head};
 
