@@ -14,11 +14,13 @@ use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::socketio::{self, Assembler, AttachmentError, DecodeError, Packet, PacketKind};
 use serde_json::value::RawValue;
 
+use crate::dynamic::{Admission, Refused};
 use crate::encode;
 use crate::entry::{Entry, Leaving, Stage, begin_connect, complete_connect, internal_error};
 use crate::guard::poll_guarded;
+use crate::lobby::{Lobby, Waiting};
 use crate::socket::{Connection, State};
-use crate::{ConnectError, DisconnectReason, Event, Handshake, Io, Outbox, Socket};
+use crate::{ConnectError, DisconnectReason, Event, Handshake, Io, Namespace, Outbox, OwnedEvent, Socket};
 
 /// The Socket.IO side of one connection.
 pub struct Client {
@@ -31,7 +33,19 @@ pub struct Client {
     assembler: Option<Box<Assembler>>,
     /// Namespaces that the server has put a socket out of, or not let in: what the client sent meanwhile is no fault.
     put_out: Vec<Box<str>>,
+    /// CONNECTs whose namespace may come into being; rare.
+    lobby: Option<Box<Lobby>>,
     is_closed: bool,
+}
+
+/// Whom a packet is for.
+enum Addressee {
+    /// The socket at this place.
+    Socket(usize),
+    /// The CONNECT at this place, whose namespace may come into being.
+    Waiting(usize),
+    /// It was sent before the client could know that its socket has been put out, or not been let in.
+    Nobody,
 }
 
 /// Why a message ends the connection.
@@ -84,6 +98,7 @@ impl Client {
             leaving: Vec::new(),
             assembler: None,
             put_out: Vec::new(),
+            lobby: None,
             is_closed: false,
         }
     }
@@ -133,6 +148,9 @@ impl Client {
     /// received, and whenever the task is woken.
     pub fn poll(&mut self, cx: &mut Context<'_>) {
         self.attend();
+        if self.lobby.is_some() {
+            self.poll_lobby(cx);
+        }
         let mut at = 0;
         while at < self.entries.len() {
             let is_waiting = matches!(self.entries[at].stage, Stage::Idle);
@@ -162,7 +180,7 @@ impl Client {
     /// Whether the client is in a namespace, or about to be.
     #[must_use]
     pub fn is_joined(&self) -> bool {
-        !self.entries.is_empty()
+        !self.entries.is_empty() || self.lobby.is_some()
     }
 
     /// The connection has ended, or is to end: all sockets leave their namespaces, and nothing is received any more.
@@ -172,6 +190,7 @@ impl Client {
             return;
         }
         self.assembler = None;
+        self.lobby = None;
         for entry in std::mem::take(&mut self.entries) {
             entry.socket.begin_leave(reason);
             self.leave(entry);
@@ -196,54 +215,133 @@ impl Client {
         })
     }
 
-    /// The socket that a packet is for; `None` if the packet was sent before the client could know that the socket has
-    /// been put out, or not been let in.
-    fn addressee(&self, namespace: &str) -> Result<Option<usize>, ProtocolError> {
-        match self.find(namespace) {
-            Some(at) => Ok(Some(at)),
-            None if self.put_out.iter().any(|name| **name == *namespace) => Ok(None),
-            None => Err(ProtocolError::NotConnected),
-        }
+    fn find_waiting(&self, namespace: &str) -> Option<usize> {
+        self.lobby.as_ref()?.find(namespace)
     }
 
-    fn note_put_out(&mut self, socket: &Socket) {
-        let name = socket.namespace().name();
-        if self.put_out.iter().all(|other| **other != *name) {
-            self.put_out.push(name.into());
+    /// Whom a packet is for.
+    fn addressee(&self, namespace: &str) -> Result<Addressee, ProtocolError> {
+        if let Some(at) = self.find(namespace) {
+            return Ok(Addressee::Socket(at));
+        }
+        if let Some(at) = self.find_waiting(namespace) {
+            return Ok(Addressee::Waiting(at));
+        }
+        if self.put_out.iter().any(|name| **name == *namespace) {
+            return Ok(Addressee::Nobody);
+        }
+        Err(ProtocolError::NotConnected)
+    }
+
+    fn put_out(&mut self, namespace: &str) {
+        if self.put_out.iter().all(|other| **other != *namespace) {
+            self.put_out.push(namespace.into());
         }
     }
 
     fn connect(&mut self, packet: &Packet<'_>, cx: &mut Context<'_>) -> Result<(), ProtocolError> {
         self.attend();
-        if self.find(packet.namespace).is_some() {
+        if self.find(packet.namespace).is_some() || self.find_waiting(packet.namespace).is_some() {
             return Err(ProtocolError::AlreadyConnected);
         }
         let limit = self.io.config().max_namespaces_per_connection;
-        if self.entries.len() >= limit {
+        let waiting = self.lobby.as_ref().map_or(0, |lobby| lobby.waiting.len());
+        if self.entries.len() + waiting >= limit {
             return Err(ProtocolError::TooManyNamespaces { limit });
         }
-        let Some(namespace) = self.io.get(packet.namespace) else {
-            tracing::debug!(
-                namespace = packet.namespace,
-                "a client asked for a namespace that does not exist"
-            );
-            self.refuse(packet.namespace, &ConnectError::new("Invalid namespace"));
-            return Ok(());
-        };
         // The decoder has checked that it is an object.
         let auth = match packet.data {
             "" | "{}" => None,
             data => RawValue::from_string(data.to_owned()).ok(),
         };
-        let socket = Socket::new(namespace, self.outbox.clone(), self.connection.clone(), auth);
-        socket.namespace().add(&socket);
+        match self
+            .io
+            .admit(packet.namespace, packet.data, &self.connection.handshake)
+        {
+            Admission::Open(namespace) => self.enter(namespace, auth, Vec::new(), cx),
+            Admission::Refused(refused) => self.refuse_namespace(packet.namespace, refused),
+            Admission::Asked(answer) => {
+                let waiting = Waiting {
+                    name: packet.namespace.into(),
+                    auth,
+                    early: Vec::new(),
+                    answer,
+                };
+                self.lobby.get_or_insert_default().waiting.push(waiting);
+                self.poll_lobby(cx);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets in, or refuses, those about whom the answer has come.
+    fn poll_lobby(&mut self, cx: &mut Context<'_>) {
+        let mut at = 0;
+        while let Some(lobby) = &mut self.lobby {
+            let Some(waiting) = lobby.waiting.get_mut(at) else {
+                if lobby.waiting.is_empty() {
+                    self.lobby = None;
+                }
+                return;
+            };
+            let Poll::Ready(answer) = waiting.poll(cx) else {
+                at += 1;
+                continue;
+            };
+            let Waiting {
+                name, auth, early, ..
+            } = lobby.waiting.remove(at);
+            match answer {
+                Ok(namespace) => self.enter(namespace, auth, early, cx),
+                Err(refused) => {
+                    self.put_out(&name);
+                    self.refuse_namespace(&name, refused);
+                }
+            }
+        }
+    }
+
+    /// A new socket, whose CONNECT is answered when its namespace lets it in.
+    fn enter(
+        &mut self,
+        namespace: Namespace,
+        auth: Option<Box<RawValue>>,
+        early: Vec<OwnedEvent>,
+        cx: &mut Context<'_>,
+    ) {
+        let mut socket = Socket::new(namespace, self.outbox.clone(), self.connection.clone(), auth);
+        while !socket.namespace().add(&socket) {
+            // It has just ended with its last socket: the next one of that name, then.
+            let namespace = socket.namespace();
+            let again = namespace
+                .parent()
+                .map(|parent| self.io.child_of(parent, namespace.name()));
+            match again.unwrap_or(Err(Refused::Unknown)) {
+                Ok(next) => socket = socket.moved_to(next),
+                Err(refused) => {
+                    let name = namespace.name();
+                    self.put_out(name);
+                    return self.refuse_namespace(name, refused);
+                }
+            }
+        }
         let future = begin_connect(&socket);
         // Most connections never have a second socket.
         self.entries.reserve_exact(1);
-        let is_root = packet.namespace == "/";
-        self.entries.push(Entry::new(socket, is_root, future));
+        let is_root = socket.namespace().name() == "/";
+        let mut entry = Entry::new(socket, is_root, future);
+        entry.mailbox.extend(early);
+        self.entries.push(entry);
         self.advance(self.entries.len() - 1, cx);
-        Ok(())
+    }
+
+    fn refuse_namespace(&self, name: &str, refused: Refused) {
+        tracing::debug!(
+            namespace = name,
+            ?refused,
+            "a client asked for a namespace that it does not get"
+        );
+        self.refuse(name, &refused.error());
     }
 
     /// Takes a whole packet for a socket.
@@ -253,8 +351,10 @@ impl Client {
         attachments: &[Bytes],
         cx: &mut Context<'_>,
     ) -> Result<(), ProtocolError> {
-        let Some(at) = self.addressee(packet.namespace)? else {
-            return Ok(());
+        let at = match self.addressee(packet.namespace)? {
+            Addressee::Socket(at) => at,
+            Addressee::Waiting(at) => return self.receive_early(at, packet, attachments),
+            Addressee::Nobody => return Ok(()),
         };
         let config = self.io.config();
         match packet.kind {
@@ -286,6 +386,36 @@ impl Client {
         }
     }
 
+    /// Takes a packet for a namespace that does not exist yet.
+    fn receive_early(
+        &mut self,
+        at: usize,
+        packet: &Packet<'_>,
+        attachments: &[Bytes],
+    ) -> Result<(), ProtocolError> {
+        let Some(lobby) = &mut self.lobby else {
+            return Ok(());
+        };
+        let config = self.io.config();
+        match packet.kind {
+            PacketKind::Event | PacketKind::BinaryEvent => {
+                let body = socketio::scan_event(packet.data, &config.limits)?;
+                let event = Event::new(body, attachments, packet.id);
+                lobby.waiting[at].receive(&event, config.max_early)
+            }
+            // It can owe no answer yet.
+            PacketKind::Ack | PacketKind::BinaryAck => Ok(()),
+            _ => {
+                let waiting = lobby.waiting.remove(at);
+                if lobby.waiting.is_empty() {
+                    self.lobby = None;
+                }
+                drop(waiting);
+                Ok(())
+            }
+        }
+    }
+
     /// Does what sockets have asked for, on whatever thread.
     fn attend(&mut self) {
         if !self.connection.attention.load(Ordering::Acquire)
@@ -302,7 +432,7 @@ impl Client {
             }
             if socket.state() == State::Gone {
                 let entry = self.entries.remove(at);
-                self.note_put_out(&entry.socket);
+                self.put_out(entry.socket.namespace().name());
                 self.leave(entry);
             } else {
                 at += 1;
@@ -337,7 +467,7 @@ impl Client {
                     entry.socket.namespace().remove(&entry.socket);
                     entry.socket.clear_rooms();
                     entry.socket.end_listeners();
-                    self.note_put_out(&entry.socket);
+                    self.put_out(entry.socket.namespace().name());
                     self.refuse(entry.socket.namespace().name(), &error);
                     if is_close {
                         self.outbox.close(CloseReason::ForcedClose);

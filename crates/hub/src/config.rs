@@ -13,6 +13,12 @@ pub struct HubConfig {
     pub max_namespaces_per_connection: usize,
     /// Acknowledgements that one socket may owe at a time; further requests fail. Default 10,000.
     pub max_pending_acks: usize,
+    /// Namespaces of parents, as [`of_pattern`](crate::Io::of_pattern) makes them, that there may be at a time; a CONNECT
+    /// that would need one more is refused. Default 10,000.
+    pub max_dynamic_namespaces: usize,
+    /// Whether a namespace of a parent ends with its last socket. Default false, as in the Node server: then what clients
+    /// ask for adds up to `max_dynamic_namespaces`.
+    pub cleanup_empty_child_namespaces: bool,
     /// Events of one socket that wait while another is handled; when as many wait, the connection is not read. Default 64.
     pub mailbox: usize,
     /// Events that a client may send into a namespace before its CONNECT is answered; one more is an error. Default 64.
@@ -33,6 +39,8 @@ impl Default for HubConfig {
             limits: Limits::default(),
             max_namespaces_per_connection: 64,
             max_pending_acks: 10_000,
+            max_dynamic_namespaces: 10_000,
+            cleanup_empty_child_namespaces: false,
             mailbox: 64,
             max_early: 64,
             max_held: 1_024,

@@ -22,6 +22,25 @@ pub(crate) fn guarded<T>(socket: &Socket, call: impl FnOnce() -> T) -> Option<T>
         .ok()
 }
 
+/// Calls what a namespace's name is decided by, or a listener of the namespace; `None` if it panicked.
+pub(crate) fn guarded_in<T>(namespace: &str, call: impl FnOnce() -> T) -> Option<T> {
+    caught(call)
+        .map_err(|panic| tracing::error!(namespace, panic, "a listener panicked"))
+        .ok()
+}
+
+/// Polls such a future; ready with `None` if it panicked.
+pub(crate) fn poll_guarded_in<T>(
+    namespace: &str,
+    future: &mut BoxFuture<'static, T>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<T>> {
+    match guarded_in(namespace, || future.as_mut().poll(cx)) {
+        Some(poll) => poll.map(Some),
+        None => Poll::Ready(None),
+    }
+}
+
 /// Polls a handler's future; ready with `None` if it panicked.
 pub(crate) fn poll_guarded<T>(
     socket: &Socket,

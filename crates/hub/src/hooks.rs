@@ -21,6 +21,18 @@ pub(crate) struct Hooks {
     pub(crate) connection: List<OnConnection>,
 }
 
+impl Hooks {
+    /// The same hooks for another namespace; nothing if there are none.
+    pub(crate) fn copy(&self) -> Option<Box<Self>> {
+        let copy = Self {
+            middleware: self.middleware.copy(),
+            connection: self.connection.copy(),
+        };
+        let is_empty = copy.middleware.get().is_empty() && copy.connection.get().is_empty();
+        (!is_empty).then(|| Box::new(copy))
+    }
+}
+
 /// A list that is read without a lock being held while its elements are used, and rarely added to.
 pub(crate) struct List<T>(RwLock<Arc<[T]>>);
 
@@ -28,6 +40,10 @@ impl<T: Clone> List<T> {
     pub(crate) fn push(&self, element: T) {
         let mut list = self.0.write().unwrap_or_else(PoisonError::into_inner);
         *list = list.iter().cloned().chain([element]).collect();
+    }
+
+    fn copy(&self) -> Self {
+        Self(RwLock::new(self.get()))
     }
 
     /// The elements as they are now.

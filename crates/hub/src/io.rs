@@ -10,6 +10,9 @@ use gatewire_proto::engineio::CloseReason;
 use tokio::runtime::Handle;
 
 use crate::cluster::ClusterAdapter;
+use crate::dynamic::Parent;
+use crate::guard::guarded_in;
+use crate::hooks::List;
 use crate::namespace::Shared;
 use crate::{HubConfig, Namespace};
 
@@ -20,8 +23,30 @@ pub struct Io(Arc<Inner>);
 struct Inner {
     config: HubConfig,
     cluster: Option<Arc<dyn ClusterAdapter>>,
-    namespaces: RwLock<HashMap<Box<str>, Arc<Shared>>>,
+    namespaces: RwLock<Table>,
+    parents: List<Arc<Parent>>,
+    on_new_namespace: List<OnNewNamespace>,
     runtime: Option<Handle>,
+}
+
+type OnNewNamespace = Arc<dyn Fn(&Namespace) + Send + Sync>;
+
+/// The namespaces that there are.
+#[derive(Default)]
+pub(crate) struct Table {
+    pub(crate) by_name: HashMap<Box<str>, Arc<Shared>>,
+    /// How many of them have a parent.
+    pub(crate) dynamic: usize,
+}
+
+impl Table {
+    pub(crate) fn insert(&mut self, shared: Shared, io: &Io) -> Namespace {
+        let namespace = Namespace::new(Arc::new(shared), io.clone());
+        self.dynamic += usize::from(namespace.parent().is_some());
+        self.by_name
+            .insert(namespace.name().into(), namespace.shared().clone());
+        namespace
+    }
 }
 
 impl Io {
@@ -44,6 +69,8 @@ impl Io {
             config,
             cluster,
             namespaces: RwLock::default(),
+            parents: List::default(),
+            on_new_namespace: List::default(),
             runtime,
         }))
     }
@@ -54,7 +81,8 @@ impl Io {
         &self.0.config
     }
 
-    /// The namespace of that name, created if need be; a leading `/` is added.
+    /// The namespace of that name, created if need be; a leading `/` is added. If the name fits the pattern of a parent
+    /// ([`of_pattern`](Self::of_pattern)), it becomes a child of that.
     #[must_use]
     pub fn of(&self, name: &str) -> Namespace {
         if let Some(namespace) = self.get(name) {
@@ -62,17 +90,48 @@ impl Io {
         }
         let name = with_slash(name);
         let mut namespaces = self.0.namespaces.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = namespaces.get(&*name) {
+        if let Some(shared) = namespaces.by_name.get(&*name) {
             return Namespace::new(shared.clone(), self.clone());
         }
-        let shared = Arc::new(Shared::new(&name));
-        namespaces.insert((*name).into(), shared.clone());
+        let parents = self.0.parents.get();
+        let shared = match parents.iter().find(|parent| parent.matches(&name)) {
+            Some(parent) => parent.child(&name),
+            None => Shared::new(&name),
+        };
+        let namespace = namespaces.insert(shared, self);
         drop(namespaces);
-        let namespace = Namespace::new(shared, self.clone());
-        if let Some(cluster) = self.cluster() {
-            cluster.open(&namespace);
-        }
+        self.opened(&namespace);
         namespace
+    }
+
+    /// Calls `listener` for each namespace that comes into being from now on, `/` excepted; `new_namespace` in Node.
+    pub fn on_new_namespace(&self, listener: impl Fn(&Namespace) + Send + Sync + 'static) {
+        self.0.on_new_namespace.push(Arc::new(listener));
+    }
+
+    /// Tells that a namespace came into being.
+    pub(crate) fn opened(&self, namespace: &Namespace) {
+        if let Some(cluster) = self.cluster() {
+            cluster.open(namespace);
+        }
+        if namespace.name() != "/" {
+            for listener in &*self.0.on_new_namespace.get() {
+                guarded_in(namespace.name(), || listener(namespace));
+            }
+        }
+    }
+
+    /// Ends a namespace of a parent, unless a socket is in it.
+    pub(crate) fn close_child(&self, namespace: &Namespace) {
+        let mut namespaces = self.0.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+        if namespace.shared().close_if_empty() {
+            namespaces.by_name.remove(namespace.name());
+            namespaces.dynamic -= 1;
+            // Under the lock, so that the adapter does not hear of the next one of that name before.
+            if let Some(cluster) = self.cluster() {
+                cluster.close_namespace(namespace.name());
+            }
+        }
     }
 
     /// The namespace of that name, if it exists; a leading `/` is added.
@@ -80,6 +139,7 @@ impl Io {
     pub fn get(&self, name: &str) -> Option<Namespace> {
         let namespaces = self.0.namespaces.read().unwrap_or_else(PoisonError::into_inner);
         namespaces
+            .by_name
             .get(&*with_slash(name))
             .map(|shared| Namespace::new(shared.clone(), self.clone()))
     }
@@ -89,6 +149,7 @@ impl Io {
     pub fn namespaces(&self) -> Vec<Namespace> {
         let namespaces = self.0.namespaces.read().unwrap_or_else(PoisonError::into_inner);
         namespaces
+            .by_name
             .values()
             .map(|shared| Namespace::new(shared.clone(), self.clone()))
             .collect()
@@ -105,6 +166,14 @@ impl Io {
         if let Some(cluster) = self.cluster() {
             cluster.close();
         }
+    }
+
+    pub(crate) fn table(&self) -> &RwLock<Table> {
+        &self.0.namespaces
+    }
+
+    pub(crate) fn parents(&self) -> &List<Arc<Parent>> {
+        &self.0.parents
     }
 
     pub(crate) fn cluster(&self) -> Option<&dyn ClusterAdapter> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::FutureExt;
 use serde::Serialize;
 
+use crate::dynamic::{Accepts, Parent};
 use crate::fanout::Fanout;
 use crate::handler::Silent;
 use crate::hooks::Hooks;
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     ack_ids: AtomicU64,
     handler: OnceLock<Arc<dyn NamespaceHandler>>,
     hooks: OnceLock<Box<Hooks>>,
+    /// Whose child it is.
+    parent: Option<Arc<Parent>>,
 }
 
 impl Shared {
@@ -45,7 +48,26 @@ impl Shared {
             ack_ids: AtomicU64::new(0),
             handler: OnceLock::new(),
             hooks: OnceLock::new(),
+            parent: None,
         }
+    }
+
+    pub(crate) fn child(
+        name: &str,
+        parent: Arc<Parent>,
+        handler: Option<Arc<dyn NamespaceHandler>>,
+        hooks: Option<Box<Hooks>>,
+    ) -> Self {
+        Self {
+            handler: handler.map_or_else(OnceLock::new, OnceLock::from),
+            hooks: hooks.map_or_else(OnceLock::new, OnceLock::from),
+            parent: Some(parent),
+            ..Self::new(name)
+        }
+    }
+
+    pub(crate) fn close_if_empty(&self) -> bool {
+        lock(&self.members).close_if_empty()
     }
 }
 
@@ -58,6 +80,18 @@ impl Namespace {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// What stands for a parameter of the pattern that the namespace came into being by, `12` for `:id` in `/room-:id`.
+    #[must_use]
+    pub fn param(&self, param: &str) -> Option<&str> {
+        let Accepts::Pattern(pattern) = &self.parent()?.accepts else {
+            return None;
+        };
+        let params = pattern.params(self.name())?;
+        params
+            .into_iter()
+            .find_map(|(name, value)| (name == param).then_some(value))
     }
 
     /// The server that the namespace belongs to.
@@ -271,13 +305,22 @@ impl Namespace {
         lock(&self.shared.members).select(selection)
     }
 
-    pub(crate) fn add(&self, socket: &Socket) {
-        lock(&self.shared.members).add(socket);
+    pub(crate) fn parent(&self) -> Option<&Arc<Parent>> {
+        self.shared.parent.as_ref()
+    }
+
+    /// False if the namespace has ended.
+    #[must_use]
+    pub(crate) fn add(&self, socket: &Socket) -> bool {
+        lock(&self.shared.members).add(socket)
     }
 
     pub(crate) fn remove(&self, socket: &Socket) {
         let deleted = lock(&self.shared.members).remove(socket);
         self.tell_deleted(&deleted);
+        if self.parent().is_some() && self.io.config().cleanup_empty_child_namespaces && self.is_empty() {
+            self.io.close_child(self);
+        }
     }
 
     pub(crate) fn join(&self, socket: &Socket, rooms: Vec<Room>) {

@@ -17,14 +17,22 @@ use crate::{Id, Socket};
 pub(crate) struct Members {
     everyone: Crowd,
     rooms: HashMap<Room, Crowd>,
+    /// The namespace has ended: nobody enters any more.
+    is_closed: bool,
 }
 
 /// Rooms that came into being, or ceased to be, by a change.
 pub(crate) type Changed = Vec<Room>;
 
 impl Members {
-    pub(crate) fn add(&mut self, socket: &Socket) {
-        self.everyone.insert(socket);
+    /// False if the namespace has ended.
+    pub(crate) fn add(&mut self, socket: &Socket) -> bool {
+        !self.is_closed && self.everyone.insert(socket)
+    }
+
+    /// Ends the namespace if nobody is in it; false if it goes on, or has ended before.
+    pub(crate) fn close_if_empty(&mut self) -> bool {
+        self.everyone.sockets.is_empty() && !std::mem::replace(&mut self.is_closed, true)
     }
 
     /// Takes the socket out of the namespace and of all rooms; its own list of rooms stays.

@@ -95,6 +95,12 @@ pub trait ClusterAdapter: Send + Sync + 'static {
         let _ = (namespace, room);
     }
 
+    /// A namespace ended, with its last socket: what other nodes do in it needs no longer be done here. It may come into
+    /// being again. The call must not come back to the server.
+    fn close_namespace(&self, namespace: &str) {
+        let _ = namespace;
+    }
+
     /// This node leaves the cluster.
     fn close(&self) {}
 }

@@ -69,6 +69,12 @@ impl Socket {
         }))
     }
 
+    /// The same connection's socket in another namespace.
+    pub(crate) fn moved_to(&self, namespace: Namespace) -> Self {
+        let (outbox, connection) = (self.0.outbox.clone(), self.0.connection.clone());
+        Self::new(namespace, outbox, connection, self.0.auth.clone())
+    }
+
     /// The socket's id, which its client knows, too. It is not the id of the connection.
     #[must_use]
     pub fn id(&self) -> Id {
