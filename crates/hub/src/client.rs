@@ -165,11 +165,15 @@ impl Client {
         }
     }
 
-    /// Whether messages may be handed over: false while a mailbox is full. What was read already may be handed over
-    /// nevertheless.
+    /// Whether messages may be handed over: false while a mailbox is full, or while as many sockets have still to leave as
+    /// one connection may have. What was read already may be handed over nevertheless.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        let limit = self.io.config().mailbox.max(1);
+        let config = self.io.config();
+        if self.leaving.len() >= config.max_namespaces_per_connection.max(1) {
+            return false;
+        }
+        let limit = config.mailbox.max(1);
         self.entries.iter().all(|entry| match entry.stage {
             // Early events have a bound of their own.
             Stage::Connecting(_) => true,
@@ -177,10 +181,12 @@ impl Client {
         })
     }
 
-    /// Whether the client is in a namespace, or about to be.
+    /// Whether the client has been let into a namespace.
     #[must_use]
     pub fn is_joined(&self) -> bool {
-        !self.entries.is_empty() || self.lobby.is_some()
+        self.entries
+            .iter()
+            .any(|entry| !matches!(entry.stage, Stage::Connecting(_)))
     }
 
     /// The connection has ended, or is to end: all sockets leave their namespaces, and nothing is received any more.

@@ -1,6 +1,6 @@
 //! Large broadcasts of one namespace: sent in slices by a task that lets others run between, first in, first out. While
-//! one is under way, later emits of the namespace queue behind it, so that no message overtakes another. With none under
-//! way this costs a look at a flag.
+//! one is under way, later emits of the namespace queue behind it, and disconnects too, so that nothing overtakes
+//! another. With none under way this costs a look at a flag.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +10,21 @@ use crate::lock;
 use crate::namespace::Shared;
 use crate::room::Receivers;
 use crate::selection::Flags;
-use crate::{Namespace, Prepared};
+use crate::{Namespace, Prepared, Socket};
 
 /// The queue of one namespace.
 #[derive(Default)]
 pub(crate) struct Fanout {
     /// Invariant: changes only under the lock of `queue`; true while a task works at it.
     busy: AtomicBool,
-    queue: Mutex<VecDeque<Job>>,
+    queue: Mutex<VecDeque<Item>>,
+}
+
+/// What waits for its turn.
+enum Item {
+    Message(Job),
+    /// The socket is disconnected; if true, with its connection.
+    End(Socket, bool),
 }
 
 /// One message and whom it is for.
@@ -48,6 +55,12 @@ struct Batch {
     receivers: Receivers,
     messages: Vec<Prepared>,
     flags: Flags,
+}
+
+/// What the worker does next.
+enum Turn {
+    Send(Batch),
+    End(Socket, bool),
 }
 
 impl Batch {
@@ -81,7 +94,7 @@ pub(crate) fn submit(namespace: &Namespace, job: Job) {
     let mut queue = lock(&fanout.queue);
     if fanout.is_busy() {
         if queue.len() < config.max_fanout_queue {
-            queue.push_back(job);
+            queue.push_back(Item::Message(job));
         } else {
             tracing::warn!(
                 namespace = namespace.name(),
@@ -95,13 +108,28 @@ pub(crate) fn submit(namespace: &Namespace, job: Job) {
         return job.send();
     };
     fanout.busy.store(true, Ordering::Release);
-    queue.push_back(job);
+    queue.push_back(Item::Message(job));
     drop(queue);
     let worker = Worker {
         namespace: namespace.shared().clone(),
         is_done: false,
     };
     runtime.spawn(worker.run(config.fanout_slice.max(1)));
+}
+
+/// Has the socket disconnected behind what waits; false if that would be now.
+pub(crate) fn submit_end(socket: &Socket, close: bool) -> bool {
+    let fanout = &socket.namespace().shared().fanout;
+    if !fanout.is_busy() {
+        return false;
+    }
+    let limit = socket.namespace().io().config().max_fanout_queue;
+    let mut queue = lock(&fanout.queue);
+    let is_queued = fanout.is_busy() && queue.len() < limit;
+    if is_queued {
+        queue.push_back(Item::End(socket.clone(), close));
+    }
+    is_queued
 }
 
 /// Works at the queue until it is empty.
@@ -114,7 +142,19 @@ struct Worker {
 impl Worker {
     async fn run(mut self, slice: usize) {
         let mut left = slice;
-        while let Some(batch) = self.next() {
+        while let Some(turn) = self.next() {
+            let batch = match turn {
+                Turn::Send(batch) => batch,
+                Turn::End(socket, close) => {
+                    if left == 0 {
+                        tokio::task::yield_now().await;
+                        left = slice;
+                    }
+                    socket.end(close);
+                    left -= 1;
+                    continue;
+                }
+            };
             let mut start = 0;
             while start < batch.receivers.len() {
                 if left == 0 {
@@ -129,8 +169,8 @@ impl Worker {
         }
     }
 
-    /// The next message, and those behind it that go to the same sockets.
-    fn next(&mut self) -> Option<Batch> {
+    /// What comes next: a message, with those behind it that go to the same sockets, or the end of a socket.
+    fn next(&mut self) -> Option<Turn> {
         let mut queue = lock(&self.namespace.fanout.queue);
         let Some(first) = queue.pop_front() else {
             *queue = VecDeque::new();
@@ -138,19 +178,25 @@ impl Worker {
             self.is_done = true;
             return None;
         };
+        let first = match first {
+            Item::Message(job) => job,
+            Item::End(socket, close) => return Some(Turn::End(socket, close)),
+        };
         let more = queue
             .iter()
             .take(BATCH - 1)
-            .take_while(|job| first.joins(job))
+            .take_while(|item| matches!(item, Item::Message(job) if first.joins(job)))
             .count();
-        let messages = std::iter::once(first.message)
-            .chain(queue.drain(..more).map(|job| job.message))
-            .collect();
-        Some(Batch {
+        let others = queue.drain(..more).filter_map(|item| match item {
+            Item::Message(job) => Some(job.message),
+            Item::End(..) => None,
+        });
+        let messages = std::iter::once(first.message).chain(others).collect();
+        Some(Turn::Send(Batch {
             receivers: first.receivers,
             messages,
             flags: first.flags,
-        })
+        }))
     }
 }
 
@@ -159,11 +205,15 @@ impl Drop for Worker {
     fn drop(&mut self) {
         if !self.is_done {
             let mut queue = lock(&self.namespace.fanout.queue);
-            // Dropped after the lock: with a socket, values of the user may go, and do what they like.
-            let jobs = std::mem::take(&mut *queue);
+            // Dropped after the lock is: with a socket, values of the user may go, and do what they like.
+            let items = std::mem::take(&mut *queue);
             self.namespace.fanout.busy.store(false, Ordering::Release);
             drop(queue);
-            drop(jobs);
+            for item in items {
+                if let Item::End(socket, close) = item {
+                    socket.end(close);
+                }
+            }
         }
     }
 }

@@ -181,7 +181,7 @@ fn the_stage_holds_what_goes_out_and_what_comes_in() {
     assert!(peer.sent().is_empty());
     assert!(log.take().is_empty());
     assert!(peer.client.wants_input());
-    assert!(peer.client.is_joined());
+    assert!(!peer.client.is_joined());
 
     gate.open();
     assert!(peer.is_woken());

@@ -150,3 +150,51 @@ fn a_prepared_packet_is_sent_as_it_is() {
     namespace.local().emit_prepared(message);
     assert_eq!(peers[0].sent(), [r#"2["e",1.0]"#]);
 }
+
+#[tokio::test]
+async fn a_disconnect_does_not_overtake_what_was_sent_before() {
+    let (_io, namespace, mut peers) = crowd(small_slices(), 5);
+    let sockets = namespace.sockets();
+    namespace.emit("bye", &1);
+    sockets[0].emit("bye", &2);
+    namespace.disconnect_sockets(true);
+    // From here on they are as good as gone: none is listened to, and none is told anything more.
+    assert!(sockets.iter().all(|socket| !socket.connected()));
+    sockets[0].emit("late", &());
+    namespace.emit("late", &());
+    settle().await;
+    let mut twice = 0;
+    for peer in &mut peers {
+        peer.run();
+        let mut sent = peer.sent();
+        if sent.get(1).is_some_and(|line| line == r#"2["bye",2]"#) {
+            twice += sent.drain(1..2).count();
+        }
+        assert_eq!(sent, [r#"2["bye",1]"#, "1", "close: forced close"]);
+    }
+    assert_eq!((twice, namespace.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn one_that_is_being_disconnected_is_not_listened_to() {
+    let (_io, namespace, mut peers) = crowd(small_slices(), 3);
+    namespace.emit("n", &1);
+    namespace.disconnect_sockets(false);
+    peers[0].recv(r#"21["ask"]"#).unwrap();
+    settle().await;
+    peers[0].run();
+    assert_eq!(peers[0].sent(), [r#"2["n",1]"#, "1"]);
+}
+
+#[test]
+fn a_runtime_that_ends_keeps_nobody_from_being_disconnected() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (_io, namespace, mut peers) = runtime.block_on(async { crowd(small_slices(), 5) });
+    namespace.emit("n", &1);
+    namespace.disconnect_sockets(false);
+    drop(runtime);
+    for peer in &mut peers {
+        peer.run();
+    }
+    assert_eq!(namespace.len(), 0);
+}

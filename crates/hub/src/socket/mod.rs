@@ -224,7 +224,8 @@ impl Socket {
 
     /// Puts the socket out of its namespace: the client is told, and does not come back by itself. With `close` the
     /// whole connection ends, with all sockets that it has in other namespaces. While CONNECT is not answered yet, this
-    /// happens right after the answer.
+    /// happens right after the answer. What was sent before still goes out, in its turn; nothing of the client is
+    /// handled any more.
     pub fn disconnect(&self, close: bool) {
         {
             let mut local = self.local();
@@ -233,7 +234,17 @@ impl Socket {
                 *leave = Some(close || *leave == Some(true));
                 return;
             }
+            // What was sent before is not to be lost for that.
+            if matches!(self.state(), State::Connected | State::Ending) && fanout::submit_end(self, close) {
+                self.0.state.store(State::Ending as u8, Ordering::Release);
+                return;
+            }
         }
+        self.end(close);
+    }
+
+    /// Leaves now, and has the driver see to it.
+    pub(crate) fn end(&self, close: bool) {
         self.send_disconnect(DisconnectReason::ServerNamespaceDisconnect);
         if close {
             self.0.connection.close.store(true, Ordering::Release);
@@ -294,7 +305,7 @@ impl Socket {
             State::Connected if !self.namespace().shared().fanout.is_busy() => packet.send_to(self.outbox()),
             State::Connected => self.queue(packet.into_prepared()),
             State::Connecting => self.hold(&packet.into_prepared()),
-            State::Gone => {}
+            State::Ending | State::Gone => {}
         }
     }
 

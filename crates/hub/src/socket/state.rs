@@ -30,6 +30,8 @@ pub(crate) enum State {
     /// CONNECT is not answered yet: what is sent waits.
     Connecting,
     Connected,
+    /// It is to leave as soon as what was sent before has gone out.
+    Ending,
     /// It has left, or is about to: nothing is sent any more.
     Gone,
 }
@@ -77,6 +79,7 @@ impl Socket {
         match self.0.state.load(Ordering::Acquire) {
             0 => State::Connecting,
             1 => State::Connected,
+            2 => State::Ending,
             _ => State::Gone,
         }
     }
@@ -103,7 +106,9 @@ impl Socket {
             self.tell_outgoing(message);
         }
         match self.state() {
-            State::Connected if !flags.volatile || self.0.outbox.is_writable() => self.0.outbox.send(message),
+            State::Connected | State::Ending if !flags.volatile || self.0.outbox.is_writable() => {
+                self.0.outbox.send(message);
+            }
             State::Connecting if !flags.volatile => self.hold(message),
             _ => {}
         }
@@ -115,7 +120,7 @@ impl Socket {
             messages.iter().for_each(|message| self.tell_outgoing(message));
         }
         match self.state() {
-            State::Connected => self.0.outbox.send_all(messages),
+            State::Connected | State::Ending => self.0.outbox.send_all(messages),
             State::Connecting => messages.iter().for_each(|message| self.hold(message)),
             State::Gone => {}
         }
@@ -191,7 +196,7 @@ impl Socket {
 
     /// Leaves, and tells the client if it was connected.
     pub(crate) fn send_disconnect(&self, reason: DisconnectReason) {
-        if self.begin_leave(reason) == Some(State::Connected) {
+        if matches!(self.begin_leave(reason), Some(State::Connected | State::Ending)) {
             encode::plain(self.namespace().name(), PacketKind::Disconnect, b"", |text| {
                 self.0.outbox.send_text(&text);
             });
@@ -208,7 +213,7 @@ impl Socket {
     pub(crate) fn add_ack(&self, id: u64, pending: PendingAck) -> Result<(), AckError> {
         let limit = self.namespace().io().config().max_pending_acks;
         let mut local = self.local();
-        if self.state() == State::Gone {
+        if matches!(self.state(), State::Ending | State::Gone) {
             return Err(AckError::Disconnected);
         }
         let acks = &mut local.rare().acks;
@@ -263,7 +268,7 @@ impl Socket {
                 drop(local);
                 self.0.outbox.send(message);
             }
-            State::Gone => {}
+            State::Ending | State::Gone => {}
         }
     }
 }
