@@ -369,6 +369,11 @@ impl<M: Module> Create<M> {
                 );
             }
         }
+        for (_, io) in &servers {
+            // Taken only where no gateway has the root namespace: a client there is answered, too.
+            io.of("/")
+                .set_handler(Arc::new(NamespaceGateways::new(Vec::new())));
+        }
         Ok(App {
             container: Arc::new(container),
             servers,

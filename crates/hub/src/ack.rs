@@ -38,14 +38,13 @@ impl AckSender {
         log(self.socket.send_ack(self.id, &One(value)));
     }
 
-    /// As [`send`](Self::send).
+    /// As [`send`](Self::send). The sender stays with the caller, for another answer if this one could not be sent; a
+    /// client ignores a second one.
     ///
     /// # Errors
-    /// If the value cannot be JSON; the sender comes back, for another answer.
-    pub fn try_send<T: Serialize + ?Sized>(self, value: &T) -> Result<(), (Self, EmitError)> {
-        self.socket
-            .send_ack(self.id, &One(value))
-            .map_err(|error| (self, error))
+    /// If the value cannot be JSON.
+    pub fn try_send<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), EmitError> {
+        self.socket.send_ack(self.id, &One(value))
     }
 
     /// Answers with the elements of a tuple, array or list. What cannot be encoded is logged.

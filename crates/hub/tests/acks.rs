@@ -33,7 +33,7 @@ fn answers_have_the_node_servers_bytes() {
                         Err(serde::ser::Error::custom("sour"))
                     }
                 }
-                let (ack, error) = ack.try_send(&Sour).unwrap_err();
+                let error = ack.try_send(&Sour).unwrap_err();
                 ack.send(&error.to_string());
             }
         }

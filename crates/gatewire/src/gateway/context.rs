@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use gatewire_hub::{AckSender, Event};
 
 use super::extract::Ack;
-use super::reply::{AckState, CauseSource, HandlerName, PendingReply, Reply};
+use super::reply::{AckState, CauseSource, HandlerName, Owed, PendingReply, Reply};
 use super::subscription::Handled;
 use crate::Socket;
 use crate::pipeline::WsException;
@@ -26,7 +26,9 @@ impl<'a> MessageContext<'a> {
         pattern: &'static str,
         handler: HandlerName,
     ) -> Self {
-        let ack = event.ack(socket).map_or(AckState::NotAsked, AckState::Automatic);
+        let ack = event.ack(socket).map_or(AckState::NotAsked, |sender| {
+            AckState::Automatic(Owed::new(sender))
+        });
         Self {
             socket,
             event,
@@ -55,8 +57,8 @@ impl<'a> MessageContext<'a> {
     pub(crate) fn take_ack(&self) -> Ack {
         let mut state = self.ack.borrow_mut();
         let (next, ack) = match std::mem::replace(&mut *state, AckState::NotAsked) {
-            AckState::Automatic(sender) => {
-                let ack = Ack::asked(sender);
+            AckState::Automatic(owed) => {
+                let ack = owed.take().map_or_else(Ack::not_asked, Ack::asked);
                 (AckState::Manual(ack.clone_slot()), ack)
             }
             AckState::NotAsked => (AckState::Manual(None), Ack::not_asked()),
@@ -103,7 +105,7 @@ impl AckState {
     pub(super) fn sender(self) -> Option<AckSender> {
         match self {
             Self::NotAsked => None,
-            Self::Automatic(sender) => Some(sender),
+            Self::Automatic(owed) => owed.take(),
             Self::Manual(slot) => slot.and_then(|slot| slot.take()),
         }
     }

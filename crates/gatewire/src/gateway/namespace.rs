@@ -11,7 +11,7 @@ use gatewire_hub::{AckSender, ConnectError, Event, NamespaceHandler};
 use tokio::sync::Semaphore;
 
 use super::context::MessageContext;
-use super::reply::{AckState, CauseSource, HandlerName, Reply, panic_text};
+use super::reply::{AckState, CauseSource, HandlerName, Owed, Reply, panic_text};
 use super::{Gateway, Handled, Hooks, Subscription};
 use crate::pipeline::{INTERNAL, WsException};
 use crate::{DisconnectReason, Server, Socket};
@@ -104,7 +104,7 @@ impl NamespaceGateways {
                     gateway: "",
                     handler: "",
                 },
-                ack: AckState::Automatic(ack),
+                ack: AckState::Automatic(Owed::new(ack)),
                 cause: CauseSource::Event(event),
             };
             reply.refuse(&WsException::new("Unknown event"));
@@ -167,7 +167,9 @@ impl NamespaceHandler for NamespaceGateways {
                 gateway: "",
                 handler: "",
             },
-            ack: ack.map_or(AckState::NotAsked, AckState::Automatic),
+            ack: ack.map_or(AckState::NotAsked, |sender| {
+                AckState::Automatic(Owed::new(sender))
+            }),
             cause: CauseSource::Unknown,
         };
         reply.exception(&WsException::new("The data nests too deep"));

@@ -4,13 +4,13 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use gatewire_hub::{AckSender, Event, Payload};
+use gatewire_hub::{AckSender, EmitError, Event, Payload};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::extract::AckSlot;
 use crate::Socket;
-use crate::pipeline::{Cause, INTERNAL, WsException};
+use crate::pipeline::{Cause, INTERNAL, WsException, internal_json};
 
 /// A reply under an event of its own: emitted to the sender as `event` with `data`; an acknowledgement that was
 /// asked for is answered with no value. Only this type means that; a value with a field `event` is a value.
@@ -46,9 +46,41 @@ pub(crate) enum AckState {
     #[default]
     NotAsked,
     /// What the handler returns.
-    Automatic(AckSender),
+    Automatic(Owed),
     /// The handler, through the extractor `Ack`; none was asked for if there is no slot.
     Manual(Option<Arc<AckSlot>>),
+}
+
+/// An acknowledgement that has still to be sent. Dropped before that, by a panic of the application's code, it is
+/// answered as an internal error.
+pub(crate) struct Owed(Option<AckSender>);
+
+impl Owed {
+    pub(super) fn new(sender: AckSender) -> Self {
+        Self(Some(sender))
+    }
+
+    /// Answers with `value`; if that fails another answer is still owed.
+    pub(super) fn send<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EmitError> {
+        if let Some(sender) = &self.0 {
+            sender.try_send(value)?;
+        }
+        self.0 = None;
+        Ok(())
+    }
+
+    /// The sender: from now on whoever has it answers.
+    pub(super) fn take(mut self) -> Option<AckSender> {
+        self.0.take()
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if let Some(sender) = self.0.take() {
+            sender.send(&*internal_json());
+        }
+    }
 }
 
 /// Where an error's `cause.data` is taken from.
@@ -103,9 +135,9 @@ impl Reply<'_> {
     /// A plain value: the acknowledgement, or where none was asked for an event of the same name to the sender.
     pub fn value<T: Serialize + ?Sized>(mut self, value: &T) {
         match std::mem::take(&mut self.ack) {
-            AckState::Automatic(sender) => {
-                if let Err((sender, error)) = sender.try_send(value) {
-                    self.ack = AckState::Automatic(sender);
+            AckState::Automatic(mut owed) => {
+                if let Err(error) = owed.send(value) {
+                    self.ack = AckState::Automatic(owed);
                     self.unencodable(&error);
                 }
             }
@@ -120,7 +152,9 @@ impl Reply<'_> {
 
     /// `()` or `None`: an acknowledgement with no value, if one was asked for.
     pub fn nothing(self) {
-        if let AckState::Automatic(sender) = self.ack {
+        if let AckState::Automatic(owed) = self.ack
+            && let Some(sender) = owed.take()
+        {
             sender.send(&());
         }
     }
@@ -136,7 +170,11 @@ impl Reply<'_> {
     /// All arguments of a [`Payload`], untouched.
     pub fn payload(self, payload: &Payload) {
         match self.ack {
-            AckState::Automatic(sender) => sender.send_payload(payload),
+            AckState::Automatic(owed) => {
+                if let Some(sender) = owed.take() {
+                    sender.send_payload(payload);
+                }
+            }
             AckState::NotAsked => self.socket.emit_payload(self.pattern, payload),
             AckState::Manual(_) => {}
         }

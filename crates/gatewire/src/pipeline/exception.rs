@@ -78,10 +78,7 @@ impl WsException {
             Kind::Message(message) => serde_json::value::to_raw_value(&Wire::new(message, cause)),
             Kind::Internal(_) => serde_json::value::to_raw_value(&Wire::new(INTERNAL, cause)),
         };
-        json.unwrap_or_else(|_| {
-            RawValue::from_string(r#"{"status":"error","message":"Internal server error"}"#.to_owned())
-                .unwrap_or_default()
-        })
+        json.unwrap_or_else(|_| internal_json())
     }
 
     /// The refusal of a connection.
@@ -99,6 +96,13 @@ impl WsException {
         };
         ConnectError { message, data }
     }
+}
+
+/// An internal error whose cause is not known any more.
+pub(crate) fn internal_json() -> Box<RawValue> {
+    // It is JSON, so there is no error.
+    RawValue::from_string(r#"{"status":"error","message":"Internal server error"}"#.to_owned())
+        .unwrap_or_default()
 }
 
 /// Which message an error comes from.

@@ -4,4 +4,4 @@
 mod exception;
 
 pub use exception::WsException;
-pub(crate) use exception::{Cause, INTERNAL};
+pub(crate) use exception::{Cause, INTERNAL, internal_json};

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::FromMessage;
 use crate::Payload;
 use crate::gateway::MessageContext;
+use crate::gateway::reply::Owed;
 
 /// Answers the message's acknowledgement by hand. A handler that takes it is not answered for: what it returns is
 /// dropped, unless it is a `WsResponse` or an error. An `Ack` that is dropped without having been sent answers with no
@@ -31,8 +32,10 @@ impl Ack {
 
     /// Answers with `value`; a value that cannot be encoded is logged, and answered as an internal error.
     pub fn send<T: Serialize + ?Sized>(self, value: &T) {
-        if let Some(sender) = self.take() {
-            sender.send(value);
+        if let Some(sender) = self.take()
+            && let Err(error) = Owed::new(sender).send(value)
+        {
+            tracing::error!(target: "gatewire", context = "Ack", "an acknowledgement cannot be encoded: {error}");
         }
     }
 
