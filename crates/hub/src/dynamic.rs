@@ -12,7 +12,7 @@ use crate::guard::guarded_in;
 use crate::hooks::Hooks;
 use crate::namespace::Shared;
 use crate::pattern::Pattern;
-use crate::{ConnectError, Handshake, Io, Namespace, NamespaceHandler, Prepared, Socket};
+use crate::{ConnectError, Handshake, Io, Namespace, NamespaceHandler, Prepared, RoomEvent, Socket};
 
 /// A CONNECT to a namespace that does not exist.
 #[derive(Debug, Clone)]
@@ -98,6 +98,11 @@ impl ParentNamespace {
         self.parent.hooks.connection.push(Arc::new(listener));
     }
 
+    /// As [`Namespace::on_room_event`], for the children that come after.
+    pub fn on_room_event(&self, listener: impl Fn(&Namespace, RoomEvent<'_>) + Send + Sync + 'static) {
+        self.parent.hooks.rooms.push(Arc::new(listener));
+    }
+
     /// As [`Namespace::set_handler`], for the children that come after.
     pub fn set_handler(&self, handler: Arc<dyn NamespaceHandler>) -> bool {
         self.parent.handler.set(handler).is_ok()
@@ -170,7 +175,12 @@ impl Parent {
 
     /// A child of that name, which is in no table yet.
     pub(crate) fn child(self: &Arc<Self>, name: &str) -> Shared {
-        Shared::child(name, self.clone(), self.handler.get().cloned(), self.hooks.copy())
+        Shared::child(
+            name,
+            self.clone(),
+            self.handler.get().cloned(),
+            Box::new(self.hooks.copy()),
+        )
     }
 
     /// Whether names that the server itself asks for may be this one's children.

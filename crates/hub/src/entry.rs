@@ -203,6 +203,7 @@ pub(crate) fn complete_connect(socket: &Socket) -> bool {
     let stays = socket.complete_connect();
     if stays {
         let namespace = socket.namespace();
+        namespace.tell_own_room(socket);
         let _ = guarded(socket, || namespace.handler().connected(socket));
         if let Some(hooks) = namespace.hooks() {
             for listener in &*hooks.connection.get() {

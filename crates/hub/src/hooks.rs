@@ -1,15 +1,51 @@
-//! What a namespace's users have hung on it besides its handler: middleware, and listeners of connections. A namespace
+//! What a namespace's users have hung on it besides its handler: middleware, and listeners of connections, rooms and
+//! other servers. A namespace
 //! without any of them has none of this, and looks at one word to know it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures_util::future::BoxFuture;
 
-use crate::{ConnectError, Socket};
+use crate::server_side::OnServerSide;
+use crate::{ConnectError, Id, Namespace, Socket};
 
 /// Decides on a CONNECT before the handler does.
 pub(crate) type Middleware =
     Arc<dyn Fn(Socket) -> BoxFuture<'static, Result<(), ConnectError>> + Send + Sync>;
+
+/// What happened to a room of a namespace, the rooms of the sockets' own ids included: `create-room`, `delete-room`,
+/// `join-room` and `leave-room` of the Node server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoomEvent<'a> {
+    /// Its first socket is about to be told.
+    Created {
+        /// The room.
+        room: &'a str,
+    },
+    /// Its last socket has left.
+    Deleted {
+        /// The room.
+        room: &'a str,
+    },
+    /// A socket has entered.
+    Joined {
+        /// The room.
+        room: &'a str,
+        /// The socket.
+        id: Id,
+    },
+    /// A socket has left.
+    Left {
+        /// The room.
+        room: &'a str,
+        /// The socket.
+        id: Id,
+    },
+}
+
+/// Hears of rooms.
+pub(crate) type OnRoom = Arc<dyn Fn(&Namespace, RoomEvent<'_>) + Send + Sync>;
 
 /// Hears of a socket that is connected.
 pub(crate) type OnConnection = Arc<dyn Fn(&Socket) + Send + Sync>;
@@ -19,17 +55,19 @@ pub(crate) type OnConnection = Arc<dyn Fn(&Socket) + Send + Sync>;
 pub(crate) struct Hooks {
     pub(crate) middleware: List<Middleware>,
     pub(crate) connection: List<OnConnection>,
+    pub(crate) rooms: List<OnRoom>,
+    pub(crate) server_side: List<(Box<str>, OnServerSide)>,
 }
 
 impl Hooks {
-    /// The same hooks for another namespace; nothing if there are none.
-    pub(crate) fn copy(&self) -> Option<Box<Self>> {
-        let copy = Self {
+    /// The same hooks for another namespace.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
             middleware: self.middleware.copy(),
             connection: self.connection.copy(),
-        };
-        let is_empty = copy.middleware.get().is_empty() && copy.connection.get().is_empty();
-        (!is_empty).then(|| Box::new(copy))
+            rooms: self.rooms.copy(),
+            server_side: self.server_side.copy(),
+        }
     }
 }
 

@@ -144,6 +144,12 @@ impl Io {
             .map(|shared| Namespace::new(shared.clone(), self.clone()))
     }
 
+    /// The main namespace, `/`; `io.sockets` in Node.
+    #[must_use]
+    pub fn sockets(&self) -> Namespace {
+        self.of("/")
+    }
+
     /// All namespaces.
     #[must_use]
     pub fn namespaces(&self) -> Vec<Namespace> {

@@ -30,6 +30,7 @@ mod prepared;
 mod remote;
 mod room;
 mod selection;
+mod server_side;
 mod socket;
 
 pub use ack::{AckError, AckRequest, AckSender, BroadcastAckError, BroadcastAckRequest};
@@ -41,14 +42,16 @@ pub use encode::EmitError;
 pub use event::{Event, OwnedEvent};
 pub use handler::{ConnectError, DisconnectReason, NamespaceHandler};
 pub use handshake::{Handshake, HandshakeParts, Headers};
+pub use hooks::RoomEvent;
 pub use id::Id;
 pub use io::Io;
 pub use namespace::Namespace;
 pub use outbox::Outbox;
 pub use payload::Payload;
 pub use prepared::{FramedText, Prepared};
-pub use remote::RemoteSocket;
+pub use remote::{RemoteAckRequest, RemoteSocket};
 pub use selection::{IntoRoom, IntoRooms, Room, Selection};
+pub use server_side::{ServerSideAck, ServerSideEvent, ServerSideRequest};
 pub use socket::{EventError, ListenerId, Socket};
 
 pub use futures_util::future::BoxFuture;

@@ -11,13 +11,14 @@ use serde::Serialize;
 
 use crate::dynamic::{Accepts, Parent};
 use crate::fanout::Fanout;
+use crate::guard::guarded_in;
 use crate::handler::Silent;
-use crate::hooks::Hooks;
-use crate::room::{Members, Receivers};
+use crate::hooks::{Hooks, OnRoom};
+use crate::room::{Changes, Members, Receivers};
 use crate::selection::{IntoRooms, Room, Selection};
 use crate::{
     Broadcast, BroadcastAckRequest, ConnectError, EmitError, Id, Io, NamespaceHandler, Payload, RemoteSocket,
-    Socket, lock,
+    RoomEvent, Socket, lock,
 };
 
 /// A namespace of a Socket.IO server. A clone is another handle of the same one.
@@ -56,11 +57,11 @@ impl Shared {
         name: &str,
         parent: Arc<Parent>,
         handler: Option<Arc<dyn NamespaceHandler>>,
-        hooks: Option<Box<Hooks>>,
+        hooks: Box<Hooks>,
     ) -> Self {
         Self {
             handler: handler.map_or_else(OnceLock::new, OnceLock::from),
-            hooks: hooks.map_or_else(OnceLock::new, OnceLock::from),
+            hooks: hooks.into(),
             parent: Some(parent),
             ..Self::new(name)
         }
@@ -160,6 +161,22 @@ impl Namespace {
     /// ```
     pub fn on_connection(&self, listener: impl Fn(&Socket) + Send + Sync + 'static) {
         self.make_hooks().connection.push(Arc::new(listener));
+    }
+
+    /// Calls `listener` for whatever happens to the namespace's rooms in this process, from now on: right after it has
+    /// happened, by whoever did it. A socket's own room is told when its CONNECT is answered.
+    ///
+    /// ```
+    /// # use gatewire_hub::{Io, RoomEvent};
+    /// # let io = Io::default();
+    /// io.of("/").on_room_event(|namespace, event| {
+    ///     if let RoomEvent::Joined { room, id } = event {
+    ///         namespace.to("admins").emit("room_joined", &(room, id));
+    ///     }
+    /// });
+    /// ```
+    pub fn on_room_event(&self, listener: impl Fn(&Self, RoomEvent<'_>) + Send + Sync + 'static) {
+        self.make_hooks().rooms.push(Arc::new(listener));
     }
 
     /// Sends an event with one argument (none if `data` is `()`) to everyone. What cannot be encoded is logged.
@@ -293,7 +310,7 @@ impl Namespace {
         self.shared.hooks.get().map(|hooks| &**hooks)
     }
 
-    fn make_hooks(&self) -> &Hooks {
+    pub(crate) fn make_hooks(&self) -> &Hooks {
         self.shared.hooks.get_or_init(Box::default)
     }
 
@@ -316,33 +333,100 @@ impl Namespace {
     }
 
     pub(crate) fn remove(&self, socket: &Socket) {
-        let deleted = lock(&self.shared.members).remove(socket);
-        self.tell_deleted(&deleted);
+        let listeners = self.room_listeners();
+        let changes = lock(&self.shared.members).remove(socket, listeners.is_some());
+        self.tell_left(socket, &changes, listeners.as_deref());
+        if let Some(listeners) = listeners {
+            self.tell_own_room_left(socket, &listeners);
+        }
         if self.parent().is_some() && self.io.config().cleanup_empty_child_namespaces && self.is_empty() {
             self.io.close_child(self);
         }
     }
 
     pub(crate) fn join(&self, socket: &Socket, rooms: Vec<Room>) {
-        let created = lock(&self.shared.members).join(socket, rooms);
+        let listeners = self.room_listeners();
+        let changes = lock(&self.shared.members).join(socket, rooms, listeners.is_some());
         if let Some(cluster) = self.io.cluster() {
-            for room in &created {
+            for room in &changes.rooms {
                 cluster.room_created(self.name(), room);
             }
+        }
+        let Some(listeners) = listeners else {
+            return;
+        };
+        for room in &changes.memberships {
+            if **room == *socket.id_str() {
+                self.tell_own_room(socket);
+                continue;
+            }
+            if changes.rooms.contains(room) {
+                self.tell(&listeners, RoomEvent::Created { room });
+            }
+            let id = socket.id();
+            self.tell(&listeners, RoomEvent::Joined { room, id });
         }
     }
 
     pub(crate) fn leave(&self, socket: &Socket, rooms: &[Room]) {
-        let deleted = lock(&self.shared.members).leave(socket, rooms);
-        self.tell_deleted(&deleted);
+        let listeners = self.room_listeners();
+        let changes = lock(&self.shared.members).leave(socket, rooms, listeners.is_some());
+        self.tell_left(socket, &changes, listeners.as_deref());
     }
 
-    fn tell_deleted(&self, rooms: &[Room]) {
+    /// Tells that a socket is in its own room, as soon as it is connected.
+    pub(crate) fn tell_own_room(&self, socket: &Socket) {
+        if let Some(listeners) = self.room_listeners()
+            && socket.connected()
+            && socket.is_in_own_room()
+            && !socket.mark_own_room_told(true)
+        {
+            let (room, id) = (socket.id_str(), socket.id());
+            self.tell(&listeners, RoomEvent::Created { room });
+            self.tell(&listeners, RoomEvent::Joined { room, id });
+        }
+    }
+
+    fn tell_own_room_left(&self, socket: &Socket, listeners: &[OnRoom]) {
+        if socket.mark_own_room_told(false) {
+            let (room, id) = (socket.id_str(), socket.id());
+            self.tell(listeners, RoomEvent::Left { room, id });
+            self.tell(listeners, RoomEvent::Deleted { room });
+        }
+    }
+
+    fn tell_left(&self, socket: &Socket, changes: &Changes, listeners: Option<&[OnRoom]>) {
         if let Some(cluster) = self.io.cluster() {
-            for room in rooms {
+            for room in &changes.rooms {
                 cluster.room_deleted(self.name(), room);
             }
         }
+        let Some(listeners) = listeners else {
+            return;
+        };
+        for room in &changes.memberships {
+            if **room == *socket.id_str() {
+                self.tell_own_room_left(socket, listeners);
+                continue;
+            }
+            let id = socket.id();
+            self.tell(listeners, RoomEvent::Left { room, id });
+            if changes.rooms.contains(room) {
+                self.tell(listeners, RoomEvent::Deleted { room });
+            }
+        }
+    }
+
+    fn tell(&self, listeners: &[OnRoom], event: RoomEvent<'_>) {
+        for listener in listeners {
+            guarded_in(self.name(), || listener(self, event));
+        }
+    }
+
+    /// `None` if there are none.
+    fn room_listeners(&self) -> Option<Arc<[OnRoom]>> {
+        let listeners = self.hooks()?.rooms.get();
+        (!listeners.is_empty()).then_some(listeners)
     }
 }
 

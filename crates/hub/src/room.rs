@@ -21,8 +21,14 @@ pub(crate) struct Members {
     is_closed: bool,
 }
 
-/// Rooms that came into being, or ceased to be, by a change.
-pub(crate) type Changed = Vec<Room>;
+/// What a change of a socket's rooms did.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// Rooms that came into being, or ceased to be.
+    pub(crate) rooms: Vec<Room>,
+    /// Rooms that the socket entered or left, its own included; empty if nobody wants to know.
+    pub(crate) memberships: Vec<Room>,
+}
 
 impl Members {
     /// False if the namespace has ended.
@@ -36,52 +42,66 @@ impl Members {
     }
 
     /// Takes the socket out of the namespace and of all rooms; its own list of rooms stays.
-    pub(crate) fn remove(&mut self, socket: &Socket) -> Changed {
+    pub(crate) fn remove(&mut self, socket: &Socket, is_heard: bool) -> Changes {
         self.everyone.remove(socket);
-        let rooms = socket.local().rooms.clone();
-        rooms
-            .into_iter()
-            .filter(|room| self.remove_from(room, socket))
-            .collect()
+        let left = socket.local().rooms.clone();
+        let rooms = left.iter().filter(|room| self.remove_from(room, socket));
+        let rooms = rooms.cloned().collect();
+        Changes {
+            rooms,
+            memberships: if is_heard { left } else { Vec::new() },
+        }
     }
 
-    pub(crate) fn join(&mut self, socket: &Socket, rooms: Vec<Room>) -> Changed {
+    pub(crate) fn join(&mut self, socket: &Socket, rooms: Vec<Room>, is_heard: bool) -> Changes {
+        let mut changes = Changes::default();
         // A socket that has left meanwhile would never be taken out again.
         if !self.everyone.contains(&socket.id()) {
-            return Vec::new();
+            return changes;
         }
         let mut local = socket.local();
-        let mut created = Vec::new();
         for room in rooms {
             if *room == *socket.id_str() {
                 socket.set_in_own_room(true);
+                if is_heard {
+                    changes.memberships.push(room);
+                }
                 continue;
             }
             if !self.rooms.contains_key(&room) {
-                created.push(room.clone());
+                changes.rooms.push(room.clone());
             }
             if self.rooms.entry(room.clone()).or_default().insert(socket) {
+                if is_heard {
+                    changes.memberships.push(room.clone());
+                }
                 local.rooms.push(room);
             }
         }
-        created
+        changes
     }
 
-    pub(crate) fn leave(&mut self, socket: &Socket, rooms: &[Room]) -> Changed {
+    pub(crate) fn leave(&mut self, socket: &Socket, rooms: &[Room], is_heard: bool) -> Changes {
         let mut local = socket.local();
-        let mut deleted = Vec::new();
+        let mut changes = Changes::default();
         for room in rooms {
             if **room == *socket.id_str() {
                 socket.set_in_own_room(false);
+                if is_heard {
+                    changes.memberships.push(room.clone());
+                }
             }
             if let Some(at) = local.rooms.iter().position(|other| other == room) {
                 local.rooms.swap_remove(at);
+                if is_heard {
+                    changes.memberships.push(room.clone());
+                }
                 if self.remove_from(room, socket) {
-                    deleted.push(room.clone());
+                    changes.rooms.push(room.clone());
                 }
             }
         }
-        deleted
+        changes
     }
 
     /// Whether the room has gone with its last socket.

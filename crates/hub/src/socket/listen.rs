@@ -22,6 +22,8 @@ const OUTGOING: u8 = 2;
 const LEAVING: u8 = 4;
 /// The socket has left: no listener is taken any more.
 const ENDED: u8 = 8;
+/// The namespace's listeners were told that the socket is in its own room.
+const OWN_ROOM_TOLD: u8 = 16;
 
 pub(super) type OnEvent = Arc<dyn Fn(&Socket, &Event<'_>) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
 pub(super) type OnOutgoing = Arc<dyn Fn(&Socket, &Event<'_>) + Send + Sync>;
@@ -414,11 +416,24 @@ impl Socket {
     /// Drops the listeners, which may hold the socket itself.
     pub(crate) fn end_listeners(&self) {
         let mut local = self.local();
-        self.0.uses.store(ENDED, Ordering::Release);
+        self.0.uses.fetch_or(ENDED, Ordering::Release);
+        self.0
+            .uses
+            .fetch_and(!(EVENTS | OUTGOING | LEAVING), Ordering::Release);
         let listeners = local.rare.as_mut().and_then(|rare| rare.listeners.take());
         local.trim();
         drop(local);
         drop(listeners);
+    }
+
+    /// Marks the own room as told, or not; what it was before.
+    pub(crate) fn mark_own_room_told(&self, is_told: bool) -> bool {
+        let before = if is_told {
+            self.0.uses.fetch_or(OWN_ROOM_TOLD, Ordering::AcqRel)
+        } else {
+            self.0.uses.fetch_and(!OWN_ROOM_TOLD, Ordering::AcqRel)
+        };
+        before & OWN_ROOM_TOLD != 0
     }
 
     /// Takes a listener that is called once away: only who succeeds may call it.

@@ -39,7 +39,8 @@ struct Inner {
     in_own_room: AtomicBool,
     /// Why the socket leaves, once it does.
     reason: AtomicU8,
-    /// Which of its listeners there are, so that most sockets need not look. Changes only under the lock of `local`.
+    /// Which of its listeners there are, so that most sockets need not look. Changes only under the lock of `local`,
+    /// but for the namespace's mark.
     uses: AtomicU8,
     namespace: Namespace,
     outbox: Arc<dyn Outbox>,
@@ -222,6 +223,11 @@ impl Socket {
         Broadcast::direct(self.clone()).volatile()
     }
 
+    /// For messages to this client that may, or may not, be compressed; followed by `to`, for a broadcast of that kind.
+    pub fn compress(&self, compress: bool) -> Broadcast {
+        Broadcast::direct(self.clone()).compress(compress)
+    }
+
     /// Puts the socket out of its namespace: the client is told, and does not come back by itself. With `close` the
     /// whole connection ends, with all sockets that it has in other namespaces. While CONNECT is not answered yet, this
     /// happens right after the answer. What was sent before still goes out, in its turn; nothing of the client is
@@ -285,6 +291,23 @@ impl Socket {
         let (_, value) = extensions.swap_remove(at);
         local.trim();
         value.downcast().ok()
+    }
+
+    /// Keeps a value with the socket that other nodes see, too, when they fetch it; `socket.data` in Node. It is the value
+    /// of type [`serde_json::Value`] of [`set`](Self::set) and [`get`](Self::get).
+    ///
+    /// # Errors
+    /// If `data` cannot be JSON.
+    pub fn set_data<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), serde_json::Error> {
+        self.set(serde_json::to_value(data)?);
+        Ok(())
+    }
+
+    /// What [`set_data`](Self::set_data) keeps; `null` if there is nothing.
+    #[must_use]
+    pub fn data_json(&self) -> serde_json::Value {
+        self.get::<serde_json::Value>()
+            .map_or(serde_json::Value::Null, |data| (*data).clone())
     }
 
     fn request_ack(&self, event: &str, args: &impl Arguments) -> AckRequest {
