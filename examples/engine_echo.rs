@@ -1,16 +1,16 @@
 //! The bare Engine.IO layer without Socket.IO: every message comes back as it was, text as text, binary as binary.
 //! Reads `PORT` (3000) and `HOST` (127.0.0.1); the path is `/engine.io/`.
 
-use std::env;
+mod serve;
+
 use std::error::Error;
-use std::future::pending;
 use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
 use gatewire_hub::Handshake;
 use gatewire_proto::engineio::CloseReason;
-use gatewire_server::{Application, Connection, Cors, Engine, EngineConfig, Listener, Rejected, Session};
+use gatewire_server::{Application, Connection, Cors, Engine, EngineConfig, Rejected, Session};
 
 struct Echo;
 
@@ -47,24 +47,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ..EngineConfig::default()
     };
     let engine = Engine::new(config, Echo)?;
-
-    let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
-    let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
-    let listener = Listener::bind((host, port)).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-
-    let answer = move |request: http::Request<_>, peer| {
-        let engine = engine.clone();
-        async move {
-            if engine.matches(request.uri().path()) {
-                engine.handle(request, Some(peer)).await
-            } else {
-                let mut response = http::Response::new(gatewire_server::Body::default());
-                *response.status_mut() = http::StatusCode::NOT_FOUND;
-                response
-            }
-        }
-    };
-    listener.serve(answer, pending()).await;
-    Ok(())
+    serve::serve(engine).await
 }

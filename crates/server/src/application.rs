@@ -6,8 +6,9 @@ use std::task::{Context, Poll};
 
 use gatewire_hub::{Handshake, Id};
 use gatewire_proto::engineio::{CloseReason, TransportKind};
+use http::HeaderMap;
 
-use crate::outbox::Outbox;
+use crate::outbox::{Lane, Outbox};
 
 /// The layer above Engine.IO.
 pub trait Application: Send + Sync + 'static {
@@ -78,6 +79,15 @@ impl Connection {
     #[must_use]
     pub fn transport(&self) -> TransportKind {
         self.0.transport()
+    }
+
+    /// The headers of the POST whose packets are being worked off; `None` on WebSocket, and between two POSTs.
+    #[must_use]
+    pub fn post_headers(&self) -> Option<HeaderMap> {
+        match &self.0.lock().lane {
+            Lane::Polling(lane) => lane.post_headers().cloned(),
+            Lane::WebSocket(_) | Lane::Closed => None,
+        }
     }
 
     /// Sends a text message.

@@ -151,7 +151,7 @@ impl Engine {
         let _ = drivers.wait_for(|drivers| *drivers == 0).await;
     }
 
-    async fn dispatch<B>(&self, parts: Parts, body: B, peer: Option<SocketAddr>) -> Response<Body>
+    async fn dispatch<B>(&self, mut parts: Parts, body: B, peer: Option<SocketAddr>) -> Response<Body>
     where
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -176,7 +176,7 @@ impl Engine {
             }
         }
         let mut response = match target {
-            Target::Polling(outbox) => polling::handle(outbox, &parts, body).await,
+            Target::Polling(outbox) => polling::handle(outbox, &mut parts, body).await,
             Target::Handshake(TransportKind::Polling) => self.open_polling(&parts, peer).await,
             Target::Handshake(TransportKind::WebSocket) => {
                 let engine = self.clone();
@@ -192,8 +192,7 @@ impl Engine {
         if matches!(
             response.status(),
             StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS
-        ) && parts.method == Method::GET
-        {
+        ) {
             self.0
                 .hooks
                 .change_headers(response.headers_mut(), &parts, is_handshake);

@@ -32,8 +32,8 @@ pub(crate) struct PollLane {
     bytes: usize,
     /// The GET that waits.
     poll: Option<oneshot::Sender<Vec<u8>>>,
-    /// A POST is in flight.
-    posting: bool,
+    /// The headers of the POST that is in flight.
+    post: Option<HeaderMap>,
     /// The body of that POST, until the driver has worked it off.
     inbox: Option<Inbox>,
     /// Noted in some thread's cork, which will flush it.
@@ -97,6 +97,11 @@ impl PollLane {
         std::mem::take(&mut self.packets)
     }
 
+    /// The headers of the POST whose packets are being worked off.
+    pub(crate) fn post_headers(&self) -> Option<&HeaderMap> {
+        self.post.as_ref()
+    }
+
     /// The body that the driver works on.
     pub(crate) fn take_inbox(&mut self) -> Option<Inbox> {
         self.inbox.take()
@@ -125,14 +130,14 @@ impl PollLane {
 }
 
 /// Answers a request of a session that is on polling.
-pub(crate) async fn handle<B>(outbox: Arc<Outbox>, parts: &Parts, body: B) -> Response<Body>
+pub(crate) async fn handle<B>(outbox: Arc<Outbox>, parts: &mut Parts, body: B) -> Response<Body>
 where
     B: http_body::Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     match parts.method {
         Method::GET => poll(&outbox, &parts.headers).await,
-        Method::POST => post(&outbox, &parts.headers, body).await,
+        Method::POST => post(&outbox, &mut parts.headers, body).await,
         _ => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
@@ -192,15 +197,16 @@ impl Drop for PollGuard<'_> {
 
 /// Reads the packets of a POST and waits until the driver has worked them off, so that a client cannot send faster
 /// than its messages are handled.
-async fn post<B>(outbox: &Outbox, headers: &HeaderMap, body: B) -> Response<Body>
+async fn post<B>(outbox: &Outbox, headers: &mut HeaderMap, body: B) -> Response<Body>
 where
     B: http_body::Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let Some(posting) = Posting::begin(outbox) else {
+    let is_binary = is_binary(headers);
+    let Some(posting) = Posting::begin(outbox, headers) else {
         return answer::empty(StatusCode::BAD_REQUEST);
     };
-    if is_binary(headers) {
+    if is_binary {
         tracing::debug!(sid = %outbox.sid, "a POST of application/octet-stream: protocol 4 knows text only");
         outbox.begin_close(CloseReason::TransportError);
         return answer::empty(StatusCode::BAD_REQUEST);
@@ -238,30 +244,33 @@ where
     answer::post()
 }
 
-/// The right to post: one request of a session at a time has it.
-struct Posting<'a>(&'a Outbox);
+/// The right to post: one request of a session at a time has it. The session holds the request's headers meanwhile.
+struct Posting<'a> {
+    outbox: &'a Outbox,
+    headers: &'a mut HeaderMap,
+}
 
 impl<'a> Posting<'a> {
-    fn begin(outbox: &'a Outbox) -> Option<Self> {
+    fn begin(outbox: &'a Outbox, headers: &'a mut HeaderMap) -> Option<Self> {
         let mut state = outbox.lock();
         let Lane::Polling(lane) = &mut state.lane else {
             return None;
         };
-        if lane.posting {
+        if lane.post.is_some() {
             tracing::debug!(sid = %outbox.sid, "a second POST while one is open: the session is closed");
             outbox.begin_close_locked(&mut state, CloseReason::TransportError);
             return None;
         }
-        lane.posting = true;
+        lane.post = Some(std::mem::take(headers));
         drop(state);
-        Some(Self(outbox))
+        Some(Self { outbox, headers })
     }
 }
 
 impl Drop for Posting<'_> {
     fn drop(&mut self) {
-        if let Lane::Polling(lane) = &mut self.0.lock().lane {
-            lane.posting = false;
+        if let Lane::Polling(lane) = &mut self.outbox.lock().lane {
+            *self.headers = lane.post.take().unwrap_or_default();
         }
     }
 }
