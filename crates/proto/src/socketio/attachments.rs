@@ -111,6 +111,13 @@ pub(super) const PLACEHOLDER: &str = "_placeholder";
 /// See [`PLACEHOLDER`].
 pub(super) const NUM: &str = "num";
 
+/// Appends the placeholder of the attachment `num`.
+pub(super) fn put_placeholder(out: &mut Vec<u8>, num: usize) {
+    out.extend_from_slice(b"{\"_placeholder\":true,\"num\":");
+    out.extend_from_slice(itoa::Buffer::new().format(num).as_bytes());
+    out.push(b'}');
+}
+
 /// Looks at every object of `data`, which is checked JSON of limited depth.
 fn check_placeholders(data: &str, attachments: usize) -> Result<(), AttachmentError> {
     let mut used = vec![false; attachments];

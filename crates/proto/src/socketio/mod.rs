@@ -5,11 +5,14 @@
 //! head off, [`scan_event`] or [`scan_args`] checks the JSON array of an event or acknowledgement in one pass and
 //! splits it, and [`from_json`] turns a piece into a type. A packet that announces attachments waits in an
 //! [`Assembler`] for the binary messages that follow it.
+//!
+//! The form of `socket.io-msgpack-parser`, one binary message a packet, is in [`msgpack`].
 
 mod attachments;
 mod binary_de;
 mod binary_ser;
 mod event;
+pub mod msgpack;
 mod packet;
 mod scanner;
 mod text;

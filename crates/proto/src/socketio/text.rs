@@ -158,7 +158,7 @@ pub enum DecodeError {
     ReservedEvent(String),
 }
 
-fn expected(kind: PacketKind) -> &'static str {
+pub(super) fn expected(kind: PacketKind) -> &'static str {
     match kind {
         PacketKind::Connect => "nothing or an object",
         PacketKind::Disconnect => "nothing",
