@@ -89,6 +89,7 @@ impl Client {
             handshake,
             attention: AtomicBool::new(false),
             close: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
         };
         Self {
             io: io.clone(),
@@ -154,7 +155,7 @@ impl Client {
         let mut at = 0;
         while at < self.entries.len() {
             let is_waiting = matches!(self.entries[at].stage, Stage::Idle);
-            if (is_waiting && self.entries[at].mailbox.is_empty()) || self.advance(at, cx) {
+            if (is_waiting && !self.entries[at].has_mail()) || self.advance(at, cx) {
                 at += 1;
             }
         }
@@ -173,12 +174,7 @@ impl Client {
         if self.leaving.len() >= config.max_namespaces_per_connection.max(1) {
             return false;
         }
-        let limit = config.mailbox.max(1);
-        self.entries.iter().all(|entry| match entry.stage {
-            // Early events have a bound of their own.
-            Stage::Connecting(_) => true,
-            _ => entry.mailbox.len() < limit,
-        })
+        self.entries.iter().all(|entry| entry.wants_input(config))
     }
 
     /// Whether the client has been let into a namespace.
@@ -336,7 +332,7 @@ impl Client {
         self.entries.reserve_exact(1);
         let is_root = socket.namespace().name() == "/";
         let mut entry = Entry::new(socket, is_root, future);
-        entry.mailbox.extend(early);
+        early.into_iter().for_each(|event| entry.keep(event));
         self.entries.push(entry);
         self.advance(self.entries.len() - 1, cx);
     }

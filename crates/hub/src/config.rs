@@ -21,6 +21,11 @@ pub struct HubConfig {
     pub cleanup_empty_child_namespaces: bool,
     /// Events of one socket that wait while another is handled; when as many wait, the connection is not read. Default 64.
     pub mailbox: usize,
+    /// The same while an answer of the client is awaited, which may lie behind such events: not to read on would be to
+    /// wait for it in vain. Default 4,096.
+    pub mailbox_while_asked: usize,
+    /// Bytes of such events; when as many wait, the connection is not read in either case. Default 4 MiB.
+    pub mailbox_bytes: usize,
     /// Events that a client may send into a namespace before its CONNECT is answered; one more is an error. Default 64.
     pub max_early: usize,
     /// Packets for one socket that wait for the answer to its CONNECT; further ones are dropped. Default 1,024.
@@ -42,6 +47,8 @@ impl Default for HubConfig {
             max_dynamic_namespaces: 10_000,
             cleanup_empty_child_namespaces: false,
             mailbox: 64,
+            mailbox_while_asked: 4_096,
+            mailbox_bytes: 4 << 20,
             max_early: 64,
             max_held: 1_024,
             ack_timeout: Duration::from_secs(30),

@@ -11,7 +11,7 @@ use gatewire_proto::socketio::{self, DecodeError, Limits, Packet};
 use crate::client::ProtocolError;
 use crate::guard::{guarded, poll_guarded};
 use crate::socket::{self, State};
-use crate::{AckSender, ConnectError, Event, OwnedEvent, Socket};
+use crate::{AckSender, ConnectError, Event, HubConfig, OwnedEvent, Socket};
 
 /// Waiting events that are handed over at a time, before other tasks get their turn.
 const BUDGET: usize = 64;
@@ -21,8 +21,10 @@ pub(crate) struct Entry {
     pub(crate) socket: Socket,
     pub(crate) is_root: bool,
     pub(crate) stage: Stage,
+    /// Bytes of the events in the mailbox, as far as they can be counted.
+    mailbox_bytes: u32,
     /// Without memory while nothing waits.
-    pub(crate) mailbox: VecDeque<OwnedEvent>,
+    mailbox: VecDeque<OwnedEvent>,
 }
 
 /// What of a socket's runs at present.
@@ -49,8 +51,45 @@ impl Entry {
             socket,
             is_root,
             stage: Stage::Connecting(connect),
+            mailbox_bytes: 0,
             mailbox: VecDeque::new(),
         }
+    }
+
+    /// Whether further events may be handed over to it.
+    pub(crate) fn wants_input(&self, config: &HubConfig) -> bool {
+        if self.mailbox.is_empty() {
+            return true;
+        }
+        if self.mailbox_bytes as usize >= config.mailbox_bytes {
+            return false;
+        }
+        match self.stage {
+            // Early events are counted by themselves.
+            Stage::Connecting(_) => true,
+            _ if self.mailbox.len() < config.mailbox => true,
+            _ => self.mailbox.len() < config.mailbox_while_asked && self.socket.is_asked_while_stalled(),
+        }
+    }
+
+    pub(crate) fn has_mail(&self) -> bool {
+        !self.mailbox.is_empty()
+    }
+
+    /// Keeps an event until it is its turn.
+    pub(crate) fn keep(&mut self, event: OwnedEvent) {
+        self.mailbox_bytes = self.mailbox_bytes.saturating_add(size(&event));
+        self.mailbox.push_back(event);
+    }
+
+    fn take(&mut self) -> Option<OwnedEvent> {
+        let event = self.mailbox.pop_front()?;
+        self.mailbox_bytes = self.mailbox_bytes.saturating_sub(size(&event));
+        if self.mailbox.is_empty() {
+            self.mailbox = VecDeque::new();
+            self.mailbox_bytes = 0;
+        }
+        Some(event)
     }
 
     /// Hands an event over, or queues it if it is not its turn.
@@ -70,7 +109,7 @@ impl Entry {
             }
             _ => {}
         }
-        self.mailbox.push_back(event.to_owned());
+        self.keep(event.to_owned());
         Ok(())
     }
 
@@ -128,12 +167,9 @@ impl Entry {
             self.stage = Stage::Idle;
         }
         for _ in 0..BUDGET {
-            let Some(event) = self.mailbox.pop_front() else {
+            let Some(event) = self.take() else {
                 return;
             };
-            if self.mailbox.is_empty() {
-                self.mailbox = VecDeque::new();
-            }
             self.hand_over(event.as_event(), cx);
             if matches!(self.stage, Stage::Running(_)) {
                 return;
@@ -144,6 +180,10 @@ impl Entry {
         }
         cx.waker().wake_by_ref();
     }
+}
+
+fn size(event: &OwnedEvent) -> u32 {
+    u32::try_from(event.size()).unwrap_or(u32::MAX)
 }
 
 impl Leaving {

@@ -135,6 +135,12 @@ impl OwnedEvent {
         self.payload.arg(index)
     }
 
+    /// Bytes that it keeps, about.
+    pub(crate) fn size(&self) -> usize {
+        let attachments: usize = self.payload.attachments().iter().map(Bytes::len).sum();
+        size_of::<Self>() + self.name.len() + self.payload.args().json().len() + attachments
+    }
+
     /// The event as it came in.
     #[must_use]
     pub fn as_event(&self) -> Event<'_> {

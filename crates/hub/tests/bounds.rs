@@ -3,7 +3,7 @@
 mod support;
 
 use gatewire_hub::{ConnectError, HubConfig};
-use support::{Gate, Peer, Script, serve, serve_with};
+use support::{Gate, Log, Peer, Script, serve, serve_with};
 
 #[test]
 fn a_client_that_is_not_let_in_has_joined_nothing() {
@@ -67,4 +67,92 @@ fn connecting_and_leaving_in_a_row_piles_nothing_up() {
     }
     assert!(peer.client.wants_input());
     assert!(namespace.is_empty());
+}
+
+/// A server whose event `ask` waits for the client's answer, and a client that has sent it, with `count` events behind.
+fn asked(config: HubConfig, count: usize) -> (Peer, Log) {
+    let log = Log::default();
+    let (io, _) = serve_with(
+        config,
+        Script::default().event({
+            let log = log.clone();
+            move |socket, event| {
+                if event.name() != "ask" {
+                    log.note("event");
+                    return None;
+                }
+                let (socket, log) = (socket.clone(), log.clone());
+                Some(Box::pin(async move {
+                    let answer = socket.emit_with_ack("question", &()).await;
+                    log.note(format!("{:?}", answer.map(|answer| answer.body::<u8>().unwrap())));
+                }))
+            }
+        }),
+    );
+    let mut peer = Peer::joined(&io, "/");
+    peer.recv(r#"2["ask"]"#).unwrap();
+    assert_eq!(peer.sent(), [r#"20["question"]"#]);
+    for _ in 0..count {
+        assert!(peer.client.wants_input());
+        peer.recv(r#"2["x","0123456789"]"#).unwrap();
+    }
+    (peer, log)
+}
+
+#[tokio::test]
+async fn an_answer_behind_many_events_is_read() {
+    let config = HubConfig {
+        mailbox: 4,
+        ..HubConfig::default()
+    };
+    let (mut peer, log) = asked(config, 100);
+    peer.recv("30[7]").unwrap();
+    peer.run();
+    assert_eq!(log.take()[..2], ["Ok(7)", "event"]);
+}
+
+#[tokio::test]
+async fn even_then_the_mailbox_is_bounded() {
+    for config in [
+        HubConfig {
+            mailbox: 4,
+            mailbox_while_asked: 20,
+            ..HubConfig::default()
+        },
+        HubConfig {
+            mailbox_bytes: 20 * (80 + 13),
+            ..HubConfig::default()
+        },
+    ] {
+        let (peer, _) = asked(config, 19);
+        let mut peer = peer;
+        peer.recv(r#"2["x","0123456789"]"#).unwrap();
+        peer.recv(r#"2["x","0123456789"]"#).unwrap();
+        assert!(!peer.client.wants_input());
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_is_asked_later_wakes_who_does_not_read() {
+    let gate = Gate::default();
+    let waiting = gate.clone();
+    let config = HubConfig {
+        mailbox: 1,
+        ..HubConfig::default()
+    };
+    let (io, namespace) = serve_with(
+        config,
+        Script::default().event(move |_, _| Some(waiting.future())),
+    );
+    let mut peer = Peer::joined(&io, "/");
+    peer.recv(r#"2["x"]"#).unwrap();
+    peer.recv(r#"2["x"]"#).unwrap();
+    assert!(!peer.client.wants_input());
+    let wakes = || peer.outbox.wakes.load(std::sync::atomic::Ordering::SeqCst);
+    let before = wakes();
+    let question = namespace.sockets()[0].emit_with_ack("question", &());
+    assert_eq!(wakes(), before + 1);
+    assert!(peer.client.wants_input());
+    drop(question);
+    assert!(!peer.client.wants_input());
 }

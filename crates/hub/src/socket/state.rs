@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     pub(crate) attention: AtomicBool,
     /// The connection is to be closed, with all its sockets.
     pub(crate) close: AtomicBool,
+    /// The driver may not be reading: it must hear of it when an answer of the client is awaited.
+    pub(crate) stalled: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,7 +223,20 @@ impl Socket {
             return Err(AckError::TooMany { limit });
         }
         acks.insert(id, pending);
+        drop(local);
+        if self.0.connection.stalled.swap(false, Ordering::AcqRel) {
+            self.0.outbox.wake();
+        }
         Ok(())
+    }
+
+    /// Whether an answer of the client is awaited. For a driver that does not read otherwise: if not, it is woken when
+    /// one is.
+    pub(crate) fn is_asked_while_stalled(&self) -> bool {
+        // Before the look: whoever asks after it finds the note.
+        self.0.connection.stalled.store(true, Ordering::Release);
+        let local = self.local();
+        local.rare.as_ref().is_some_and(|rare| !rare.acks.is_empty())
     }
 
     pub(crate) fn remove_ack(&self, id: u64) -> Option<PendingAck> {
