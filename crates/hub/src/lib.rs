@@ -3,7 +3,30 @@
 //! A [`Client`] is the Socket.IO side of one connection: whoever drives the connection feeds it the messages that come
 //! in and polls it; what goes out leaves through an [`Outbox`]. Everything else is reached from an [`Io`]: its
 //! [`Namespace`]s, their [`Socket`]s, and [`Broadcast`]s to rooms of them. The events of a namespace go to its
-//! [`NamespaceHandler`]. This crate knows neither HTTP nor TCP, and no gateway.
+//! [`NamespaceHandler`], and to the listeners that its sockets have. This crate knows neither HTTP nor TCP, and no gateway.
+//!
+//! It is the API of the Node server for programs without gateways:
+//!
+//! ```
+//! use gatewire_hub::{ConnectError, HubConfig, Io};
+//!
+//! let io = Io::new(HubConfig::default());
+//! let chat = io.of("/chat");
+//! chat.use_middleware(async |socket| match socket.auth_json() {
+//!     "{}" => Err(ConnectError::new("who are you?")),
+//!     _ => Ok(()),
+//! });
+//! chat.on_connection(|socket| {
+//!     socket.on("join", |socket, event| {
+//!         if let Ok(room) = event.body::<String>() {
+//!             socket.join(room.as_str());
+//!             socket.to(room).emit("joined", &socket.id());
+//!         }
+//!     });
+//!     socket.on_disconnect(|socket, reason| println!("{} left: {reason}", socket.id()));
+//! });
+//! chat.emit("news", &"the chat is open");
+//! ```
 
 mod ack;
 mod broadcast;

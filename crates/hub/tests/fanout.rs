@@ -3,7 +3,7 @@
 mod support;
 
 use gatewire_hub::{DisconnectReason, HubConfig, Io, Namespace, Prepared};
-use support::{Peer, Script, serve_with};
+use support::{Log, Peer, Script, serve_with};
 
 fn crowd(config: HubConfig, count: usize) -> (Io, Namespace, Vec<Peer>) {
     let (io, namespace) = serve_with(
@@ -197,4 +197,20 @@ fn a_runtime_that_ends_keeps_nobody_from_being_disconnected() {
         peer.run();
     }
     assert_eq!(namespace.len(), 0);
+}
+
+#[tokio::test]
+async fn what_queues_is_heard_once_when_it_leaves() {
+    let (_io, namespace, _peers) = crowd(small_slices(), 5);
+    let log = Log::default();
+    let socket = namespace.sockets().remove(0);
+    let noted = log.clone();
+    socket.on_any_outgoing(move |_, event| noted.note(event.name()));
+    namespace.emit("large", &());
+    socket.emit("direct", &());
+    socket.disconnect(false);
+    socket.emit("late", &());
+    assert!(log.take().is_empty());
+    settle().await;
+    assert_eq!(log.take(), ["large", "direct"]);
 }

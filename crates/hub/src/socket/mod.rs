@@ -334,10 +334,10 @@ impl Socket {
 
     /// As [`send`](Self::send); what queues is heard when it leaves the queue.
     fn send_heard(&self, message: Prepared) {
-        if self.state() == State::Connected && self.namespace().shared().fanout.is_busy() {
-            self.queue(message);
-        } else {
-            self.deliver(&message, Flags::DEFAULT);
+        match self.state() {
+            State::Connected if self.namespace().shared().fanout.is_busy() => self.queue(message),
+            State::Connected | State::Connecting => self.deliver(&message, Flags::DEFAULT),
+            State::Ending | State::Gone => {}
         }
     }
 
