@@ -211,14 +211,22 @@ where
         outbox.begin_close(CloseReason::TransportError);
         return answer::empty(StatusCode::BAD_REQUEST);
     }
-    let body = match Limited::new(body, outbox.config.max_payload).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
+    // A client that cannot send one body in the time in which it must answer a ping is as good as gone.
+    let patience = outbox.config.ping_interval + outbox.config.ping_timeout;
+    let body = Limited::new(body, outbox.config.max_payload).collect();
+    let body = match tokio::time::timeout(patience, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Err(_elapsed) => {
+            tracing::debug!(sid = %outbox.sid, ?patience, "the body of a POST took too long");
+            outbox.begin_close(CloseReason::TransportError);
+            return answer::empty(StatusCode::REQUEST_TIMEOUT);
+        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
             tracing::debug!(sid = %outbox.sid, limit = outbox.config.max_payload, "a POST above max_payload bytes");
             outbox.begin_close(CloseReason::TransportError);
             return answer::empty(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             tracing::debug!(sid = %outbox.sid, %error, "the body of a POST did not come whole");
             outbox.begin_close(CloseReason::TransportError);
             return answer::empty(StatusCode::BAD_REQUEST);

@@ -8,7 +8,8 @@ use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::websocket::Opcode;
 use gatewire_server::{EngineConfig, Limits};
 use http_body_util::BodyExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
@@ -180,6 +181,27 @@ async fn a_body_above_the_limit_is_413_and_ends_the_session() {
         (413, String::new())
     );
     assert_eq!(server.closed().await, CloseReason::TransportError);
+}
+
+#[tokio::test]
+async fn a_slow_poster_is_not_waited_for() {
+    let mut server = TestServer::start(fast()).await;
+    let target = format!("{POLLING}&sid={}", server.open_polling().await);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("POST {target} HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\n4a");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // Either its missing pong or its late body ends the session, whichever is seen first; the request is answered.
+    let reason = server.closed().await;
+    assert!(
+        matches!(reason, CloseReason::PingTimeout | CloseReason::TransportError),
+        "{reason}"
+    );
+    let mut answer = [0; 12];
+    timeout(Duration::from_secs(10), stream.read_exact(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
 }
 
 #[tokio::test]
