@@ -119,7 +119,7 @@ pub(super) fn put_placeholder(out: &mut Vec<u8>, num: usize) {
 }
 
 /// Looks at every object of `data`, which is checked JSON of limited depth.
-fn check_placeholders(data: &str, attachments: usize) -> Result<(), AttachmentError> {
+pub(super) fn check_placeholders(data: &str, attachments: usize) -> Result<(), AttachmentError> {
     let mut used = vec![false; attachments];
     let mut json = serde_json::Deserializer::from_str(data);
     match Inspect(&mut used).deserialize(&mut json) {

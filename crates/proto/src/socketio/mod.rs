@@ -6,7 +6,8 @@
 //! splits it, and [`from_json`] turns a piece into a type. A packet that announces attachments waits in an
 //! [`Assembler`] for the binary messages that follow it.
 //!
-//! The form of `socket.io-msgpack-parser`, one binary message a packet, is in [`msgpack`].
+//! The form of `socket.io-msgpack-parser`, one binary message a packet, is in [`msgpack`]. A [`Parser`] is any such
+//! form, also a user's own.
 
 mod attachments;
 mod binary_de;
@@ -14,6 +15,7 @@ mod binary_ser;
 mod event;
 pub mod msgpack;
 mod packet;
+mod parser;
 mod scanner;
 mod text;
 
@@ -26,6 +28,7 @@ pub use binary_de::from_json;
 pub use binary_ser::{is_unit, to_json};
 pub use event::{ArgSlice, Args, EventBody, is_reserved, scan_args, scan_event, scan_name};
 pub use packet::{OwnedPacket, Packet, PacketKind};
+pub use parser::{Decoder, Message, MsgpackParser, Parser, ParserError, Received, TextParser};
 pub use text::{DecodeError, decode, put_head};
 
 /// The largest acknowledgement id, 2^53 − 1: the largest integer that JavaScript counts exactly.

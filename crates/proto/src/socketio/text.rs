@@ -177,7 +177,13 @@ fn split_number(text: &str) -> (Option<u64>, &str) {
     (number, &text[digits..])
 }
 
-fn check_data(kind: PacketKind, id: Option<u64>, data: &str, limits: &Limits) -> Result<(), DecodeError> {
+/// Whether a packet of this type may have this id and data. The array of an event or acknowledgement is not read.
+pub(super) fn check_data(
+    kind: PacketKind,
+    id: Option<u64>,
+    data: &str,
+    limits: &Limits,
+) -> Result<(), DecodeError> {
     let first = data.as_bytes().first();
     let allowed = match kind {
         PacketKind::Event | PacketKind::BinaryEvent => first == Some(&b'['),

@@ -13,11 +13,11 @@ use super::write::{
     self, correct_head, put_array_head, put_bin, put_bool, put_float, put_head, put_id, put_map_head,
     put_nil, put_signed, put_str, put_unsigned,
 };
-use super::{ArgSlice, MAX_DEPTH};
+use super::{ArgSlice, Data, MAX_DEPTH};
 use crate::json::put_json_string;
-use crate::socketio::Packet;
 use crate::socketio::attachments::{NUM, PLACEHOLDER, put_placeholder};
 use crate::socketio::scanner::{Fault, Scanner};
+use crate::socketio::{Limits, Packet};
 
 /// Appends one MessagePack value as JSON. Bytes become placeholders and are copied to `attachments`, numbered on from what is
 /// there already, and together `max_attachments` at most.
@@ -87,6 +87,38 @@ pub fn encode(packet: &Packet<'_>, attachments: &[Bytes], out: &mut Vec<u8>) -> 
     }
     put_id(out, packet.id);
     Ok(())
+}
+
+impl Data<'_> {
+    /// The data as it is in the text form: JSON (`""` for none; the whole array of an event or acknowledgement), and the
+    /// attachments that its placeholders stand for, `limits.max_attachments` at most.
+    ///
+    /// # Errors
+    /// As [`transcode_to_json`]. The value of a connect or connect error has no place for bytes.
+    pub fn to_json(&self, limits: &Limits) -> Result<(String, Vec<Bytes>), TranscodeError> {
+        let (mut json, mut attachments) = (Vec::new(), Vec::new());
+        let max = limits.max_attachments;
+        match self {
+            Self::None => {}
+            Self::Value(value) => transcode_to_json(value, &mut json, &mut attachments, 0)?,
+            Self::Event(event) => {
+                json.push(b'[');
+                put_json_string(&mut json, &event.name);
+                if !event.args.is_empty() {
+                    json.push(b',');
+                }
+                transcode_args_to_json(event.args, &mut json, &mut attachments, max)?;
+                json.push(b']');
+            }
+            Self::Ack(args) => {
+                json.push(b'[');
+                transcode_args_to_json(*args, &mut json, &mut attachments, max)?;
+                json.push(b']');
+            }
+        }
+        // What was written is text, so there is no other case.
+        Ok((String::from_utf8(json).unwrap_or_default(), attachments))
+    }
 }
 
 /// Why a value cannot be written in the other form.

@@ -31,25 +31,7 @@ fn written<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 
 /// The packet in the text form, and its attachments.
 fn as_text(packet: &Packet<'_>) -> Result<(String, Vec<Bytes>), TranscodeError> {
-    let (mut data, mut attachments) = (Vec::new(), Vec::new());
-    match &packet.data {
-        Data::None => {}
-        Data::Value(value) => transcode_to_json(value, &mut data, &mut attachments, 10)?,
-        Data::Ack(args) => {
-            data.push(b'[');
-            transcode_args_to_json(*args, &mut data, &mut attachments, 10)?;
-            data.push(b']');
-        }
-        Data::Event(event) => {
-            data.push(b'[');
-            socketio::put_json_string(&mut data, &event.name);
-            if !event.args.is_empty() {
-                data.push(b',');
-            }
-            transcode_args_to_json(event.args, &mut data, &mut attachments, 10)?;
-            data.push(b']');
-        }
-    }
+    let (data, attachments) = packet.data.to_json(&Limits::default())?;
     let kind = match packet.kind {
         PacketKind::Event if !attachments.is_empty() => PacketKind::BinaryEvent,
         PacketKind::Ack if !attachments.is_empty() => PacketKind::BinaryAck,
@@ -57,7 +39,7 @@ fn as_text(packet: &Packet<'_>) -> Result<(String, Vec<Bytes>), TranscodeError> 
     };
     let mut text = Vec::new();
     socketio::put_head(&mut text, kind, packet.namespace, packet.id, attachments.len());
-    text.extend_from_slice(&data);
+    text.extend_from_slice(data.as_bytes());
     Ok((String::from_utf8(text).unwrap(), attachments))
 }
 
