@@ -135,15 +135,11 @@ async fn even_then_the_mailbox_is_bounded() {
 #[tokio::test]
 async fn a_question_that_is_asked_later_wakes_who_does_not_read() {
     let gate = Gate::default();
-    let waiting = gate.clone();
     let config = HubConfig {
         mailbox: 1,
         ..HubConfig::default()
     };
-    let (io, namespace) = serve_with(
-        config,
-        Script::default().event(move |_, _| Some(waiting.future())),
-    );
+    let (io, namespace) = serve_with(config, Script::default().event(move |_, _| Some(gate.future())));
     let mut peer = Peer::joined(&io, "/");
     peer.recv(r#"2["x"]"#).unwrap();
     peer.recv(r#"2["x"]"#).unwrap();
