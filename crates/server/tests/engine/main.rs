@@ -3,3 +3,4 @@
 mod http;
 mod sessions;
 mod support;
+mod vanish;

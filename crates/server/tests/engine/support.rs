@@ -165,19 +165,24 @@ impl TestServer {
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            answer.push(
-                timeout(PATIENCE, stream.read_u8())
-                    .await
-                    .expect("an answer")
-                    .unwrap(),
-            );
-        }
-        let answer = String::from_utf8(answer).unwrap();
+        let answer = read_head(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
         TestSocket(stream)
     }
+}
+
+/// Status line and headers of an answer, with the empty line behind them.
+pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(
+            timeout(PATIENCE, stream.read_u8())
+                .await
+                .expect("an answer")
+                .unwrap(),
+        );
+    }
+    String::from_utf8(head).unwrap()
 }
 
 /// The id in an open packet.
