@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::encode::{One, Spread};
 use crate::room::Receivers;
 use crate::socket::log;
-use crate::{EmitError, Payload, Socket, cluster, lock};
+use crate::{EmitError, Id, Payload, Socket, cluster, lock};
 
 /// The right to answer one event of a client. Dropped unused, it leaves the client waiting.
 #[derive(Debug)]
@@ -155,14 +155,15 @@ impl PendingAck {
         match self {
             // Nobody may wait any more.
             Self::One(sender) => drop(sender.send(Ok(payload))),
-            Self::Broadcast(collector) => collector.settle(Some(payload)),
+            Self::Broadcast(collector) => collector.settle(Ok(payload)),
         }
     }
 
-    pub(crate) fn fail(self) {
+    /// The socket has left.
+    pub(crate) fn fail(self, id: Id) {
         match self {
             Self::One(sender) => drop(sender.send(Err(AckError::Disconnected))),
-            Self::Broadcast(collector) => collector.settle(None),
+            Self::Broadcast(collector) => collector.settle(Err(id)),
         }
     }
 }
@@ -178,6 +179,8 @@ pub enum BroadcastAckError {
         responses: Vec<Payload>,
         /// How many receivers did not answer.
         missing: usize,
+        /// Which of them, as far as they are of this process; whoever left before is among them.
+        silent: Vec<Id>,
     },
     /// All that are still there have answered, others have left.
     #[error("{missing} receivers disconnected before they answered")]
@@ -186,6 +189,8 @@ pub enum BroadcastAckError {
         responses: Vec<Payload>,
         /// How many receivers left.
         missing: usize,
+        /// Which.
+        silent: Vec<Id>,
     },
     /// The event was not sent: it could not be encoded.
     #[error(transparent)]
@@ -223,7 +228,7 @@ impl BroadcastAckRequest {
                 .add_ack(id, PendingAck::Broadcast(collector.clone()))
                 .is_err()
             {
-                collector.settle(None);
+                collector.settle(Err(socket.id()));
             }
         }
         send(receivers.clone());
@@ -265,15 +270,27 @@ impl IntoFuture for BroadcastAckRequest {
             };
             let local = timeout_at(self.deadline, &mut collecting.done);
             let (local, remote) = futures_util::future::join(local, remote).await;
-            let (mut responses, waiting, lost) = collecting.collector.take();
+            let (mut responses, waiting, mut silent) = collecting.collector.take();
             responses.extend(remote.responses);
-            match (local, waiting + lost + remote.missing) {
-                (_, 0) => Ok(responses),
-                (Ok(_), missing) if remote.missing == 0 => {
-                    Err(BroadcastAckError::Disconnected { responses, missing })
-                }
-                (_, missing) => Err(BroadcastAckError::Timeout { responses, missing }),
+            let missing = waiting + silent.len() + remote.missing;
+            if missing == 0 {
+                return Ok(responses);
             }
+            if waiting > 0 {
+                silent.extend(collecting.still_asked());
+            }
+            if local.is_ok() && remote.missing == 0 {
+                return Err(BroadcastAckError::Disconnected {
+                    responses,
+                    missing,
+                    silent,
+                });
+            }
+            Err(BroadcastAckError::Timeout {
+                responses,
+                missing,
+                silent,
+            })
         })
     }
 }
@@ -283,6 +300,16 @@ struct Collecting {
     receivers: Receivers,
     collector: Arc<Collector>,
     done: oneshot::Receiver<()>,
+}
+
+impl Collecting {
+    /// Asks them no longer, and tells who they are.
+    fn still_asked(&self) -> impl Iterator<Item = Id> {
+        let sockets = self.receivers.iter();
+        sockets
+            .filter(|socket| socket.remove_ack(self.id).is_some())
+            .map(Socket::id)
+    }
 }
 
 impl Drop for Collecting {
@@ -301,16 +328,17 @@ struct Collection {
     responses: Vec<Payload>,
     waiting: usize,
     /// Receivers that left.
-    lost: usize,
+    lost: Vec<Id>,
     done: Option<oneshot::Sender<()>>,
 }
 
 impl Collector {
-    fn settle(&self, response: Option<Payload>) {
+    /// A receiver has answered, or has left.
+    fn settle(&self, response: Result<Payload, Id>) {
         let mut collection = lock(&self.0);
         match response {
-            Some(response) => collection.responses.push(response),
-            None => collection.lost += 1,
+            Ok(response) => collection.responses.push(response),
+            Err(id) => collection.lost.push(id),
         }
         collection.count_down();
     }
@@ -319,13 +347,13 @@ impl Collector {
         lock(&self.0).count_down();
     }
 
-    /// The answers, and how many receivers still owe one or have left.
-    fn take(&self) -> (Vec<Payload>, usize, usize) {
+    /// The answers, how many receivers still owe one, and who have left.
+    fn take(&self) -> (Vec<Payload>, usize, Vec<Id>) {
         let mut collection = lock(&self.0);
         (
             std::mem::take(&mut collection.responses),
             collection.waiting,
-            collection.lost,
+            std::mem::take(&mut collection.lost),
         )
     }
 }

@@ -174,6 +174,10 @@ impl Client {
         if self.leaving.len() >= config.max_namespaces_per_connection.max(1) {
             return false;
         }
+        let is_lobby_full = |lobby: &Lobby| lobby.size() >= config.mailbox_bytes;
+        if self.lobby.as_deref().is_some_and(is_lobby_full) {
+            return false;
+        }
         self.entries.iter().all(|entry| entry.wants_input(config))
     }
 
@@ -236,9 +240,14 @@ impl Client {
     }
 
     fn put_out(&mut self, namespace: &str) {
-        if self.put_out.iter().all(|other| **other != *namespace) {
-            self.put_out.push(namespace.into());
+        if self.put_out.iter().any(|other| **other == *namespace) {
+            return;
         }
+        // Names may be the client's own inventions: only the last ones are remembered.
+        if self.put_out.len() >= self.io.config().max_namespaces_per_connection.max(1) {
+            self.put_out.remove(0);
+        }
+        self.put_out.push(namespace.into());
     }
 
     fn connect(&mut self, packet: &Packet<'_>, cx: &mut Context<'_>) -> Result<(), ProtocolError> {

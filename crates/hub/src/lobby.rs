@@ -29,9 +29,18 @@ impl Lobby {
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.waiting.iter().position(|waiting| *waiting.name == *name)
     }
+
+    /// Bytes of the events that are kept, about.
+    pub(crate) fn size(&self) -> usize {
+        self.waiting.iter().map(Waiting::size).sum()
+    }
 }
 
 impl Waiting {
+    fn size(&self) -> usize {
+        self.early.iter().map(OwnedEvent::size).sum()
+    }
+
     pub(crate) fn receive(&mut self, event: &Event<'_>, max_early: usize) -> Result<(), ProtocolError> {
         if self.early.len() >= max_early {
             return Err(ProtocolError::TooManyEarly { limit: max_early });

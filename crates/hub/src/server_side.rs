@@ -131,7 +131,11 @@ impl IntoFuture for ServerSideRequest {
             let acks = acks.await;
             match (acks.responses, acks.missing) {
                 (responses, 0) => Ok(responses),
-                (responses, missing) => Err(BroadcastAckError::Timeout { responses, missing }),
+                (responses, missing) => Err(BroadcastAckError::Timeout {
+                    responses,
+                    missing,
+                    silent: Vec::new(),
+                }),
             }
         })
     }

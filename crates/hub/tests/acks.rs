@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use gatewire_hub::{
-    AckError, AckSender, BroadcastAckError, DisconnectReason, HubConfig, Io, Payload, Socket,
+    AckError, AckSender, BroadcastAckError, DisconnectReason, HubConfig, Id, Io, Payload, Socket,
 };
 use serde::Serialize;
 use support::{Gate, Log, Peer, Script, serve, serve_with};
@@ -211,7 +211,10 @@ async fn all_receivers_of_a_broadcast_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_broadcast_tells_which_answers_came() {
     let (io, namespace) = serve(Script::default());
-    let mut peers: Vec<Peer> = (0..3).map(|_| Peer::joined(&io, "/")).collect();
+    let (mut peers, ids): (Vec<Peer>, Vec<Id>) = (0..3)
+        .map(|_| peer_and_socket(&io))
+        .map(|(peer, socket)| (peer, socket.id()))
+        .unzip();
     let start = Instant::now();
     let request = namespace.timeout(Duration::from_secs(1)).emit_with_ack("q", &());
     peers[0].recv("30[1]").unwrap();
@@ -221,7 +224,8 @@ async fn a_broadcast_tells_which_answers_came() {
         request.await,
         Err(BroadcastAckError::Timeout {
             responses: one.clone(),
-            missing: 2
+            missing: 2,
+            silent: vec![ids[1], ids[2]]
         })
     );
     assert_eq!(start.elapsed(), Duration::from_secs(1));
@@ -233,7 +237,8 @@ async fn a_broadcast_tells_which_answers_came() {
         request.await,
         Err(BroadcastAckError::Disconnected {
             responses: one,
-            missing: 1
+            missing: 1,
+            silent: vec![ids[2]]
         })
     );
     assert_eq!(start.elapsed(), Duration::from_secs(1));

@@ -143,7 +143,8 @@ async fn servers_emit_to_each_other() {
         request.await,
         Err(BroadcastAckError::Timeout {
             responses: vec![Payload::from_value(&3).unwrap()],
-            missing: 1
+            missing: 1,
+            silent: Vec::new(),
         })
     );
     assert_eq!(notes.log.take(), ["/chat ask  30s", "/chat ask 7 1s"]);

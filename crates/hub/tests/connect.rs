@@ -391,7 +391,12 @@ fn a_namespace_without_handler_lets_everyone_in() {
 
 #[test]
 fn nothing_overtakes_the_answer_to_connect() {
-    let (io, namespace) = serve(Script::default());
+    // This thread may lose the processor while CONNECT waits, and the other one goes on sending.
+    let config = HubConfig {
+        max_held: usize::MAX,
+        ..HubConfig::default()
+    };
+    let (io, namespace) = serve_with(config, Script::default());
     let is_done = Arc::new(AtomicBool::new(false));
     let sender = std::thread::spawn({
         let (namespace, is_done) = (namespace.clone(), is_done.clone());

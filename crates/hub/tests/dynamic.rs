@@ -262,3 +262,42 @@ fn nobody_is_lost_when_namespaces_end_and_begin_at_once() {
     });
     assert!(io.namespaces().is_empty());
 }
+
+#[test]
+fn what_clients_invent_is_not_kept_for_ever() {
+    let io = Io::new(HubConfig {
+        max_namespaces_per_connection: 2,
+        mailbox_bytes: 2_000,
+        ..HubConfig::default()
+    });
+    let gate = Gate::default();
+    let waiting = gate.clone();
+    io.of_predicate_async(move |request| {
+        let waiting = waiting.clone();
+        async move {
+            if request.name() == "/slow" {
+                waiting.wait().await;
+            }
+            false
+        }
+    });
+    let mut peer = Peer::new(&io);
+    for n in 0..3 {
+        refusal(&mut peer, &format!("0/n{n},"));
+    }
+    peer.recv(r#"2/n1,["crossed"]"#).unwrap();
+    peer.recv(r#"2/n2,["crossed"]"#).unwrap();
+    assert_eq!(
+        peer.recv(r#"2/n0,["too late"]"#),
+        Err(ProtocolError::NotConnected)
+    );
+    // What waits for the answer is bounded in bytes, too.
+    peer.recv("0/slow,").unwrap();
+    assert!(peer.client.wants_input());
+    peer.recv(&format!(r#"2/slow,["{}"]"#, "x".repeat(2_000)))
+        .unwrap();
+    assert!(!peer.client.wants_input());
+    gate.open();
+    peer.run();
+    assert!(peer.client.wants_input());
+}

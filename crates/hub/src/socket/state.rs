@@ -185,7 +185,7 @@ impl Socket {
             (before, acks)
         };
         for pending in acks.into_iter().flatten() {
-            pending.1.fail();
+            pending.1.fail(self.id());
         }
         Some(before)
     }
