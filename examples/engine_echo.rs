@@ -1,8 +1,9 @@
 //! The bare Engine.IO layer without Socket.IO: every message comes back as it was, text as text, binary as binary.
-//! Reads `PORT` (3000) and `HOST` (127.0.0.1); the path is `/engine.io/`.
+//! Reads `PORT` (3000) and `HOST` (127.0.0.1); `EIO3=1` lets clients of protocol 3 in, too. The path is `/engine.io/`.
 
 mod serve;
 
+use std::env;
 use std::error::Error;
 use std::sync::Arc;
 use std::task::Context;
@@ -44,6 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ping_timeout: Duration::from_millis(200),
         max_payload: 1_000_000,
         cors: Some(Cors::default()),
+        allow_eio3: env::var("EIO3").is_ok_and(|value| value == "1"),
         ..EngineConfig::default()
     };
     let engine = Engine::new(config, Echo)?;

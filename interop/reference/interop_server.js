@@ -5,7 +5,8 @@ import { Server } from "socket.io";
 import { listen } from "./listen.js";
 
 const http = createServer((_, response) => response.writeHead(404).end());
-const io = new Server(http, { pingInterval: 1000, pingTimeout: 1000, cors: { origin: "*" } });
+const allowEIO3 = process.env.EIO3 === "1";
+const io = new Server(http, { pingInterval: 1000, pingTimeout: 1000, cors: { origin: "*" }, allowEIO3 });
 
 function rooms(socket) {
   return [...socket.rooms].filter((room) => room !== socket.id).sort();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use gatewire_hub::{Handshake, Id};
-use gatewire_proto::engineio::{CloseReason, TransportKind};
+use gatewire_proto::engineio::{CloseReason, Protocol, TransportKind};
 use http::HeaderMap;
 
 use crate::outbox::{Lane, Outbox};
@@ -73,6 +73,12 @@ impl Connection {
     #[must_use]
     pub fn sid(&self) -> Id {
         self.0.sid
+    }
+
+    /// The version of Engine.IO that the client speaks.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.0.dialect.protocol()
     }
 
     /// The transport that the session uses now.

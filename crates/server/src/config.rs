@@ -18,6 +18,8 @@ pub struct EngineConfig {
     pub transports: Vec<TransportKind>,
     /// Whether a session may move from polling to WebSocket. Default true.
     pub allow_upgrades: bool,
+    /// Whether clients of Engine.IO 3, that is, of Socket.IO 2, are served, too. Default false.
+    pub allow_eio3: bool,
     /// Time from a pong (or from the open packet) to the next ping. Default 25 s.
     pub ping_interval: Duration,
     /// Time within which a ping must be answered. Default 20 s.
@@ -50,6 +52,7 @@ impl Default for EngineConfig {
             path: "/socket.io".to_owned(),
             transports: vec![TransportKind::Polling, TransportKind::WebSocket],
             allow_upgrades: true,
+            allow_eio3: false,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             upgrade_timeout: Duration::from_secs(10),

@@ -7,12 +7,14 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use gatewire_proto::engineio::{CloseReason, Packet, payload};
+use gatewire_proto::engineio::v3::{self, Form};
+use gatewire_proto::engineio::{CloseReason, Packet, PacketError, payload};
 use gatewire_proto::websocket::{self, CloseCode, Decoder, Event, Opcode, Received};
 use tokio::time::{Instant, Sleep};
 
 use crate::application::Session;
 use crate::cork;
+use crate::dialect::Dialect;
 use crate::engine::Registration;
 use crate::outbox::{Lane, Outbox};
 use crate::scratch;
@@ -305,7 +307,7 @@ impl Reader<'_> {
             let Some(event) = event else { return };
             let outcome = match event {
                 Event::Text(text) => on_text(self.outbox, self.session, text, cx),
-                Event::Binary(data) => deliver_binary(self.outbox, self.session, data, cx),
+                Event::Binary(data) => on_binary(self.outbox, self.session, data, cx),
                 Event::Ping(data) => {
                     let mut pong = Vec::with_capacity(data.len() + websocket::MAX_HEADER);
                     websocket::put_frame(&mut pong, Opcode::Pong, data);
@@ -339,11 +341,30 @@ fn on_text(
     {
         return deliver_text(outbox, session, message, cx);
     }
-    let packet = Packet::decode(text).map_err(|error| {
-        tracing::debug!(sid = %outbox.sid, %error, "the client sent no Engine.IO packet");
-        CloseReason::ParseError
-    })?;
+    let packet = outbox
+        .dialect
+        .decode_text(text)
+        .map_err(|error| no_packet(outbox, &error))?;
     on_packet(outbox, session, packet, cx)
+}
+
+/// One binary frame: a message, which old clients begin with its type.
+fn on_binary(
+    outbox: &Outbox,
+    session: &mut dyn Session,
+    data: &[u8],
+    cx: &mut Context<'_>,
+) -> Result<(), CloseReason> {
+    if outbox.dialect == Dialect::V4 {
+        return deliver_binary(outbox, session, data, cx);
+    }
+    let packet = v3::decode_binary(data).map_err(|error| no_packet(outbox, &error))?;
+    on_packet(outbox, session, packet, cx)
+}
+
+fn no_packet(outbox: &Outbox, error: &PacketError) -> CloseReason {
+    tracing::debug!(sid = %outbox.sid, %error, "the client sent no Engine.IO packet");
+    CloseReason::ParseError
 }
 
 fn on_packet(
@@ -355,6 +376,10 @@ fn on_packet(
     match outbox.receive(packet)? {
         Some(Packet::Message(text)) => deliver_text(outbox, session, text, cx),
         Some(Packet::Binary(data)) => deliver_binary(outbox, session, &data, cx),
+        Some(Packet::Ping(_)) => {
+            outbox.send_packet(b"3");
+            Ok(())
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -397,13 +422,32 @@ fn read_body(
         tracing::debug!(sid = %outbox.sid, %what, "a POST is no Engine.IO payload");
         CloseReason::ParseError
     };
-    let body = std::str::from_utf8(&inbox.body[inbox.offset..]).map_err(|error| malformed(&error))?;
-    let mut packets = payload::decode(
-        body,
-        &payload::Limits {
-            max_packets: outbox.config.limits.max_packets_per_payload,
-        },
-    );
+    let limits = payload::Limits {
+        max_packets: outbox.config.limits.max_packets_per_payload,
+    };
+    let rest = &inbox.body[inbox.offset..];
+    if outbox.dialect != Dialect::V4 {
+        let mut packets = match inbox.form {
+            Form::Text => {
+                let text = std::str::from_utf8(rest).map_err(|error| malformed(&error))?;
+                v3::payload::decode(text, &limits)
+            }
+            Form::Binary => v3::payload::decode_bytes(rest, &limits),
+        };
+        loop {
+            if !session.wants_input() {
+                inbox.offset += packets.position();
+                return Ok(inbox.offset == inbox.body.len());
+            }
+            match packets.next() {
+                None => return Ok(true),
+                Some(Err(error)) => return Err(malformed(&error)),
+                Some(Ok(packet)) => on_packet(outbox, session, packet, cx)?,
+            }
+        }
+    }
+    let body = std::str::from_utf8(rest).map_err(|error| malformed(&error))?;
+    let mut packets = payload::decode(body, &limits);
     loop {
         if !session.wants_input() {
             let Some(rest) = packets.remainder() else {

@@ -21,6 +21,7 @@ use crate::application::{Application, Connection};
 use crate::client_files::ClientFiles;
 use crate::config::{ConfigError, EngineConfig};
 use crate::connection::{Driver, Input, SocketInput};
+use crate::dialect::Dialect;
 use crate::hooks::Hooks;
 use crate::http::{self as answer, Body};
 use crate::outbox::Outbox;
@@ -166,7 +167,7 @@ impl Engine {
             Ok(target) => target,
             Err(error) => return self.refuse(&error, &parts),
         };
-        let is_handshake = matches!(target, Target::Handshake(_));
+        let is_handshake = matches!(target, Target::Handshake(..));
         if is_handshake {
             if !self.has_room() {
                 return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
@@ -177,12 +178,14 @@ impl Engine {
         }
         let mut response = match target {
             Target::Polling(outbox) => polling::handle(outbox, &mut parts, body).await,
-            Target::Handshake(TransportKind::Polling) => self.open_polling(&parts, peer).await,
-            Target::Handshake(TransportKind::WebSocket) => {
+            Target::Handshake(TransportKind::Polling, dialect) => {
+                self.open_polling(dialect, &parts, peer).await
+            }
+            Target::Handshake(TransportKind::WebSocket, dialect) => {
                 let engine = self.clone();
                 let handshake = request::handshake(&parts, peer);
-                self.accept(&parts, |stream, unread| async move {
-                    engine.open_websocket(handshake, stream, unread);
+                self.accept(&parts, move |stream, unread| async move {
+                    engine.open_websocket(dialect, handshake, stream, unread);
                 })
             }
             Target::Upgrade(outbox) => self.accept(&parts, |stream, unread| async move {
@@ -258,8 +261,13 @@ impl Engine {
         socket::switching_protocols(&upgrade)
     }
 
-    async fn open_polling(&self, parts: &Parts, peer: Option<SocketAddr>) -> Response<Body> {
-        let outbox = Outbox::polling(Id::generate(), &self.0.config, Instant::now());
+    async fn open_polling(
+        &self,
+        dialect: Dialect,
+        parts: &Parts,
+        peer: Option<SocketAddr>,
+    ) -> Response<Body> {
+        let outbox = Outbox::polling(Id::generate(), dialect, &self.0.config, Instant::now());
         self.start(&outbox, request::handshake(parts, peer), Input::Polling);
         let mut response = polling::poll(&outbox, &parts.headers).await;
         let cookie = self
@@ -274,8 +282,8 @@ impl Engine {
         response
     }
 
-    fn open_websocket(&self, handshake: Arc<Handshake>, stream: Stream, unread: Vec<u8>) {
-        let outbox = Outbox::websocket(Id::generate(), &self.0.config, stream, Instant::now());
+    fn open_websocket(&self, dialect: Dialect, handshake: Arc<Handshake>, stream: Stream, unread: Vec<u8>) {
+        let outbox = Outbox::websocket(Id::generate(), dialect, &self.0.config, stream, Instant::now());
         let input = SocketInput::new(socket::decoder(&self.0.config), unread);
         self.start(&outbox, handshake, Input::Socket(input));
     }

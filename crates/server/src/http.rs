@@ -7,6 +7,7 @@ use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::compression::Encoding;
+use crate::dialect::Payload;
 
 /// The body of every response of an engine: whole, in memory.
 pub type Body = http_body_util::Full<Bytes>;
@@ -17,10 +18,11 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
 }
 
 /// The answer to a poll, compressed if `encoding` is given and makes it smaller.
-pub(crate) fn poll(payload: Vec<u8>, encoding: Option<Encoding>) -> Response<Body> {
-    let compressed = encoding.and_then(|encoding| Some((encoding, encoding.compress(&payload)?)));
-    let (encoding, body) = compressed.map_or((None, payload), |(encoding, body)| (Some(encoding), body));
-    let mut response = respond(StatusCode::OK, Some("text/plain; charset=UTF-8"), body.into());
+pub(crate) fn poll(payload: Payload, encoding: Option<Encoding>) -> Response<Body> {
+    let Payload { body, form } = payload;
+    let compressed = encoding.and_then(|encoding| Some((encoding, encoding.compress(&body)?)));
+    let (encoding, body) = compressed.map_or((None, body), |(encoding, body)| (Some(encoding), body));
+    let mut response = respond(StatusCode::OK, Some(form.content_type()), body.into());
     if let Some(encoding) = encoding {
         encoding.declare(response.headers_mut());
     }

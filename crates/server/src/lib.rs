@@ -13,6 +13,7 @@ mod connection;
 mod cookie;
 mod cork;
 mod cors;
+mod dialect;
 mod engine;
 mod hooks;
 mod http;

@@ -12,21 +12,23 @@ use std::time::Instant;
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use gatewire_hub::{FramedText, Id, Prepared};
-use gatewire_proto::engineio::{self, CloseReason, Timeout, TransportKind};
+use gatewire_proto::engineio::{self, CloseReason, Protocol, Timeout, TransportKind};
 use gatewire_proto::websocket::{self, Opcode};
 
 use crate::config::EngineConfig;
 use crate::cork;
+use crate::dialect::{Dialect, EnginePacket};
 use crate::queue::{MAX_SLICES, WriteQueue};
 use crate::stream::Stream;
 use crate::timer::Timed;
-use crate::transport::polling::{EnginePacket, PollLane};
+use crate::transport::polling::PollLane;
 use crate::transport::websocket::Handover;
 
 /// What the driver, the HTTP requests, the senders and the timer of one session share.
 pub(crate) struct Outbox {
     me: Weak<Self>,
     pub(crate) sid: Id,
+    pub(crate) dialect: Dialect,
     pub(crate) config: Arc<EngineConfig>,
     /// The driver's task.
     pub(crate) driver: AtomicWaker,
@@ -93,19 +95,20 @@ impl Frame<'_> {
 }
 
 impl Outbox {
-    pub(crate) fn polling(sid: Id, config: &Arc<EngineConfig>, now: Instant) -> Arc<Self> {
-        Self::new(
-            sid,
-            config,
-            TransportKind::Polling,
-            Lane::Polling(Box::default()),
-            now,
-        )
+    pub(crate) fn polling(sid: Id, dialect: Dialect, config: &Arc<EngineConfig>, now: Instant) -> Arc<Self> {
+        let lane = Lane::Polling(Box::new(PollLane::new(dialect)));
+        Self::new(sid, dialect, config, TransportKind::Polling, lane, now)
     }
 
-    pub(crate) fn websocket(sid: Id, config: &Arc<EngineConfig>, stream: Stream, now: Instant) -> Arc<Self> {
+    pub(crate) fn websocket(
+        sid: Id,
+        dialect: Dialect,
+        config: &Arc<EngineConfig>,
+        stream: Stream,
+        now: Instant,
+    ) -> Arc<Self> {
         let lane = Lane::WebSocket(SocketLane::default());
-        let outbox = Self::new(sid, config, TransportKind::WebSocket, lane, now);
+        let outbox = Self::new(sid, dialect, config, TransportKind::WebSocket, lane, now);
         // A fresh cell takes the first value it is given.
         let _ = outbox.stream.set(stream);
         outbox
@@ -113,14 +116,20 @@ impl Outbox {
 
     fn new(
         sid: Id,
+        dialect: Dialect,
         config: &Arc<EngineConfig>,
         transport: TransportKind,
         lane: Lane,
         now: Instant,
     ) -> Arc<Self> {
+        let open = match dialect.protocol() {
+            Protocol::V4 => engineio::Session::open,
+            Protocol::V3 => engineio::Session::open_v3,
+        };
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             sid,
+            dialect,
             config: config.clone(),
             driver: AtomicWaker::new(),
             closing: AtomicBool::new(false),
@@ -130,7 +139,7 @@ impl Outbox {
             stalled: AtomicBool::new(false),
             stream: OnceLock::new(),
             state: Mutex::new(State {
-                session: engineio::Session::open(&config.timing(), transport, now),
+                session: open(&config.timing(), transport, now),
                 lane,
                 closing: None,
                 handover: None,
@@ -230,8 +239,8 @@ impl Outbox {
         let mut state = self.lock();
         match &state.lane {
             Lane::WebSocket(_) => {
-                let mut frame = Vec::with_capacity(data.len() + websocket::MAX_HEADER);
-                websocket::put_frame(&mut frame, Opcode::Binary, data);
+                let mut frame = Vec::new();
+                self.dialect.put_binary_frame(&mut frame, data);
                 self.send_frame(&mut state, &Frame::Own(&frame));
             }
             Lane::Polling(_) => {
@@ -441,7 +450,7 @@ impl Outbox {
                 let mut frame = Vec::new();
                 match &packet {
                     EnginePacket::Text(text) => websocket::put_frame(&mut frame, Opcode::Text, text),
-                    EnginePacket::Binary(data) => websocket::put_frame(&mut frame, Opcode::Binary, data),
+                    EnginePacket::Binary(data) => self.dialect.put_binary_frame(&mut frame, data),
                 }
                 socket.queue.push_copy(&frame);
             }
@@ -457,6 +466,10 @@ impl gatewire_hub::Outbox for Outbox {
     fn send(&self, message: &Prepared) {
         let mut state = self.lock();
         match &state.lane {
+            Lane::WebSocket(_) if self.dialect != Dialect::V4 && !message.attachments().is_empty() => {
+                let frames = self.dialect.frames(message);
+                self.send_frame(&mut state, &Frame::Own(&frames));
+            }
             Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Shared(message.websocket())),
             Lane::Polling(_) => {
                 let text = EnginePacket::Text(message.text());
@@ -473,6 +486,7 @@ impl gatewire_hub::Outbox for Outbox {
             let state = &mut *state;
             if let (Lane::WebSocket(lane), None) = (&mut state.lane, state.closing)
                 && !cork::is_in()
+                && self.dialect == Dialect::V4
             {
                 for message in messages {
                     lane.queue.push_shared(message.websocket().clone());
@@ -533,10 +547,14 @@ impl Timed for Outbox {
             self.begin_close_locked(&mut state, CloseReason::ForcedClose);
             return None;
         }
-        if self.stalled.load(Ordering::Relaxed) && state.session.is_awaiting_pong() {
-            // A pong may lie unread in the kernel: it is the server that keeps the client waiting. An error would be a
-            // closed session, which was ruled out above.
-            let _ = state.session.receive(engineio::Packet::Pong(""), now);
+        if self.stalled.load(Ordering::Relaxed) {
+            // The client's heartbeat may lie unread in the kernel: it is the server that keeps the client waiting. An
+            // error would be a closed session, which was ruled out above.
+            match self.dialect.protocol() {
+                Protocol::V4 if !state.session.is_awaiting_pong() => {}
+                Protocol::V4 => drop(state.session.receive(engineio::Packet::Pong(""), now)),
+                Protocol::V3 => drop(state.session.receive(engineio::Packet::Ping(""), now)),
+            }
         }
         match state.session.handle_timeout(now) {
             Some(Timeout::SendPing) => self.send_packet_locked(&mut state, b"2"),

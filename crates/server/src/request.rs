@@ -5,19 +5,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gatewire_hub::{Handshake, HandshakeParts};
-use gatewire_proto::engineio::{HandshakeError, Query, TransportKind};
+use gatewire_proto::engineio::{HandshakeError, Protocol, Query, TransportKind};
 use http::header::UPGRADE;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
 use crate::config::EngineConfig;
+use crate::dialect::Dialect;
 use crate::outbox::Outbox;
 use crate::sessions::Sessions;
 
 /// What a well-formed request is for.
 pub(crate) enum Target {
     /// A new session.
-    Handshake(TransportKind),
+    Handshake(TransportKind, Dialect),
     /// A GET or a POST of a session on polling.
     Polling(Arc<Outbox>),
     /// A WebSocket that wants to take a session over.
@@ -45,12 +46,13 @@ pub(crate) fn classify(
         .filter(|transport| config.allows(*transport))
         .ok_or(HandshakeError::UnknownTransport)?;
     let is_upgrade = is_upgrade(&parts.headers);
-    let is_version_4 = query.eio.as_deref() == Some("4");
+    let protocol = Protocol::from_query(query.eio.as_deref());
     if let Some(sid) = query.sid.as_deref() {
         let outbox = sessions.get(sid).ok_or(HandshakeError::UnknownSid)?;
+        let is_same = outbox.dialect.protocol() == protocol;
         return match (is_upgrade, transport) {
-            (true, TransportKind::WebSocket) if is_version_4 => Ok(Target::Upgrade(outbox)),
-            (false, _) if is_version_4 && outbox.transport() == transport => Ok(Target::Polling(outbox)),
+            (true, TransportKind::WebSocket) if is_same => Ok(Target::Upgrade(outbox)),
+            (false, _) if is_same && outbox.transport() == transport => Ok(Target::Polling(outbox)),
             _ => Err(HandshakeError::BadRequest),
         };
     }
@@ -60,10 +62,12 @@ pub(crate) fn classify(
     if is_upgrade != (transport == TransportKind::WebSocket) {
         return Err(HandshakeError::BadRequest);
     }
-    if !is_version_4 {
-        return Err(HandshakeError::UnsupportedVersion);
-    }
-    Ok(Target::Handshake(transport))
+    let dialect = match protocol {
+        Protocol::V4 => Dialect::V4,
+        Protocol::V3 if config.allow_eio3 => Dialect::V3 { b64: query.b64 },
+        Protocol::V3 => return Err(HandshakeError::UnsupportedVersion),
+    };
+    Ok(Target::Handshake(transport, dialect))
 }
 
 /// What is kept of the request that opens a session.

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gatewire_proto::engineio::{CloseReason, payload};
+use gatewire_proto::engineio::CloseReason;
+use gatewire_proto::engineio::v3::Form;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -13,25 +14,18 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::oneshot;
 
 use crate::compression::Encoding;
+use crate::dialect::{Dialect, EnginePacket, Payload};
 use crate::http::{self as answer, Body};
 use crate::outbox::{Lane, Outbox};
-
-/// One packet that waits for a poll.
-#[derive(Debug, Clone)]
-pub(crate) enum EnginePacket {
-    /// A text packet, type digit included.
-    Text(Bytes),
-    /// A binary message.
-    Binary(Bytes),
-}
 
 /// The polling side of a session.
 #[derive(Default)]
 pub(crate) struct PollLane {
+    dialect: Dialect,
     packets: VecDeque<EnginePacket>,
     bytes: usize,
     /// The GET that waits.
-    poll: Option<oneshot::Sender<Vec<u8>>>,
+    poll: Option<oneshot::Sender<Payload>>,
     /// The headers of the POST that is in flight.
     post: Option<HeaderMap>,
     /// The body of that POST, until the driver has worked it off.
@@ -44,11 +38,20 @@ pub(crate) struct PollLane {
 pub(crate) struct Inbox {
     pub(crate) body: Bytes,
     pub(crate) offset: usize,
+    /// How the body is written; protocol 4 knows text only.
+    pub(crate) form: Form,
     /// Dropped when the body is worked off: the POST is answered then.
     _done: oneshot::Sender<()>,
 }
 
 impl PollLane {
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn push(&mut self, packets: impl IntoIterator<Item = EnginePacket>) {
         for packet in packets {
             let (EnginePacket::Text(bytes) | EnginePacket::Binary(bytes)) = &packet;
@@ -112,20 +115,9 @@ impl PollLane {
         self.inbox = Some(inbox);
     }
 
-    fn encode(&mut self) -> Vec<u8> {
+    fn encode(&mut self) -> Payload {
         let packets = self.drain();
-        let size = packets.iter().map(|packet| match packet {
-            EnginePacket::Text(text) => text.len() + 1,
-            EnginePacket::Binary(data) => payload::binary_len(data.len()) + 1,
-        });
-        let mut body = Vec::with_capacity(size.sum());
-        for packet in packets {
-            match packet {
-                EnginePacket::Text(text) => payload::push_text(&mut body, &text),
-                EnginePacket::Binary(data) => payload::push_binary(&mut body, &data),
-            }
-        }
-        body
+        self.dialect.encode(packets.iter())
     }
 }
 
@@ -173,7 +165,7 @@ pub(crate) async fn poll(outbox: &Outbox, headers: &HeaderMap) -> Response<Body>
     match payload {
         Ok(payload) => {
             let threshold = outbox.config.http_compression;
-            let is_worth_it = threshold.is_some_and(|threshold| payload.len() >= threshold);
+            let is_worth_it = threshold.is_some_and(|threshold| payload.body.len() >= threshold);
             answer::poll(payload, accepted.filter(|_| is_worth_it))
         }
         Err(_closed) => answer::empty(StatusCode::BAD_REQUEST),
@@ -202,11 +194,11 @@ where
     B: http_body::Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let is_binary = is_binary(headers);
+    let form = Form::of_content_type(headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()));
     let Some(posting) = Posting::begin(outbox, headers) else {
         return answer::empty(StatusCode::BAD_REQUEST);
     };
-    if is_binary {
+    if form == Form::Binary && outbox.dialect == Dialect::V4 {
         tracing::debug!(sid = %outbox.sid, "a POST of application/octet-stream: protocol 4 knows text only");
         outbox.begin_close(CloseReason::TransportError);
         return answer::empty(StatusCode::BAD_REQUEST);
@@ -241,6 +233,7 @@ where
         lane.inbox = Some(Inbox {
             body,
             offset: 0,
+            form,
             _done: done,
         });
         worked_off
@@ -283,12 +276,6 @@ impl Drop for Posting<'_> {
     }
 }
 
-fn is_binary(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes() == b"application/octet-stream")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,7 +295,7 @@ mod tests {
         let (sender, mut receiver) = oneshot::channel();
         lane.poll = Some(sender);
         lane.flush();
-        assert_eq!(receiver.try_recv().unwrap(), b"4a\x1ebAQID\x1e2");
+        assert_eq!(receiver.try_recv().unwrap().body, b"4a\x1ebAQID\x1e2");
         assert_eq!(lane.len(), 0);
         assert!(!lane.is_polled());
     }
@@ -321,6 +308,6 @@ mod tests {
         lane.flush();
         assert!(lane.is_polled());
         lane.release();
-        assert_eq!(receiver.try_recv().unwrap(), b"6");
+        assert_eq!(receiver.try_recv().unwrap().body, b"6");
     }
 }

@@ -131,9 +131,21 @@ impl TestServer {
 
     /// Sends one request on a connection of its own and returns status and body.
     pub(crate) async fn request(&self, method: &str, target: &str, body: &[u8]) -> (u16, String) {
+        let (head, body) = self.exchange(method, target, "", body).await;
+        (head[9..12].parse().unwrap(), String::from_utf8(body).unwrap())
+    }
+
+    /// Sends one request with these header lines on a connection of its own and returns head and body.
+    pub(crate) async fn exchange(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let head = format!(
-            "{method} {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "{method} {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -143,9 +155,9 @@ impl TestServer {
             .await
             .expect("an answer")
             .unwrap();
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        (head[9..12].parse().unwrap(), body.to_owned())
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+        let body = answer.split_off(end.expect("a head") + 4);
+        (String::from_utf8(answer).unwrap(), body)
     }
 
     /// Opens a session on polling and returns its id.
