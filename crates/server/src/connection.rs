@@ -23,6 +23,10 @@ use crate::transport::polling::Inbox;
 /// Reads from the kernel in one poll; then other tasks get their turn.
 const READS_PER_POLL: usize = 8;
 
+/// Events that are worked off in one poll: what they send waits in the cork meanwhile, which must not grow with what one
+/// client sends.
+const EVENTS_PER_POLL: usize = 256;
+
 /// Drives one session from its open packet to its end.
 pub(crate) struct Driver {
     registration: Registration,
@@ -33,8 +37,8 @@ pub(crate) struct Driver {
 
 /// Where packets of the client come from.
 pub(crate) enum Input {
-    /// POST bodies, put into the lane by the requests.
-    Polling,
+    /// POST bodies, put into the lane by the requests; the one that is being worked off.
+    Polling(Option<Inbox>),
     /// The stream of the outbox.
     Socket(SocketInput),
 }
@@ -109,45 +113,50 @@ impl Driver {
 
     /// Takes input until there is none, or the upper layer is full; whether there may be more.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        if matches!(self.input, Input::Polling) {
-            self.read_posts(cx);
-        }
+        let more = self.read_posts(cx);
         let Input::Socket(input) = &mut self.input else {
-            return false;
+            return more;
         };
         let outbox = self.registration.outbox();
         let mut reader = Reader {
             outbox,
             session: &mut *self.session,
             input,
+            budget: EVENTS_PER_POLL,
         };
         reader.read(cx)
     }
 
-    fn read_posts(&mut self, cx: &mut Context<'_>) {
+    /// Works off the body of a POST, and goes over to the WebSocket when nothing is left of it; whether there is more
+    /// that the upper layer would take.
+    fn read_posts(&mut self, cx: &mut Context<'_>) -> bool {
         let outbox = self.registration.outbox();
-        let (inbox, handover) = {
-            let mut state = outbox.lock();
-            let inbox = match &mut state.lane {
-                Lane::Polling(lane) => lane.take_inbox(),
-                Lane::WebSocket(_) | Lane::Closed => None,
-            };
-            (inbox, state.handover.take())
+        let Input::Polling(inbox) = &mut self.input else {
+            return false;
         };
-        if let Some(mut inbox) = inbox {
-            match read_body(outbox, &mut *self.session, &mut inbox, cx) {
-                Ok(true) => {}
-                Ok(false) => {
-                    if let Lane::Polling(lane) = &mut outbox.lock().lane {
-                        lane.put_back(inbox);
-                    }
+        if inbox.is_none() {
+            *inbox = outbox.lock().take_inbox();
+        }
+        if let Some(body) = inbox {
+            match read_body(outbox, &mut *self.session, body, cx) {
+                Ok(true) => *inbox = None,
+                Ok(false) => return self.session.wants_input(),
+                Err(reason) => {
+                    *inbox = None;
+                    outbox.begin_close(reason);
                 }
-                Err(reason) => outbox.begin_close(reason),
             }
         }
-        if let Some(handover) = handover {
+        let mut state = outbox.lock();
+        match &mut state.handover {
+            Some(handover) if handover.inbox.is_some() => return true,
+            _ => {}
+        }
+        if let Some(handover) = state.handover.take() {
+            drop(state);
             self.input = Input::Socket(SocketInput::new(handover.decoder, handover.unread));
         }
+        false
     }
 
     fn begin_closing(&mut self, reason: CloseReason) -> Closing {
@@ -155,6 +164,10 @@ impl Driver {
         let corked = cork::enter();
         self.session.close(reason);
         drop(corked);
+        if let Input::Polling(inbox) = &mut self.input {
+            // Its POST is answered.
+            *inbox = None;
+        }
         let limits = &self.outbox().config.limits;
         let mut patience = limits.close_timeout;
         let mut transport_done = false;
@@ -245,6 +258,8 @@ struct Reader<'a> {
     outbox: &'a Outbox,
     session: &'a mut dyn Session,
     input: &'a mut SocketInput,
+    /// Events that may still be worked off in this poll.
+    budget: usize,
 }
 
 impl Reader<'_> {
@@ -260,6 +275,9 @@ impl Reader<'_> {
             for _ in 0..READS_PER_POLL {
                 if self.input.ended || self.outbox.is_closing() || !self.session.wants_input() {
                     return false;
+                }
+                if self.budget == 0 || !self.input.unread.is_empty() {
+                    return true;
                 }
                 match stream.poll_read(cx, buffer) {
                     Poll::Pending => return false,
@@ -284,12 +302,12 @@ impl Reader<'_> {
         self.outbox.begin_close(reason);
     }
 
-    /// Works off the frames in `input`; what the upper layer does not take for now is kept.
+    /// Works off the frames in `input`; what the upper layer does not take for now, or this poll, is kept.
     fn decode(&mut self, input: &mut [u8], cx: &mut Context<'_>) {
         let mut at = 0;
         // The decoder gives a big message's buffer back when it is asked for the next one, so it is asked to the end.
         loop {
-            if at < input.len() && !self.session.wants_input() {
+            if at < input.len() && (self.budget == 0 || !self.session.wants_input()) {
                 self.input.unread = input[at..].to_vec();
                 return;
             }
@@ -305,6 +323,7 @@ impl Reader<'_> {
             };
             at += consumed;
             let Some(event) = event else { return };
+            self.budget = self.budget.saturating_sub(1);
             let outcome = match event {
                 Event::Text(text) => on_text(self.outbox, self.session, text, cx),
                 Event::Binary(data) => on_binary(self.outbox, self.session, data, cx),
@@ -411,7 +430,7 @@ fn forced(outbox: &Outbox, rejected: &crate::application::Rejected) -> CloseReas
     CloseReason::ForcedClose
 }
 
-/// Works off a POST body; false if the upper layer took no more before the end.
+/// Works off a POST body; false if the upper layer took no more before the end, or this poll took enough.
 fn read_body(
     outbox: &Outbox,
     session: &mut dyn Session,
@@ -423,8 +442,13 @@ fn read_body(
         CloseReason::ParseError
     };
     let limits = payload::Limits {
-        max_packets: outbox.config.limits.max_packets_per_payload,
+        max_packets: outbox
+            .config
+            .limits
+            .max_packets_per_payload
+            .saturating_sub(inbox.packets),
     };
+    let mut budget = EVENTS_PER_POLL;
     let rest = &inbox.body[inbox.offset..];
     if outbox.dialect != Dialect::V4 {
         let mut packets = match inbox.form {
@@ -435,8 +459,9 @@ fn read_body(
             Form::Binary => v3::payload::decode_bytes(rest, &limits),
         };
         loop {
-            if !session.wants_input() {
+            if budget == 0 || !session.wants_input() {
                 inbox.offset += packets.position();
+                inbox.packets += EVENTS_PER_POLL - budget;
                 return Ok(inbox.offset == inbox.body.len());
             }
             match packets.next() {
@@ -444,15 +469,17 @@ fn read_body(
                 Some(Err(error)) => return Err(malformed(&error)),
                 Some(Ok(packet)) => on_packet(outbox, session, packet, cx)?,
             }
+            budget -= 1;
         }
     }
     let body = std::str::from_utf8(rest).map_err(|error| malformed(&error))?;
     let mut packets = payload::decode(body, &limits);
     loop {
-        if !session.wants_input() {
+        if budget == 0 || !session.wants_input() {
             let Some(rest) = packets.remainder() else {
                 return Ok(true);
             };
+            inbox.packets += EVENTS_PER_POLL - budget;
             inbox.offset = inbox.body.len() - rest.len();
             return Ok(false);
         }
@@ -461,6 +488,7 @@ fn read_body(
             Some(Err(error)) => return Err(malformed(&error)),
             Some(Ok(packet)) => on_packet(outbox, session, packet, cx)?,
         }
+        budget -= 1;
     }
 }
 

@@ -268,7 +268,7 @@ impl Engine {
         peer: Option<SocketAddr>,
     ) -> Response<Body> {
         let outbox = Outbox::polling(Id::generate(), dialect, &self.0.config, Instant::now());
-        self.start(&outbox, request::handshake(parts, peer), Input::Polling);
+        self.start(&outbox, request::handshake(parts, peer), Input::Polling(None));
         let mut response = polling::poll(&outbox, &parts.headers).await;
         let cookie = self
             .0

@@ -21,7 +21,7 @@ use crate::dialect::{Dialect, EnginePacket};
 use crate::queue::{MAX_SLICES, WriteQueue};
 use crate::stream::Stream;
 use crate::timer::Timed;
-use crate::transport::polling::PollLane;
+use crate::transport::polling::{Inbox, PollLane};
 use crate::transport::websocket::Handover;
 
 /// What the driver, the HTTP requests, the senders and the timer of one session share.
@@ -52,6 +52,16 @@ pub(crate) struct State {
     pub(crate) closing: Option<CloseReason>,
     pub(crate) handover: Option<Box<Handover>>,
     connect_deadline: Instant,
+}
+
+impl State {
+    /// The body of a POST that the driver has not begun with.
+    pub(crate) fn take_inbox(&mut self) -> Option<Inbox> {
+        match &mut self.lane {
+            Lane::Polling(lane) => lane.take_inbox(),
+            Lane::WebSocket(_) | Lane::Closed => self.handover.as_mut()?.inbox.take(),
+        }
+    }
 }
 
 /// Where packets of the server go.
@@ -439,13 +449,14 @@ impl Outbox {
     }
 
     /// Moves the session from polling to `stream`: what waits for a poll becomes frames, in order.
-    pub(crate) fn switch_to_websocket(&self, state: &mut State, stream: Stream, handover: Handover) {
+    pub(crate) fn switch_to_websocket(&self, state: &mut State, stream: Stream, mut handover: Handover) {
         if self.stream.set(stream).is_err() {
             return;
         }
         let mut socket = SocketLane::default();
         if let Lane::Polling(mut polling) = std::mem::replace(&mut state.lane, Lane::Closed) {
             polling.release();
+            handover.inbox = polling.take_inbox();
             for packet in polling.drain() {
                 let mut frame = Vec::new();
                 match &packet {

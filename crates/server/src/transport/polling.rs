@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::engineio::v3::Form;
+use gatewire_proto::engineio::{CloseReason, HandshakeError};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -28,7 +28,7 @@ pub(crate) struct PollLane {
     poll: Option<oneshot::Sender<Payload>>,
     /// The headers of the POST that is in flight.
     post: Option<HeaderMap>,
-    /// The body of that POST, until the driver has worked it off.
+    /// The body of that POST, until the driver begins with it.
     inbox: Option<Inbox>,
     /// Noted in some thread's cork, which will flush it.
     pub(crate) corked: bool,
@@ -38,6 +38,8 @@ pub(crate) struct PollLane {
 pub(crate) struct Inbox {
     pub(crate) body: Bytes,
     pub(crate) offset: usize,
+    /// Packets before the offset.
+    pub(crate) packets: usize,
     /// How the body is written; protocol 4 knows text only.
     pub(crate) form: Form,
     /// Dropped when the body is worked off: the POST is answered then.
@@ -105,14 +107,9 @@ impl PollLane {
         self.post.as_ref()
     }
 
-    /// The body that the driver works on.
+    /// The body that the driver is to work on.
     pub(crate) fn take_inbox(&mut self) -> Option<Inbox> {
         self.inbox.take()
-    }
-
-    /// Gives a body back that is not worked off, since the upper layer takes no more for now.
-    pub(crate) fn put_back(&mut self, inbox: Inbox) {
-        self.inbox = Some(inbox);
     }
 
     fn encode(&mut self) -> Payload {
@@ -140,7 +137,7 @@ pub(crate) async fn poll(outbox: &Outbox, headers: &HeaderMap) -> Response<Body>
     let waiting = {
         let mut state = outbox.lock();
         let Lane::Polling(lane) = &mut state.lane else {
-            return answer::empty(StatusCode::BAD_REQUEST);
+            return not_polling(&state.lane);
         };
         if lane.is_polled() {
             tracing::debug!(sid = %outbox.sid, "a second poll while one is open: the session is closed");
@@ -168,7 +165,7 @@ pub(crate) async fn poll(outbox: &Outbox, headers: &HeaderMap) -> Response<Body>
             let is_worth_it = threshold.is_some_and(|threshold| payload.body.len() >= threshold);
             answer::poll(payload, accepted.filter(|_| is_worth_it))
         }
-        Err(_closed) => answer::empty(StatusCode::BAD_REQUEST),
+        Err(_closed) => answer::refusal(&HandshakeError::UnknownSid),
     }
 }
 
@@ -195,8 +192,9 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let form = Form::of_content_type(headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()));
-    let Some(posting) = Posting::begin(outbox, headers) else {
-        return answer::empty(StatusCode::BAD_REQUEST);
+    let posting = match Posting::begin(outbox, headers) {
+        Ok(posting) => posting,
+        Err(refusal) => return *refusal,
     };
     if form == Form::Binary && outbox.dialect == Dialect::V4 {
         tracing::debug!(sid = %outbox.sid, "a POST of application/octet-stream: protocol 4 knows text only");
@@ -227,12 +225,13 @@ where
     let worked_off = {
         let mut state = outbox.lock();
         let Lane::Polling(lane) = &mut state.lane else {
-            return answer::empty(StatusCode::BAD_REQUEST);
+            return not_polling(&state.lane);
         };
         let (done, worked_off) = oneshot::channel();
         lane.inbox = Some(Inbox {
             body,
             offset: 0,
+            packets: 0,
             form,
             _done: done,
         });
@@ -245,6 +244,14 @@ where
     answer::post()
 }
 
+/// The answer to a request that found its session when it was about to end, or to move to the WebSocket.
+fn not_polling(lane: &Lane) -> Response<Body> {
+    answer::refusal(&match lane {
+        Lane::WebSocket(_) => HandshakeError::BadRequest,
+        Lane::Polling(_) | Lane::Closed => HandshakeError::UnknownSid,
+    })
+}
+
 /// The right to post: one request of a session at a time has it. The session holds the request's headers meanwhile.
 struct Posting<'a> {
     outbox: &'a Outbox,
@@ -252,19 +259,19 @@ struct Posting<'a> {
 }
 
 impl<'a> Posting<'a> {
-    fn begin(outbox: &'a Outbox, headers: &'a mut HeaderMap) -> Option<Self> {
+    fn begin(outbox: &'a Outbox, headers: &'a mut HeaderMap) -> Result<Self, Box<Response<Body>>> {
         let mut state = outbox.lock();
         let Lane::Polling(lane) = &mut state.lane else {
-            return None;
+            return Err(Box::new(not_polling(&state.lane)));
         };
-        if lane.post.is_some() {
+        if lane.post.is_some() || lane.inbox.is_some() {
             tracing::debug!(sid = %outbox.sid, "a second POST while one is open: the session is closed");
             outbox.begin_close_locked(&mut state, CloseReason::TransportError);
-            return None;
+            return Err(Box::new(answer::empty(StatusCode::BAD_REQUEST)));
         }
         lane.post = Some(std::mem::take(headers));
         drop(state);
-        Some(Self { outbox, headers })
+        Ok(Self { outbox, headers })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::http::Body;
 use crate::outbox::{Lane, Outbox};
 use crate::scratch;
 use crate::stream::Stream;
+use crate::transport::polling::Inbox;
 
 /// How often a poll that holds the upgrade up is released.
 const NOOP_INTERVAL: Duration = Duration::from_millis(100);
@@ -25,6 +26,8 @@ pub(crate) struct Handover {
     pub(crate) decoder: Decoder,
     /// Bytes that were read but not decoded.
     pub(crate) unread: Vec<u8>,
+    /// The body of a last POST: it goes before.
+    pub(crate) inbox: Option<Inbox>,
 }
 
 /// The 101 that accepts `upgrade`. The first protocol that the client offers is taken, as the Node server does.
@@ -196,6 +199,7 @@ impl Upgrade<'_> {
             Handover {
                 decoder: self.decoder,
                 unread,
+                inbox: None,
             },
         );
         Ok(())

@@ -1,6 +1,7 @@
 //! Engines as a client sees them: over real TCP, and asked in memory.
 
 mod eio3;
+mod fairness;
 mod http;
 mod sessions;
 mod support;

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+const UNKNOWN_SID: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
 fn fast() -> EngineConfig {
@@ -456,4 +457,41 @@ async fn shutting_down_closes_with_going_away() {
     drop(socket);
     server.engine.drained().await;
     assert_eq!(server.request("GET", POLLING, b"").await.0, 503);
+}
+
+#[tokio::test]
+async fn a_body_that_is_being_worked_off_survives_the_upgrade() {
+    let server = TestServer::start(EngineConfig::default()).await;
+    let sid = server.open_polling().await;
+    let target = format!("{POLLING}&sid={sid}");
+    let post = server.request("POST", &target, b"4stall\x1e4after\x1e4that");
+    let upgrade = async {
+        let mut socket = server.websocket(&format!("&sid={sid}")).await;
+        socket.text("2probe").await;
+        assert_eq!(socket.receive().await, Frame::Text("3probe".to_owned()));
+        socket.text("5").await;
+        socket.text("4last").await;
+        for expected in ["4after", "4that", "4last"] {
+            assert_eq!(socket.receive().await, Frame::Text(expected.to_owned()));
+        }
+    };
+    let ((status, _), ()) = tokio::join!(post, upgrade);
+    assert_eq!(status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_request_that_comes_while_the_session_ends_is_told_so() {
+    let server = TestServer::start(EngineConfig::default()).await;
+    for _ in 0..50 {
+        let sid = server.open_polling().await;
+        let target = format!("{POLLING}&sid={sid}");
+        let close = server.request("POST", &target, b"1");
+        let poll = server.request("GET", &target, b"");
+        let (_, (status, body)) = tokio::join!(close, poll);
+        // The poll was there before the end, and is released; or it comes after it.
+        assert!(
+            (status, &*body) == (200, "6") || (status, &*body) == (400, UNKNOWN_SID),
+            "{status} {body}"
+        );
+    }
 }

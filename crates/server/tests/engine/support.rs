@@ -97,6 +97,14 @@ impl TestServer {
     pub(crate) async fn with_hooks(config: EngineConfig, hooks: Hooks) -> Self {
         let (sender, closed) = unbounded_channel();
         let engine = Engine::with_hooks(config, hooks, Echo(sender)).unwrap();
+        Self {
+            closed,
+            ..Self::of(engine).await
+        }
+    }
+
+    /// Serves an engine whose application is the test's own.
+    pub(crate) async fn of(engine: Engine) -> Self {
         let listener = Listener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = engine.clone();
@@ -117,7 +125,7 @@ impl TestServer {
         Self {
             address,
             engine,
-            closed,
+            closed: unbounded_channel().1,
         }
     }
 
