@@ -20,7 +20,9 @@ use crate::entry::{Entry, Leaving, Stage, begin_connect, complete_connect, inter
 use crate::guard::poll_guarded;
 use crate::lobby::{Lobby, Waiting};
 use crate::socket::{Connection, State};
-use crate::{ConnectError, DisconnectReason, Event, Handshake, Io, Namespace, Outbox, OwnedEvent, Socket};
+use crate::{
+    ConnectError, DisconnectReason, Event, Handshake, Id, Io, Namespace, Outbox, OwnedEvent, Socket, v2,
+};
 
 /// The Socket.IO side of one connection.
 pub struct Client {
@@ -36,6 +38,10 @@ pub struct Client {
     /// CONNECTs whose namespace may come into being; rare.
     lobby: Option<Box<Lobby>>,
     is_closed: bool,
+    /// A client of Socket.IO 2 is still to be let into `/`, for which it does not ask.
+    awaits_root: bool,
+    /// Of a client of Socket.IO 2: the id of the connection, which is that of its sockets, too.
+    v2: Option<Box<Id>>,
 }
 
 /// Whom a packet is for.
@@ -85,11 +91,23 @@ impl Client {
     /// The client of a connection that was just opened. It is in no namespace yet.
     #[must_use]
     pub fn new(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>) -> Self {
+        Self::open(io, outbox, handshake, None)
+    }
+
+    /// As [`new`](Self::new), for a client of Socket.IO 2, on Engine.IO 3. With the first call it is let into `/`, if there
+    /// is such a namespace. Its sockets have the id of the connection, from which it makes their ids by itself.
+    #[must_use]
+    pub fn new_v2(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>, sid: Id) -> Self {
+        Self::open(io, outbox, handshake, Some(Box::new(sid)))
+    }
+
+    fn open(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>, v2: Option<Box<Id>>) -> Self {
         let connection = Connection {
             handshake,
             attention: AtomicBool::new(false),
             close: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+            is_v2: v2.is_some(),
         };
         Self {
             io: io.clone(),
@@ -101,6 +119,8 @@ impl Client {
             put_out: Vec::new(),
             lobby: None,
             is_closed: false,
+            awaits_root: v2.is_some(),
+            v2,
         }
     }
 
@@ -113,12 +133,19 @@ impl Client {
         if self.is_closed {
             return Ok(());
         }
+        if self.awaits_root {
+            self.open_root(cx);
+        }
         if self.assembler.is_some() {
             return Err(AttachmentError::Interrupted.into());
         }
         let packet = socketio::decode(packet, &self.io.config().limits)?;
         match packet.kind {
-            PacketKind::Connect => self.connect(&packet, cx),
+            PacketKind::Connect if self.v2.is_some() => {
+                let (name, query) = v2::split_query(packet.namespace);
+                self.connect(name, &v2::auth(query), cx)
+            }
+            PacketKind::Connect => self.connect(packet.namespace, packet.data, cx),
             PacketKind::ConnectError => Err(ProtocolError::ServerPacket),
             PacketKind::BinaryEvent | PacketKind::BinaryAck => {
                 self.addressee(packet.namespace)?;
@@ -148,6 +175,9 @@ impl Client {
     /// Goes on with whatever runs, and does what other threads have asked for. To be called after messages were
     /// received, and whenever the task is woken.
     pub fn poll(&mut self, cx: &mut Context<'_>) {
+        if self.awaits_root {
+            self.open_root(cx);
+        }
         self.attend();
         if self.lobby.is_some() {
             self.poll_lobby(cx);
@@ -250,9 +280,18 @@ impl Client {
         self.put_out.push(namespace.into());
     }
 
-    fn connect(&mut self, packet: &Packet<'_>, cx: &mut Context<'_>) -> Result<(), ProtocolError> {
+    /// Lets a client of Socket.IO 2 into `/`. Without such a namespace nothing is said: its sockets in all others would
+    /// take a refusal for their own.
+    fn open_root(&mut self, cx: &mut Context<'_>) {
+        self.awaits_root = false;
+        if !self.is_closed && self.io.get("/").is_some() && self.connect("/", "", cx).is_err() {
+            self.outbox.close(CloseReason::ForcedClose);
+        }
+    }
+
+    fn connect(&mut self, name: &str, data: &str, cx: &mut Context<'_>) -> Result<(), ProtocolError> {
         self.attend();
-        if self.find(packet.namespace).is_some() || self.find_waiting(packet.namespace).is_some() {
+        if self.find(name).is_some() || self.find_waiting(name).is_some() {
             return Err(ProtocolError::AlreadyConnected);
         }
         let limit = self.io.config().max_namespaces_per_connection;
@@ -261,19 +300,16 @@ impl Client {
             return Err(ProtocolError::TooManyNamespaces { limit });
         }
         // The decoder has checked that it is an object.
-        let auth = match packet.data {
+        let auth = match data {
             "" | "{}" => None,
             data => RawValue::from_string(data.to_owned()).ok(),
         };
-        match self
-            .io
-            .admit(packet.namespace, packet.data, &self.connection.handshake)
-        {
+        match self.io.admit(name, data, &self.connection.handshake) {
             Admission::Open(namespace) => self.enter(namespace, auth, Vec::new(), cx),
-            Admission::Refused(refused) => self.refuse_namespace(packet.namespace, refused),
+            Admission::Refused(refused) => self.refuse_namespace(name, refused),
             Admission::Asked(answer) => {
                 let waiting = Waiting {
-                    name: packet.namespace.into(),
+                    name: name.into(),
                     auth,
                     early: Vec::new(),
                     answer,
@@ -320,7 +356,8 @@ impl Client {
         early: Vec<OwnedEvent>,
         cx: &mut Context<'_>,
     ) {
-        let mut socket = Socket::new(namespace, self.outbox.clone(), self.connection.clone(), auth);
+        let id = self.v2.as_deref().copied().unwrap_or_else(Id::generate);
+        let mut socket = Socket::new(id, namespace, self.outbox.clone(), self.connection.clone(), auth);
         while !socket.namespace().add(&socket) {
             // It has just ended with its last socket: the next one of that name, then.
             let namespace = socket.namespace();
@@ -494,7 +531,11 @@ impl Client {
 
     fn refuse(&self, namespace: &str, error: &ConnectError) {
         // It holds a string and a JSON value: it cannot fail.
-        let data = serde_json::to_vec(error).unwrap_or_default();
+        let data = match self.v2 {
+            None => serde_json::to_vec(error),
+            Some(_) => serde_json::to_vec(&v2::refusal(error)),
+        };
+        let data = data.unwrap_or_default();
         encode::plain(namespace, PacketKind::ConnectError, &data, |text| {
             self.outbox.send_text(&text)
         });

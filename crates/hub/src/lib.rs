@@ -55,6 +55,7 @@ mod room;
 mod selection;
 mod server_side;
 mod socket;
+mod v2;
 
 pub use ack::{AckError, AckRequest, AckSender, BroadcastAckError, BroadcastAckRequest};
 pub use broadcast::Broadcast;

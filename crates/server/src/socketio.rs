@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use gatewire_hub::{Client, Handshake, Io, ProtocolError};
-use gatewire_proto::engineio::CloseReason;
+use gatewire_proto::engineio::{CloseReason, Protocol};
 
 use crate::application::{Application, Connection, Rejected, Session};
 
@@ -21,7 +21,11 @@ impl SocketIo {
 
 impl Application for SocketIo {
     fn open(&self, connection: Connection, handshake: Arc<Handshake>) -> Box<dyn Session> {
-        Box::new(Client::new(&self.0, connection.outbox(), handshake))
+        let outbox = connection.outbox();
+        Box::new(match connection.protocol() {
+            Protocol::V4 => Client::new(&self.0, outbox, handshake),
+            Protocol::V3 => Client::new_v2(&self.0, outbox, handshake, connection.sid()),
+        })
     }
 }
 

@@ -98,6 +98,16 @@ impl SocketIoAdapter {
         self
     }
 
+    /// Whether clients of Socket.IO 2, which speak Engine.IO 3, are served, too. Default false.
+    ///
+    /// Such a client is let into `/` without asking, and the query that it gives a namespace is its `auth`. Its sockets have
+    /// the id of the connection; in other namespaces than `/` it shows that as `/namespace#id`.
+    #[must_use]
+    pub fn allow_eio3(mut self, allow: bool) -> Self {
+        self.engine.allow_eio3 = allow;
+        self
+    }
+
     /// The bounds that protect the server: connections, bytes that wait to be sent, and the like.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {

@@ -51,13 +51,14 @@ struct Inner {
 
 impl Socket {
     pub(crate) fn new(
+        id: Id,
         namespace: Namespace,
         outbox: Arc<dyn Outbox>,
         connection: Arc<Connection>,
         auth: Option<Box<RawValue>>,
     ) -> Self {
         Self(Arc::new(Inner {
-            id: Id::generate(),
+            id,
             state: AtomicU8::new(State::Connecting as u8),
             in_own_room: AtomicBool::new(true),
             reason: AtomicU8::new(0),
@@ -73,10 +74,11 @@ impl Socket {
     /// The same connection's socket in another namespace.
     pub(crate) fn moved_to(&self, namespace: Namespace) -> Self {
         let (outbox, connection) = (self.0.outbox.clone(), self.0.connection.clone());
-        Self::new(namespace, outbox, connection, self.0.auth.clone())
+        Self::new(self.0.id, namespace, outbox, connection, self.0.auth.clone())
     }
 
-    /// The socket's id, which its client knows, too. It is not the id of the connection.
+    /// The socket's id, which its client knows, too. It is not the id of the connection, but for a client of Socket.IO 2;
+    /// such a one shows the id in other namespaces than `/` as `/namespace#id`.
     #[must_use]
     pub fn id(&self) -> Id {
         self.0.id

@@ -25,6 +25,8 @@ pub(crate) struct Connection {
     pub(crate) close: AtomicBool,
     /// The driver may not be reading: it must hear of it when an answer of the client is awaited.
     pub(crate) stalled: AtomicBool,
+    /// The client speaks Socket.IO 2.
+    pub(crate) is_v2: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +136,11 @@ impl Socket {
         if self.state() != State::Connecting {
             return false;
         }
-        let reply = format!(r#"{{"sid":"{}"}}"#, self.id());
+        let reply = if self.0.connection.is_v2 {
+            String::new()
+        } else {
+            format!(r#"{{"sid":"{}"}}"#, self.id())
+        };
         encode::plain(
             self.namespace().name(),
             PacketKind::Connect,

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use gatewire_hub::{
     BoxFuture, Client, CloseReason, ConnectError, DisconnectReason, Event, FramedText, Handshake,
-    HandshakeParts, HubConfig, Io, Namespace, NamespaceHandler, Outbox, Prepared, ProtocolError, Socket,
+    HandshakeParts, HubConfig, Id, Io, Namespace, NamespaceHandler, Outbox, Prepared, ProtocolError, Socket,
     TransportKind,
 };
 
@@ -93,12 +93,21 @@ impl Wake for Flag {
 
 impl Peer {
     pub fn new(io: &Io) -> Self {
+        Self::open(|outbox| Client::new(io, outbox, handshake()))
+    }
+
+    /// A client of Socket.IO 2, on the connection of that id.
+    pub fn v2(io: &Io, sid: Id) -> Self {
+        Self::open(|outbox| Client::new_v2(io, outbox, handshake(), sid))
+    }
+
+    fn open(client: impl FnOnce(Arc<Recorder>) -> Client) -> Self {
         let outbox = Arc::new(Recorder {
             lines: Mutex::default(),
             writable: AtomicBool::new(true),
             wakes: AtomicUsize::new(0),
         });
-        let client = Client::new(io, outbox.clone(), handshake());
+        let client = client(outbox.clone());
         Self {
             client,
             outbox,
