@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use atomic_waker::AtomicWaker;
@@ -292,13 +292,15 @@ impl Outbox {
                 lane.corked = true;
                 cork::touch(me);
             }
-        } else if lane.queue.is_empty() {
+        } else if lane.queue.is_empty() && !lane.blocked {
             let written = match self.try_write(&[IoSlice::new(frame.bytes())]) {
                 Ok(written) => written,
                 Err(reason) => return self.begin_close_locked(state, reason),
             };
             if written < frame.bytes().len() {
                 frame.push_rest(written, &mut lane.queue);
+                self.set_blocked(lane);
+            } else if self.is_unflushed() {
                 self.set_blocked(lane);
             }
         } else {
@@ -378,7 +380,14 @@ impl Outbox {
                 break;
             }
         }
+        if !lane.blocked && self.is_unflushed() {
+            self.set_blocked(lane);
+        }
         Ok(())
+    }
+
+    fn is_unflushed(&self) -> bool {
+        self.stream.get().is_some_and(Stream::is_unflushed)
     }
 
     fn set_blocked(&self, lane: &mut SocketLane) {
@@ -417,19 +426,10 @@ impl Outbox {
         let Some(stream) = self.stream.get() else {
             return Poll::Ready(());
         };
-        while !lane.queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = lane.queue.slices(&mut slices);
-            match stream.poll_write(cx, &slices[..count]) {
-                Poll::Ready(Ok(written)) => lane.queue.advance(written),
-                Poll::Ready(Err(error)) => {
-                    tracing::debug!(sid = %self.sid, %error, "writing to the client failed");
-                    lane.queue.clear();
-                    self.begin_close_locked(&mut state, CloseReason::TransportClose);
-                    break;
-                }
-                Poll::Pending => return Poll::Pending,
-            }
+        if let Err(error) = ready!(poll_write_out(stream, &mut lane.queue, cx)) {
+            tracing::debug!(sid = %self.sid, %error, "writing to the client failed");
+            lane.queue.clear();
+            self.begin_close_locked(&mut state, CloseReason::TransportClose);
         }
         if let Lane::WebSocket(lane) = &mut state.lane {
             lane.blocked = false;
@@ -471,6 +471,17 @@ impl Outbox {
         self.flush_locked(state);
         self.driver.wake();
     }
+}
+
+/// Writes all of `queue`, and has it leave.
+fn poll_write_out(stream: &Stream, queue: &mut WriteQueue, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    while !queue.is_empty() {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = queue.slices(&mut slices);
+        let written = ready!(stream.poll_write(cx, &slices[..count]))?;
+        queue.advance(written);
+    }
+    stream.poll_flush(cx)
 }
 
 impl gatewire_hub::Outbox for Outbox {
@@ -581,5 +592,105 @@ impl Timed for Outbox {
         let heartbeat = state.session.poll_timeout();
         let connect = (!self.is_joined()).then_some(state.connect_deadline);
         heartbeat.into_iter().chain(connect).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Wake, Waker};
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::*;
+    use crate::stream::Other;
+
+    /// Takes all that is written, but lets it go only when told to, as TLS over a full connection.
+    #[derive(Clone, Default)]
+    struct Holding(Arc<Mutex<Held>>);
+
+    #[derive(Default)]
+    struct Held {
+        held: Vec<u8>,
+        gone: Vec<u8>,
+        is_open: bool,
+        waker: Option<Waker>,
+    }
+
+    impl Holding {
+        fn open(&self) {
+            let mut held = self.0.lock().unwrap();
+            held.is_open = true;
+            held.waker.take().unwrap().wake();
+        }
+    }
+
+    impl AsyncRead for Holding {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Holding {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+            self.0.lock().unwrap().held.extend_from_slice(data);
+            Poll::Ready(Ok(data.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let held = &mut *self.0.lock().unwrap();
+            if !held.is_open {
+                held.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            held.gone.append(&mut held.held);
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn what_a_stream_holds_back_is_flushed_by_the_driver() {
+        let stream = Holding::default();
+        let outbox = Outbox::websocket(
+            Id::generate(),
+            Dialect::V4,
+            &Arc::default(),
+            Stream::Other(Other::new(stream.clone())),
+            Instant::now(),
+        );
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let mut cx = Context::from_waker(&waker);
+        let woken = || wakes.0.swap(0, Ordering::SeqCst);
+
+        outbox.driver.register(&waker);
+        outbox.send_packet(b"4a");
+        assert_eq!(woken(), 1, "the driver hears of it");
+        assert!(outbox.poll_flush(&mut cx).is_pending());
+        // The driver waits at the stream now; another sender must not take its place there.
+        outbox.send_packet(b"4b");
+        stream.open();
+        assert_eq!(woken(), 1);
+        assert!(outbox.poll_flush(&mut cx).is_ready());
+        assert_eq!(stream.0.lock().unwrap().gone, b"\x81\x024a\x81\x024b");
+
+        outbox.driver.register(&waker);
+        outbox.send_packet(b"4c");
+        assert_eq!(woken(), 0, "nothing is held back");
+        assert!(stream.0.lock().unwrap().gone.ends_with(b"4c"));
     }
 }

@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -22,7 +23,41 @@ pub(crate) enum Stream {
     /// A plain TCP connection, read and written without a lock.
     Tcp(TcpStream),
     /// Any other stream.
-    Other(Mutex<Pin<Box<dyn Duplex>>>),
+    Other(Other),
+}
+
+/// A stream behind a mutex, which may hold back what was written until it is flushed, as TLS does.
+pub(crate) struct Other {
+    stream: Mutex<Pin<Box<dyn Duplex>>>,
+    /// The last flush was not finished. Changes only under the lock of `stream`.
+    unflushed: AtomicBool,
+}
+
+impl Other {
+    pub(crate) fn new(stream: impl Duplex + 'static) -> Self {
+        Self {
+            stream: Mutex::new(Box::pin(stream)),
+            unflushed: AtomicBool::new(false),
+        }
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, chunks: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut stream = lock(&self.stream);
+        let written = ready!(stream.as_mut().poll_write_vectored(cx, chunks))?;
+        if written == 0 && chunks.iter().any(|chunk| !chunk.is_empty()) {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        match self.poll_flush_locked(stream.as_mut(), cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(written)),
+        }
+    }
+
+    fn poll_flush_locked(&self, stream: Pin<&mut dyn Duplex>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = stream.poll_flush(cx);
+        self.unflushed.store(flushed.is_pending(), Ordering::Release);
+        flushed
+    }
 }
 
 impl Stream {
@@ -34,10 +69,7 @@ impl Stream {
         };
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
             Ok(parts) => (Self::Tcp(parts.io.into_inner()), parts.read_buf.to_vec()),
-            Err(upgraded) => (
-                Self::Other(Mutex::new(Box::pin(TokioIo::new(upgraded)))),
-                Vec::new(),
-            ),
+            Err(upgraded) => (Self::Other(Other::new(TokioIo::new(upgraded))), Vec::new()),
         }
     }
 
@@ -53,7 +85,7 @@ impl Stream {
             },
             Self::Other(stream) => {
                 let mut buffer = ReadBuf::new(buffer);
-                ready!(lock(stream).as_mut().poll_read(cx, &mut buffer))?;
+                ready!(lock(&stream.stream).as_mut().poll_read(cx, &mut buffer))?;
                 Poll::Ready(Ok(buffer.filled().len()))
             }
         }
@@ -62,14 +94,16 @@ impl Stream {
     /// Writes what is taken at once, from any thread.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing was taken: the driver must then be woken to [`poll_write`](Self::poll_write).
+    /// `WouldBlock` when nothing was taken: the driver must then be woken to [`poll_write`](Self::poll_write). It must
+    /// be woken to [`poll_flush`](Self::poll_flush) if the stream then [is unflushed](Self::is_unflushed); until it has
+    /// done so nobody else may write, or its task would not be known to the stream any more.
     pub(crate) fn try_write(&self, chunks: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => match chunks {
                 [chunk] => stream.try_write(chunk),
                 chunks => stream.try_write_vectored(chunks),
             },
-            Self::Other(_) => match self.poll_write_other(&mut Context::from_waker(Waker::noop()), chunks) {
+            Self::Other(stream) => match stream.poll_write(&mut Context::from_waker(Waker::noop()), chunks) {
                 Poll::Ready(done) => done,
                 Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
             },
@@ -78,8 +112,9 @@ impl Stream {
 
     /// As [`try_write`](Self::try_write), but `Pending` has registered the task of `cx`: for the driver alone.
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, chunks: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let Self::Tcp(stream) = self else {
-            return self.poll_write_other(cx, chunks);
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Other(stream) => return stream.poll_write(cx, chunks),
         };
         loop {
             ready!(stream.poll_write_ready(cx))?;
@@ -87,6 +122,22 @@ impl Stream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
             }
+        }
+    }
+
+    /// Whether what was written is held back until [`poll_flush`](Self::poll_flush) is ready.
+    pub(crate) fn is_unflushed(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Other(stream) => stream.unflushed.load(Ordering::Acquire),
+        }
+    }
+
+    /// Has everything that was written leave. `Pending` has registered the task of `cx`: for the driver alone.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Other(stream) => stream.poll_flush_locked(lock(&stream.stream).as_mut(), cx),
         }
     }
 
@@ -98,25 +149,11 @@ impl Stream {
                 let _ = SockRef::from(stream).shutdown(how);
             }
             Self::Other(stream) => {
-                let _ = lock(stream)
+                let _ = lock(&stream.stream)
                     .as_mut()
                     .poll_shutdown(&mut Context::from_waker(Waker::noop()));
             }
         }
-    }
-
-    fn poll_write_other(&self, cx: &mut Context<'_>, chunks: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let Self::Other(stream) = self else {
-            return Poll::Ready(Ok(0));
-        };
-        let mut stream = lock(stream);
-        let written = ready!(stream.as_mut().poll_write_vectored(cx, chunks))?;
-        // A stream with a buffer of its own (TLS) must be told that nothing follows for now; what it cannot
-        // send yet goes out with the next write or flush.
-        if let Poll::Ready(Err(error)) = stream.as_mut().poll_flush(cx) {
-            return Poll::Ready(Err(error));
-        }
-        Poll::Ready(Ok(written))
     }
 }
 
