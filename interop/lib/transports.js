@@ -10,18 +10,19 @@ export const TRANSPORTS = [
   ["polling, then upgrade", { transports: ["polling", "websocket"] }],
 ];
 
-/** The clients of one test, all disconnected at its end. */
+/** The clients of one test, all disconnected at its end; `connect` is the `io` of another version of the client. */
 export class Clients {
   #open = [];
 
-  constructor(server, transport) {
+  constructor(server, transport, connect = io) {
     this.server = server;
     this.transport = transport;
+    this.io = connect;
   }
 
   /** A client that was told to connect; it need not succeed. */
   start(namespace = "/", options = {}) {
-    const socket = io(`${this.server.url}${namespace}`, {
+    const socket = this.io(`${this.server.url}${namespace}`, {
       ...this.transport,
       forceNew: true,
       reconnection: false,
