@@ -57,12 +57,12 @@ impl PollLane {
     pub(crate) fn push(&mut self, packets: impl IntoIterator<Item = EnginePacket>) {
         for packet in packets {
             let (EnginePacket::Text(bytes) | EnginePacket::Binary(bytes)) = &packet;
-            self.bytes += bytes.len();
+            self.bytes += bytes.len() + size_of::<EnginePacket>();
             self.packets.push_back(packet);
         }
     }
 
-    /// Bytes that wait.
+    /// Bytes that wait, with those that keeping each packet takes: small ones cost more than they hold.
     pub(crate) fn len(&self) -> usize {
         self.bytes
     }
@@ -305,6 +305,16 @@ mod tests {
         assert_eq!(receiver.try_recv().unwrap().body, b"4a\x1ebAQID\x1e2");
         assert_eq!(lane.len(), 0);
         assert!(!lane.is_polled());
+    }
+
+    #[test]
+    fn packets_without_content_count() {
+        let mut lane = PollLane::default();
+        lane.push([EnginePacket::Binary(Bytes::new())]);
+        let one = lane.len();
+        assert!(one > 0);
+        lane.push([EnginePacket::Binary(Bytes::new())]);
+        assert_eq!(lane.len(), 2 * one);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::websocket::Opcode;
-use gatewire_server::EngineConfig;
+use gatewire_server::{EngineConfig, Limits};
 
 use crate::support::{Frame, STALL, TestServer};
 
@@ -204,4 +204,21 @@ async fn the_server_closes_in_the_clients_form() {
     let (_, target) = open_polling(&server, "").await;
     server.request("POST", &target, b"6:4close").await;
     assert_eq!(server.request("GET", &target, b"").await, (200, "1:1".to_owned()));
+}
+
+#[tokio::test]
+async fn pongs_that_nobody_takes_are_bounded() {
+    let mut server = TestServer::start(EngineConfig {
+        limits: Limits {
+            max_outbox: 20_000,
+            ..Limits::default()
+        },
+        ..config()
+    })
+    .await;
+    let (_, target) = open_polling(&server, "").await;
+    server
+        .request("POST", &target, "1:2".repeat(2_000).as_bytes())
+        .await;
+    assert_eq!(server.closed().await, CloseReason::TransportError);
 }
