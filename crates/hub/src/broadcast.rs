@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::encode::{self, Arguments, One, Spread};
 use crate::fanout::{self, Job};
+use crate::recovery::{Store, WithOffset};
 use crate::room::Receivers;
 use crate::selection::{Flags, IntoRooms, Selection};
 use crate::socket::log;
@@ -125,7 +126,7 @@ impl Broadcast {
         log(self.encode_and_send(event, payload));
     }
 
-    /// Sends a packet that was encoded before, for this namespace.
+    /// Sends a packet that was encoded before, for this namespace. It is not kept for connection state recovery.
     pub fn emit_prepared(&self, message: Prepared) {
         if let Some(cluster) = self.cluster() {
             cluster.broadcast(self.namespace.name(), &message, &self.selection, self.options());
@@ -197,10 +198,42 @@ impl Broadcast {
     }
 
     fn encode_and_send(&self, event: &str, args: &impl Arguments) -> Result<(), EmitError> {
+        if let Some(recovery) = self.namespace.io().recovery()
+            && !self.flags.volatile
+        {
+            return self.send_kept(recovery, event, args);
+        }
         let message = encode::event(self.namespace.name(), event, args, None, |packet| {
             packet.into_prepared()
         })?;
         self.emit_prepared(message);
+        Ok(())
+    }
+
+    /// Sends an event that a client which is away gets when it comes back.
+    pub(crate) fn send_kept(
+        &self,
+        recovery: &Store,
+        event: &str,
+        args: &impl Arguments,
+    ) -> Result<(), EmitError> {
+        let (name, offset) = (self.namespace.shared_name(), recovery.next_offset());
+        let message = encode::event(name, event, &WithOffset(args, offset), None, |packet| {
+            packet.into_prepared()
+        })?;
+        if let Some(cluster) = self.cluster() {
+            cluster.broadcast(name, &message, &self.selection, self.options());
+        }
+        let selection = match &self.own {
+            Some(socket) if socket.is_over() => return Ok(()),
+            Some(socket) => Selection {
+                rooms: Some(vec![socket.id_str().into()]),
+                ..Selection::default()
+            },
+            None => self.selection.clone(),
+        };
+        let receivers = recovery.keep(name, offset, &message, selection, || self.receivers());
+        self.send(receivers, message);
         Ok(())
     }
 
@@ -222,7 +255,7 @@ impl Broadcast {
 
     fn receivers(&self) -> Receivers {
         match &self.own {
-            Some(socket) => Receivers::one(socket.clone()),
+            Some(socket) => Receivers::one(socket.present()),
             None => self.namespace.select(&self.selection),
         }
     }

@@ -19,9 +19,10 @@ use crate::encode;
 use crate::entry::{Entry, Leaving, Stage, begin_connect, complete_connect, internal_error};
 use crate::guard::poll_guarded;
 use crate::lobby::{Lobby, Waiting};
+use crate::recovery::{Claim, Session};
 use crate::socket::{Connection, State};
 use crate::{
-    ConnectError, DisconnectReason, Event, Handshake, Id, Io, Namespace, Outbox, OwnedEvent, Socket, v2,
+    ConnectError, DisconnectReason, Event, Handshake, Id, Io, Namespace, Outbox, OwnedEvent, Room, Socket, v2,
 };
 
 /// The Socket.IO side of one connection.
@@ -43,6 +44,9 @@ pub struct Client {
     /// Of a client of Socket.IO 2: the id of the connection, which is that of its sockets, too.
     v2: Option<Box<Id>>,
 }
+
+/// What came with CONNECT.
+type Auth = Option<Box<RawValue>>;
 
 /// Whom a packet is for.
 enum Addressee {
@@ -228,8 +232,17 @@ impl Client {
         self.assembler = None;
         self.lobby = None;
         for entry in std::mem::take(&mut self.entries) {
-            entry.socket.begin_leave(reason);
-            self.leave(entry);
+            let is_lost = match entry.socket.begin_leave(reason) {
+                Some(State::Connected) => true,
+                // Lost once more before it was let in: it can still come back.
+                Some(State::Connecting) => entry.socket.recovered(),
+                _ => false,
+            };
+            self.leave_and(entry, |socket| {
+                if is_lost {
+                    socket.save_session();
+                }
+            });
         }
     }
 
@@ -356,6 +369,9 @@ impl Client {
         early: Vec<OwnedEvent>,
         cx: &mut Context<'_>,
     ) {
+        let Some((auth, early)) = self.enter_again(&namespace, auth, early, cx) else {
+            return;
+        };
         let id = self.v2.as_deref().copied().unwrap_or_else(Id::generate);
         let mut socket = Socket::new(id, namespace, self.outbox.clone(), self.connection.clone(), auth);
         while !socket.namespace().add(&socket) {
@@ -373,6 +389,53 @@ impl Client {
                 }
             }
         }
+        if self.io.recovery().is_some() && self.v2.is_none() {
+            socket.make_recoverable();
+        }
+        self.begin(socket, early, cx);
+    }
+
+    /// Lets a socket in that lost its connection before; what came with CONNECT is given back if it is a fresh one.
+    fn enter_again(
+        &mut self,
+        namespace: &Namespace,
+        auth: Auth,
+        early: Vec<OwnedEvent>,
+        cx: &mut Context<'_>,
+    ) -> Option<(Auth, Vec<OwnedEvent>)> {
+        let Some(store) = self.io.recovery().filter(|_| self.v2.is_none()) else {
+            return Some((auth, early));
+        };
+        let Some(claim) = auth.as_deref().and_then(|auth| Claim::read(auth.get())) else {
+            return Some((auth, early));
+        };
+        let enter = |session: Session, missed| {
+            let (outbox, connection) = (self.outbox.clone(), self.connection.clone());
+            let socket = Socket::new(session.id, namespace.clone(), outbox, connection, auth.clone());
+            if namespace.add(&socket) {
+                socket.recover(session.private_id, session.extensions, missed);
+                let (own, rooms) = session
+                    .rooms
+                    .into_iter()
+                    .partition(|room| **room == *socket.id_str());
+                let own: Vec<Room> = own;
+                socket.set_in_own_room(!own.is_empty());
+                // Told later: who listens to rooms may send, for which this is too early.
+                let changes = namespace.join_untold(&socket, rooms);
+                return Ok((socket, changes));
+            }
+            // Not to be dropped here: values of the user may do what they like then.
+            Err(session)
+        };
+        let Some(Ok((socket, changes))) = store.restore(namespace.name(), &claim, enter) else {
+            return Some((auth, early));
+        };
+        namespace.tell_joined(&socket, &changes);
+        self.begin(socket, early, cx);
+        None
+    }
+
+    fn begin(&mut self, socket: Socket, early: Vec<OwnedEvent>, cx: &mut Context<'_>) {
         let future = begin_connect(&socket);
         // Most connections never have a second socket.
         self.entries.reserve_exact(1);
@@ -543,8 +606,14 @@ impl Client {
 
     /// A socket that has begun to leave is taken out of its namespace, and its handler told if it was connected.
     fn leave(&mut self, entry: Entry) {
+        self.leave_and(entry, |_| ());
+    }
+
+    /// As [`leave`](Self::leave), with `save` called before the handler is.
+    fn leave_and(&mut self, entry: Entry, save: impl FnOnce(&Socket)) {
         let Entry { socket, stage, .. } = entry;
         socket.namespace().remove(&socket);
+        save(&socket);
         let mut leaving = Leaving {
             socket,
             stage,
@@ -568,8 +637,11 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         for entry in &self.entries {
-            entry.socket.begin_leave(DisconnectReason::ForcedServerClose);
+            let before = entry.socket.begin_leave(DisconnectReason::ForcedServerClose);
             entry.socket.namespace().remove(&entry.socket);
+            if before == Some(State::Connected) {
+                entry.socket.save_session();
+            }
             entry.socket.clear_rooms();
             entry.socket.end_listeners();
         }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use gatewire_proto::socketio::Limits;
 
+use crate::Recovery;
+
 /// The options of one [`Io`](crate::Io).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubConfig {
@@ -32,6 +34,9 @@ pub struct HubConfig {
     pub max_held: usize,
     /// How long `emit_with_ack` waits for an answer. Default 30 s.
     pub ack_timeout: Duration,
+    /// Whether, and how, clients that lost their connection get their session back. Default `None`: they do not. With a
+    /// cluster, only what this node sent itself is sent again.
+    pub connection_state_recovery: Option<Recovery>,
     /// A broadcast to more sockets than this is sent in slices of this many, other tasks running between. Default 256.
     pub fanout_slice: usize,
     /// Emits of one namespace that may wait behind such a broadcast; further ones are dropped. Default 100,000.
@@ -52,6 +57,7 @@ impl Default for HubConfig {
             max_early: 64,
             max_held: 1_024,
             ack_timeout: Duration::from_secs(30),
+            connection_state_recovery: None,
             fanout_slice: 256,
             max_fanout_queue: 100_000,
         }

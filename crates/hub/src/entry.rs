@@ -257,6 +257,12 @@ pub(crate) fn complete_connect(socket: &Socket) -> bool {
 /// Asks the namespace's middleware, then its handler.
 pub(crate) fn begin_connect(socket: &Socket) -> BoxFuture<'static, Result<(), ConnectError>> {
     let namespace = socket.namespace();
+    if let Some(recovery) = namespace.io().recovery()
+        && recovery.options().skip_middlewares
+        && socket.recovered()
+    {
+        return Box::pin(ready(Ok(())));
+    }
     let middleware = namespace.hooks().map(|hooks| hooks.middleware.get());
     let Some(middleware) = middleware.filter(|list| !list.is_empty()) else {
         let future = guarded(socket, || namespace.handler().connect(socket));

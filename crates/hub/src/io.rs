@@ -14,6 +14,7 @@ use crate::dynamic::Parent;
 use crate::guard::guarded_in;
 use crate::hooks::List;
 use crate::namespace::Shared;
+use crate::recovery::Store;
 use crate::{HubConfig, Namespace};
 
 /// A Socket.IO server, `Server` in Node. A clone is another handle of the same one.
@@ -27,6 +28,7 @@ struct Inner {
     parents: List<Arc<Parent>>,
     on_new_namespace: List<OnNewNamespace>,
     runtime: Option<Handle>,
+    recovery: Option<Arc<Store>>,
 }
 
 type OnNewNamespace = Arc<dyn Fn(&Namespace) + Send + Sync>;
@@ -65,6 +67,7 @@ impl Io {
 
     fn build(config: HubConfig, cluster: Option<Arc<dyn ClusterAdapter>>) -> Self {
         let runtime = Handle::try_current().ok();
+        let recovery = config.connection_state_recovery.clone();
         Self(Arc::new(Inner {
             config,
             cluster,
@@ -72,6 +75,7 @@ impl Io {
             parents: List::default(),
             on_new_namespace: List::default(),
             runtime,
+            recovery: recovery.map(Store::new).map(Arc::new),
         }))
     }
 
@@ -184,6 +188,11 @@ impl Io {
 
     pub(crate) fn cluster(&self) -> Option<&dyn ClusterAdapter> {
         self.0.cluster.as_deref()
+    }
+
+    /// `None` with recovery off.
+    pub(crate) fn recovery(&self) -> Option<&Arc<Store>> {
+        self.0.recovery.as_ref()
     }
 
     pub(crate) fn runtime(&self) -> Option<Handle> {

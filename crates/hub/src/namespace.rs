@@ -30,7 +30,7 @@ pub struct Namespace {
 
 /// The namespace itself.
 pub(crate) struct Shared {
-    name: Box<str>,
+    name: Arc<str>,
     members: Mutex<Members>,
     pub(crate) fanout: Fanout,
     ack_ids: AtomicU64,
@@ -298,6 +298,10 @@ impl Namespace {
         self.everyone().disconnect_sockets(close);
     }
 
+    pub(crate) fn shared_name(&self) -> &Arc<str> {
+        &self.shared.name
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -345,8 +349,18 @@ impl Namespace {
     }
 
     pub(crate) fn join(&self, socket: &Socket, rooms: Vec<Room>) {
+        let changes = self.join_untold(socket, rooms);
+        self.tell_joined(socket, &changes);
+    }
+
+    /// Calls nobody: [`tell_joined`](Self::tell_joined) is to follow.
+    pub(crate) fn join_untold(&self, socket: &Socket, rooms: Vec<Room>) -> Changes {
+        let is_heard = self.room_listeners().is_some();
+        lock(&self.shared.members).join(socket, rooms, is_heard)
+    }
+
+    pub(crate) fn tell_joined(&self, socket: &Socket, changes: &Changes) {
         let listeners = self.room_listeners();
-        let changes = lock(&self.shared.members).join(socket, rooms, listeners.is_some());
         if let Some(cluster) = self.io.cluster() {
             for room in &changes.rooms {
                 cluster.room_created(self.name(), room);

@@ -56,7 +56,7 @@ impl Members {
     pub(crate) fn join(&mut self, socket: &Socket, rooms: Vec<Room>, is_heard: bool) -> Changes {
         let mut changes = Changes::default();
         // A socket that has left meanwhile would never be taken out again.
-        if !self.everyone.contains(&socket.id()) {
+        if self.everyone.get(&socket.id()) != Some(socket) {
             return changes;
         }
         let mut local = socket.local();
@@ -212,7 +212,8 @@ impl Crowd {
     fn remove(&mut self, socket: &Socket) {
         if let Ok(entry) = self
             .sockets
-            .find_entry(socket.id().table_hash(), |other| other.id() == socket.id())
+            // Not one of the same id that has come in its place.
+            .find_entry(socket.id().table_hash(), |other| other == socket)
         {
             entry.remove();
             self.snapshot = None;

@@ -132,6 +132,13 @@ impl Socket {
         self.state() == State::Connected
     }
 
+    /// Whether the socket has come back: it has the id, the rooms and the values of a socket that lost its connection, by
+    /// [connection state recovery](crate::HubConfig::connection_state_recovery), and its client gets what it missed.
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.local().rare.as_ref().is_some_and(|rare| rare.is_recovered)
+    }
+
     /// The rooms that the socket is in, its own included.
     #[must_use]
     pub fn rooms(&self) -> Vec<Room> {
@@ -317,6 +324,11 @@ impl Socket {
     }
 
     fn encode_and_send(&self, event: &str, args: &impl Arguments, id: Option<u64>) -> Result<(), EmitError> {
+        if let Some(recovery) = self.namespace().io().recovery()
+            && id.is_none()
+        {
+            return Broadcast::direct(self.clone()).send_kept(recovery, event, args);
+        }
         encode::event(self.namespace().name(), event, args, id, |packet| {
             self.send(packet)
         })

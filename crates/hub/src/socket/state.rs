@@ -1,7 +1,6 @@
 //! The life of a socket: connecting, connected, gone; what waits for CONNECT to be answered; and which answers the
 //! client owes. Changes are made under the socket's lock, looks at the state are not.
 
-use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
@@ -13,8 +12,9 @@ use super::Socket;
 use super::listen::Listeners;
 use crate::ack::PendingAck;
 use crate::encode::{self, Arguments};
+use crate::recovery::{self, Extensions, Session};
 use crate::selection::{Flags, Room};
-use crate::{AckError, DisconnectReason, EmitError, Handshake, Outbox, Payload, Prepared, lock};
+use crate::{AckError, DisconnectReason, EmitError, Handshake, Id, Outbox, Payload, Prepared, lock};
 
 /// What the sockets of one connection share with its driver.
 pub(crate) struct Connection {
@@ -56,7 +56,12 @@ pub(super) struct Rare {
     pub(super) leave: Option<bool>,
     acks: HashMap<u64, PendingAck>,
     pub(super) listeners: Option<Arc<Listeners>>,
-    pub(super) extensions: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
+    pub(super) extensions: Extensions,
+    /// By which the client gets its session back; only with recovery.
+    private_id: Option<Id>,
+    pub(super) is_recovered: bool,
+    /// What goes out before CONNECT is answered.
+    missed: Vec<Prepared>,
 }
 
 impl Local {
@@ -72,6 +77,7 @@ impl Local {
                 && rare.acks.is_empty()
                 && rare.listeners.is_none()
                 && rare.extensions.is_empty()
+                && rare.private_id.is_none()
         }) {
             self.rare = None;
         }
@@ -139,8 +145,16 @@ impl Socket {
         let reply = if self.0.connection.is_v2 {
             String::new()
         } else {
-            format!(r#"{{"sid":"{}"}}"#, self.id())
+            match local.rare.as_ref().and_then(|rare| rare.private_id) {
+                None => format!(r#"{{"sid":"{}"}}"#, self.id()),
+                Some(private) => format!(r#"{{"sid":"{}","pid":"{private}"}}"#, self.id()),
+            }
         };
+        if let Some(rare) = &mut local.rare {
+            for message in std::mem::take(&mut rare.missed) {
+                self.0.outbox.send(&message);
+            }
+        }
         encode::plain(
             self.namespace().name(),
             PacketKind::Connect,
@@ -165,6 +179,62 @@ impl Socket {
         leave.is_none()
     }
 
+    /// From now on the client may get its session back, under a new private id.
+    pub(crate) fn make_recoverable(&self) {
+        self.local().rare().private_id = Some(Id::generate());
+    }
+
+    /// Gets what was kept of a socket before it, but for the rooms.
+    pub(crate) fn recover(&self, private_id: Id, extensions: Extensions, missed: Vec<Prepared>) {
+        let mut local = self.local();
+        let rare = local.rare();
+        rare.private_id = Some(private_id);
+        rare.is_recovered = true;
+        rare.extensions = extensions;
+        rare.missed = missed;
+    }
+
+    /// Keeps the session of a socket that was connected, if its client may come back.
+    pub(crate) fn save_session(&self) {
+        let Some(store) = self.namespace().io().recovery() else {
+            return;
+        };
+        if !recovery::is_recoverable(self.reason()) {
+            return;
+        }
+        let rooms = self.rooms();
+        let session = {
+            let local = self.local();
+            let Some(rare) = local.rare.as_deref() else {
+                return;
+            };
+            let Some(private_id) = rare.private_id else {
+                return;
+            };
+            Session {
+                id: self.id(),
+                private_id,
+                namespace: self.namespace().name().into(),
+                rooms,
+                extensions: rare.extensions.clone(),
+            }
+        };
+        store.save(session);
+        store.purge_later(self.namespace().io().runtime());
+    }
+
+    /// Whether the socket has left for good.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state() == State::Gone && !recovery::is_recoverable(self.reason())
+    }
+
+    /// The socket itself, or the one that has come back in its place.
+    pub(crate) fn present(&self) -> Self {
+        let is_away = self.state() == State::Gone && self.namespace().io().recovery().is_some();
+        let heir = is_away.then(|| self.namespace().socket(self.id_str())).flatten();
+        heir.unwrap_or_else(|| self.clone())
+    }
+
     /// Whether the socket was to be disconnected, with its connection, as soon as CONNECT is answered.
     pub(crate) fn is_close_held(&self) -> bool {
         self.local()
@@ -185,6 +255,7 @@ impl Socket {
             self.0.state.store(State::Gone as u8, Ordering::Release);
             let acks = local.rare.as_mut().map(|rare| {
                 rare.held = Vec::new();
+                rare.missed = Vec::new();
                 std::mem::take(&mut rare.acks)
             });
             local.trim();
