@@ -6,7 +6,14 @@ import { listen } from "./listen.js";
 
 const http = createServer((_, response) => response.writeHead(404).end());
 const allowEIO3 = process.env.EIO3 === "1";
-const io = new Server(http, { pingInterval: 1000, pingTimeout: 1000, cors: { origin: "*" }, allowEIO3 });
+const connectionStateRecovery = process.env.RECOVERY === "1" ? {} : undefined;
+const io = new Server(http, {
+  pingInterval: 1000,
+  pingTimeout: 1000,
+  cors: { origin: "*" },
+  allowEIO3,
+  connectionStateRecovery,
+});
 
 function rooms(socket) {
   return [...socket.rooms].filter((room) => room !== socket.id).sort();

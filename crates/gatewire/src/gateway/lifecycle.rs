@@ -19,6 +19,10 @@ pub trait OnGatewayInit {
 }
 
 /// Called for each client, before it is told that it is connected and before any of its messages is handled.
+///
+/// With [connection state recovery](gatewire_hub::HubConfig::connection_state_recovery) it is left out for a client that
+/// comes back ([`Socket::recovered`]), which has its rooms and values already; with `skip_middlewares: false` it is
+/// called for such a client, too. `handle_disconnect` is called each time the connection is lost.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no `handle_connection` hook",
     note = "write `impl OnGatewayConnection for {Self} {{ async fn handle_connection(&self, client: &Socket) -> Result<(), WsException> {{ .. }} }}`"
