@@ -32,13 +32,13 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
                 }
 
                 fn subscriptions() -> ::std::vec::Vec<::gatewire::gateway::Subscription<Self>> {
-                    #[allow(unused_imports)]
+                    #[allow(unused_imports, reason = "which of the traits apply is found out by the compiler")]
                     use ::gatewire::__private::probe::*;
                     (&Probe::<Self>::new()).subscriptions()
                 }
 
                 fn hooks() -> ::gatewire::gateway::Hooks<Self> {
-                    #[allow(unused_imports)]
+                    #[allow(unused_imports, reason = "which of the traits apply is found out by the compiler")]
                     use ::gatewire::__private::probe::*;
                     let __probe = &Probe::<Self>::new();
                     ::gatewire::gateway::Hooks {

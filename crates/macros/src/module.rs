@@ -50,7 +50,7 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
             #[automatically_derived]
             impl ::gatewire::module::Module for #name {
                 fn definition() -> ::gatewire::module::ModuleDefinition {
-                    #[allow(unused_imports)]
+                    #[allow(unused_imports, reason = "which of the traits apply is found out by the compiler")]
                     use ::gatewire::__private::module::*;
                     let __module = ::gatewire::module::ModuleDefinition::new(#text);
                     #(#imports)*

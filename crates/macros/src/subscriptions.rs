@@ -50,9 +50,9 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
             continue;
         }
         // Extractors are owned because the message is gone when an async handler runs.
-        method
-            .attrs
-            .push(parse_quote!(#[allow(clippy::needless_pass_by_value)]));
+        method.attrs.push(
+            parse_quote!(#[allow(clippy::needless_pass_by_value, reason = "extractors are taken by value")]),
+        );
         let before = errors.is_empty();
         check_signature(method, &mut errors);
         for attribute in attributes {
@@ -76,7 +76,7 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
         #[automatically_derived]
         impl ::gatewire::gateway::Subscriptions for #gateway {
             fn subscriptions() -> ::std::vec::Vec<::gatewire::gateway::Subscription<Self>> {
-                #[allow(unused_imports)]
+                #[allow(unused_imports, reason = "which of the traits apply is found out by the compiler")]
                 use ::gatewire::__private::reply::*;
                 ::std::vec![#(#entries),*]
             }
@@ -259,7 +259,7 @@ fn entry(method: &ImplItemFn, subscribe: &Subscribe) -> TokenStream {
         ::gatewire::gateway::Subscription::new(
             #event,
             #name,
-            #[allow(clippy::let_unit_value, clippy::unit_arg)]
+            #[allow(clippy::let_unit_value, clippy::unit_arg, reason = "a handler may return nothing")]
             |__gateway: &::std::sync::Arc<Self>, __cx: &::gatewire::gateway::MessageContext<'_>| { #body },
         )
         #concurrent

@@ -2,6 +2,11 @@
 //! and the wish to close. Any thread may send; only what the kernel does not take at once waits, and only then is the
 //! driver woken. The outbox reads nothing and runs no handler: that is the driver's work.
 
+mod deadlines;
+mod hub;
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +16,8 @@ use std::time::Instant;
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
-use gatewire_hub::{FramedText, Id, Prepared};
-use gatewire_proto::engineio::{self, CloseReason, Protocol, Timeout, TransportKind};
+use gatewire_hub::Id;
+use gatewire_proto::engineio::{self, CloseReason, Protocol, TransportKind};
 use gatewire_proto::websocket::{self, Opcode};
 
 use crate::config::EngineConfig;
@@ -20,7 +25,6 @@ use crate::cork;
 use crate::dialect::{Dialect, EnginePacket};
 use crate::queue::{MAX_SLICES, WriteQueue};
 use crate::stream::Stream;
-use crate::timer::Timed;
 use crate::transport::polling::{Inbox, PollLane};
 use crate::transport::websocket::Handover;
 
@@ -482,215 +486,4 @@ fn poll_write_out(stream: &Stream, queue: &mut WriteQueue, cx: &mut Context<'_>)
         queue.advance(written);
     }
     stream.poll_flush(cx)
-}
-
-impl gatewire_hub::Outbox for Outbox {
-    fn send(&self, message: &Prepared) {
-        let mut state = self.lock();
-        match &state.lane {
-            Lane::WebSocket(_) if self.dialect != Dialect::V4 && !message.attachments().is_empty() => {
-                let frames = self.dialect.frames(message);
-                self.send_frame(&mut state, &Frame::Own(&frames));
-            }
-            Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Shared(message.websocket())),
-            Lane::Polling(_) => {
-                let text = EnginePacket::Text(message.text());
-                let attachments = message.attachments().iter().cloned().map(EnginePacket::Binary);
-                self.send_poll(&mut state, std::iter::once(text).chain(attachments));
-            }
-            Lane::Closed => {}
-        }
-    }
-
-    fn send_all(&self, messages: &[Prepared]) {
-        {
-            let mut state = self.lock();
-            let state = &mut *state;
-            if let (Lane::WebSocket(lane), None) = (&mut state.lane, state.closing)
-                && !cork::is_in()
-                && self.dialect == Dialect::V4
-            {
-                for message in messages {
-                    lane.queue.push_shared(message.websocket().clone());
-                }
-                self.flush_locked(state);
-                self.check_bound(state);
-                return;
-            }
-        }
-        for message in messages {
-            self.send(message);
-        }
-    }
-
-    fn send_text(&self, text: &FramedText<'_>) {
-        let mut state = self.lock();
-        match &state.lane {
-            Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Own(text.frame())),
-            Lane::Polling(_) => {
-                self.send_poll(
-                    &mut state,
-                    [EnginePacket::Text(Bytes::copy_from_slice(text.text()))],
-                );
-            }
-            Lane::Closed => {}
-        }
-    }
-
-    fn close(&self, reason: CloseReason) {
-        self.begin_close(reason);
-    }
-
-    fn wake(&self) {
-        self.driver.wake();
-    }
-
-    fn is_writable(&self) -> bool {
-        match &self.lock().lane {
-            Lane::WebSocket(lane) => !lane.blocked,
-            Lane::Polling(lane) => lane.is_polled(),
-            Lane::Closed => false,
-        }
-    }
-
-    fn transport(&self) -> TransportKind {
-        Self::transport(self)
-    }
-}
-
-impl Timed for Outbox {
-    fn on_time(&self, now: Instant) -> Option<Instant> {
-        let mut state = self.lock();
-        if state.closing.is_some() {
-            return None;
-        }
-        if !self.is_joined() && state.connect_deadline <= now {
-            tracing::debug!(sid = %self.sid, "the client joined no namespace within the connect timeout");
-            self.begin_close_locked(&mut state, CloseReason::ForcedClose);
-            return None;
-        }
-        if self.stalled.load(Ordering::Relaxed) {
-            // The client's heartbeat may lie unread in the kernel: it is the server that keeps the client waiting. An
-            // error would be a closed session, which was ruled out above.
-            match self.dialect.protocol() {
-                Protocol::V4 if !state.session.is_awaiting_pong() => {}
-                Protocol::V4 => drop(state.session.receive(engineio::Packet::Pong(""), now)),
-                Protocol::V3 => drop(state.session.receive(engineio::Packet::Ping(""), now)),
-            }
-        }
-        match state.session.handle_timeout(now) {
-            Some(Timeout::SendPing) => self.send_packet_locked(&mut state, b"2"),
-            Some(Timeout::PingTimeout) => {
-                self.begin_close_locked(&mut state, CloseReason::PingTimeout);
-                return None;
-            }
-            // The probing task has the stream and gives up by the same timeout.
-            Some(_) | None => {}
-        }
-        self.awaiting_pong
-            .store(state.session.is_awaiting_pong(), Ordering::Relaxed);
-        let heartbeat = state.session.poll_timeout();
-        let connect = (!self.is_joined()).then_some(state.connect_deadline);
-        heartbeat.into_iter().chain(connect).min()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::Pin;
-    use std::sync::atomic::AtomicUsize;
-    use std::task::{Wake, Waker};
-
-    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-    use super::*;
-    use crate::stream::Other;
-
-    /// Takes all that is written, but lets it go only when told to, as TLS over a full connection.
-    #[derive(Clone, Default)]
-    struct Holding(Arc<Mutex<Held>>);
-
-    #[derive(Default)]
-    struct Held {
-        held: Vec<u8>,
-        gone: Vec<u8>,
-        is_open: bool,
-        waker: Option<Waker>,
-    }
-
-    impl Holding {
-        fn open(&self) {
-            let mut held = self.0.lock().unwrap();
-            held.is_open = true;
-            held.waker.take().unwrap().wake();
-        }
-    }
-
-    impl AsyncRead for Holding {
-        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-            Poll::Pending
-        }
-    }
-
-    impl AsyncWrite for Holding {
-        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-            self.0.lock().unwrap().held.extend_from_slice(data);
-            Poll::Ready(Ok(data.len()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            let held = &mut *self.0.lock().unwrap();
-            if !held.is_open {
-                held.waker = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
-            held.gone.append(&mut held.held);
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    #[derive(Default)]
-    struct Wakes(AtomicUsize);
-
-    impl Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    #[test]
-    fn what_a_stream_holds_back_is_flushed_by_the_driver() {
-        let stream = Holding::default();
-        let outbox = Outbox::websocket(
-            Id::generate(),
-            Dialect::V4,
-            &Arc::default(),
-            Stream::Other(Other::new(stream.clone())),
-            Instant::now(),
-        );
-        let wakes = Arc::new(Wakes::default());
-        let waker = Waker::from(wakes.clone());
-        let mut cx = Context::from_waker(&waker);
-        let woken = || wakes.0.swap(0, Ordering::SeqCst);
-
-        outbox.driver.register(&waker);
-        outbox.send_packet(b"4a");
-        assert_eq!(woken(), 1, "the driver hears of it");
-        assert!(outbox.poll_flush(&mut cx).is_pending());
-        // The driver waits at the stream now; another sender must not take its place there.
-        outbox.send_packet(b"4b");
-        stream.open();
-        assert_eq!(woken(), 1);
-        assert!(outbox.poll_flush(&mut cx).is_ready());
-        assert_eq!(stream.0.lock().unwrap().gone, b"\x81\x024a\x81\x024b");
-
-        outbox.driver.register(&waker);
-        outbox.send_packet(b"4c");
-        assert_eq!(woken(), 0, "nothing is held back");
-        assert!(stream.0.lock().unwrap().gone.ends_with(b"4c"));
-    }
 }

@@ -1,7 +1,6 @@
 //! A connection without a network: packets in and out as text, driven by hand.
 
-// Each test file uses its own part.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};

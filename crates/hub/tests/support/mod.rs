@@ -1,7 +1,10 @@
 //! A scripted peer: a `Client` driven by hand, an outbox that writes down what leaves, and a handler made of closures.
 
-// A module of each test file, which uses its own part of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a module of each test file, which uses its own part"
+)]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,0 +1,46 @@
+//! The deadlines of a session, as the timer wheel asks for them: heartbeat and connect timeout.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use gatewire_proto::engineio::{self, CloseReason, Protocol, Timeout};
+
+use super::Outbox;
+use crate::timer::Timed;
+
+impl Timed for Outbox {
+    fn on_time(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.lock();
+        if state.closing.is_some() {
+            return None;
+        }
+        if !self.is_joined() && state.connect_deadline <= now {
+            tracing::debug!(sid = %self.sid, "the client joined no namespace within the connect timeout");
+            self.begin_close_locked(&mut state, CloseReason::ForcedClose);
+            return None;
+        }
+        if self.stalled.load(Ordering::Relaxed) {
+            // The client's heartbeat may lie unread in the kernel: it is the server that keeps the client waiting. An
+            // error would be a closed session, which was ruled out above.
+            match self.dialect.protocol() {
+                Protocol::V4 if !state.session.is_awaiting_pong() => {}
+                Protocol::V4 => drop(state.session.receive(engineio::Packet::Pong(""), now)),
+                Protocol::V3 => drop(state.session.receive(engineio::Packet::Ping(""), now)),
+            }
+        }
+        match state.session.handle_timeout(now) {
+            Some(Timeout::SendPing) => self.send_packet_locked(&mut state, b"2"),
+            Some(Timeout::PingTimeout) => {
+                self.begin_close_locked(&mut state, CloseReason::PingTimeout);
+                return None;
+            }
+            // The probing task has the stream and gives up by the same timeout.
+            Some(_) | None => {}
+        }
+        self.awaiting_pong
+            .store(state.session.is_awaiting_pong(), Ordering::Relaxed);
+        let heartbeat = state.session.poll_timeout();
+        let connect = (!self.is_joined()).then_some(state.connect_deadline);
+        heartbeat.into_iter().chain(connect).min()
+    }
+}

@@ -1,0 +1,83 @@
+//! The outbox as the hub sees it: messages and packets by the lane that the session is on.
+
+use bytes::Bytes;
+use gatewire_hub::{FramedText, Prepared};
+use gatewire_proto::engineio::{CloseReason, TransportKind};
+
+use super::{Frame, Lane, Outbox};
+use crate::cork;
+use crate::dialect::{Dialect, EnginePacket};
+
+impl gatewire_hub::Outbox for Outbox {
+    fn send(&self, message: &Prepared) {
+        let mut state = self.lock();
+        match &state.lane {
+            Lane::WebSocket(_) if self.dialect != Dialect::V4 && !message.attachments().is_empty() => {
+                let frames = self.dialect.frames(message);
+                self.send_frame(&mut state, &Frame::Own(&frames));
+            }
+            Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Shared(message.websocket())),
+            Lane::Polling(_) => {
+                let text = EnginePacket::Text(message.text());
+                let attachments = message.attachments().iter().cloned().map(EnginePacket::Binary);
+                self.send_poll(&mut state, std::iter::once(text).chain(attachments));
+            }
+            Lane::Closed => {}
+        }
+    }
+
+    fn send_all(&self, messages: &[Prepared]) {
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            if let (Lane::WebSocket(lane), None) = (&mut state.lane, state.closing)
+                && !cork::is_in()
+                && self.dialect == Dialect::V4
+            {
+                for message in messages {
+                    lane.queue.push_shared(message.websocket().clone());
+                }
+                self.flush_locked(state);
+                self.check_bound(state);
+                return;
+            }
+        }
+        for message in messages {
+            self.send(message);
+        }
+    }
+
+    fn send_text(&self, text: &FramedText<'_>) {
+        let mut state = self.lock();
+        match &state.lane {
+            Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Own(text.frame())),
+            Lane::Polling(_) => {
+                self.send_poll(
+                    &mut state,
+                    [EnginePacket::Text(Bytes::copy_from_slice(text.text()))],
+                );
+            }
+            Lane::Closed => {}
+        }
+    }
+
+    fn close(&self, reason: CloseReason) {
+        self.begin_close(reason);
+    }
+
+    fn wake(&self) {
+        self.driver.wake();
+    }
+
+    fn is_writable(&self) -> bool {
+        match &self.lock().lane {
+            Lane::WebSocket(lane) => !lane.blocked,
+            Lane::Polling(lane) => lane.is_polled(),
+            Lane::Closed => false,
+        }
+    }
+
+    fn transport(&self) -> TransportKind {
+        Self::transport(self)
+    }
+}
