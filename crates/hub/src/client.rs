@@ -13,13 +13,16 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use gatewire_proto::engineio::CloseReason;
-use gatewire_proto::socketio::{self, Assembler, AttachmentError, DecodeError, Packet, PacketKind};
+use gatewire_proto::socketio::{
+    self, Assembler, AttachmentError, DecodeError, Decoder, Limits, Packet, PacketKind, ParserError, Received,
+};
 use serde_json::value::RawValue;
 
 use crate::encode;
 use crate::entry::{Entry, Leaving, Stage, complete_connect, internal_error};
 use crate::guard::poll_guarded;
 use crate::lobby::Lobby;
+use crate::recode::Recoding;
 use crate::socket::{Connection, State};
 use crate::{ConnectError, DisconnectReason, Event, Handshake, Id, Io, Outbox, Socket, v2};
 
@@ -31,7 +34,7 @@ pub struct Client {
     entries: Vec<Entry>,
     /// Sockets that have left, while something of theirs still runs.
     leaving: Vec<Leaving>,
-    assembler: Option<Box<Assembler>>,
+    reader: Reader,
     /// Namespaces that the server has put a socket out of, or not let in: what the client sent meanwhile is no fault.
     put_out: Vec<Box<str>>,
     /// CONNECTs whose namespace may come into being; rare.
@@ -41,6 +44,14 @@ pub struct Client {
     awaits_root: bool,
     /// Of a client of Socket.IO 2: the id of the connection, which is that of its sockets, too.
     v2: Option<Box<Id>>,
+}
+
+/// What makes packets of the messages.
+enum Reader {
+    /// The text form, with the packet that waits for its attachments.
+    Text(Option<Box<Assembler>>),
+    /// Another form.
+    Parser(Box<dyn Decoder>),
 }
 
 /// What came with CONNECT.
@@ -66,6 +77,9 @@ pub enum ProtocolError {
     /// It does not fit to the binary packet that came before.
     #[error(transparent)]
     Attachment(#[from] AttachmentError),
+    /// It is no packet in the form of the server's parser.
+    #[error(transparent)]
+    Parser(#[from] ParserError),
     /// CONNECT for a namespace that the client is in already.
     #[error("the client connected to a namespace twice")]
     AlreadyConnected,
@@ -111,13 +125,20 @@ impl Client {
             stalled: AtomicBool::new(false),
             is_v2: v2.is_some(),
         };
+        let (outbox, reader): (Arc<dyn Outbox>, _) = match &io.config().parser {
+            None => (outbox, Reader::Text(None)),
+            Some(parser) => (
+                Arc::new(Recoding::new(parser.clone(), outbox)),
+                Reader::Parser(parser.decoder(&io.config().limits)),
+            ),
+        };
         Self {
             io: io.clone(),
             outbox,
             connection: Arc::new(connection),
             entries: Vec::new(),
             leaving: Vec::new(),
-            assembler: None,
+            reader,
             put_out: Vec::new(),
             lobby: None,
             is_closed: false,
@@ -138,27 +159,24 @@ impl Client {
         if self.awaits_root {
             self.open_root(cx);
         }
-        if self.assembler.is_some() {
-            return Err(AttachmentError::Interrupted.into());
-        }
-        let packet = socketio::decode(packet, &self.io.config().limits)?;
-        match packet.kind {
-            PacketKind::Connect if self.v2.is_some() => {
-                let (name, query) = v2::split_query(packet.namespace);
-                self.connect(name, &v2::auth(query), cx)
+        let packet = match &mut self.reader {
+            Reader::Text(None) => socketio::decode(packet, &self.io.config().limits)?,
+            Reader::Text(Some(_)) => return Err(AttachmentError::Interrupted.into()),
+            Reader::Parser(decoder) => {
+                let received = decoder.receive_text(packet)?;
+                return self.receive_decoded(received, cx);
             }
-            PacketKind::Connect => self.connect(packet.namespace, packet.data, cx),
-            PacketKind::ConnectError => Err(ProtocolError::ServerPacket),
-            PacketKind::BinaryEvent | PacketKind::BinaryAck => {
-                self.addressee(packet.namespace)?;
-                self.assembler = Some(Box::new(Assembler::new(&packet, &self.io.config().limits)?));
-                Ok(())
-            }
-            PacketKind::Event | PacketKind::Ack | PacketKind::Disconnect => self.receive(&packet, &[], cx),
+        };
+        if packet.kind.is_binary() {
+            self.addressee(packet.namespace)?;
+            let assembler = Assembler::new(&packet, &self.io.config().limits)?;
+            self.reader = Reader::Text(Some(Box::new(assembler)));
+            return Ok(());
         }
+        self.receive(&packet, &[], cx)
     }
 
-    /// Takes a binary message: an attachment of the packet before.
+    /// Takes a binary message: an attachment of the packet before, or a packet of a binary form.
     ///
     /// # Errors
     /// As [`receive_text`](Self::receive_text).
@@ -166,12 +184,41 @@ impl Client {
         if self.is_closed {
             return Ok(());
         }
-        let assembler = self.assembler.as_mut().ok_or(AttachmentError::Unannounced)?;
-        if let Some((packet, attachments)) = assembler.push(Bytes::copy_from_slice(data))? {
-            self.assembler = None;
-            self.receive(&packet.as_packet(), &attachments, cx)?;
+        if self.awaits_root {
+            self.open_root(cx);
         }
-        Ok(())
+        match &mut self.reader {
+            Reader::Text(None) => Err(AttachmentError::Unannounced.into()),
+            Reader::Text(Some(assembler)) => {
+                if let Some((packet, attachments)) = assembler.push(Bytes::copy_from_slice(data))? {
+                    self.reader = Reader::Text(None);
+                    self.receive(&packet.as_packet(), &attachments, cx)?;
+                }
+                Ok(())
+            }
+            Reader::Parser(decoder) => {
+                let received = decoder.receive_binary(data)?;
+                self.receive_decoded(received, cx)
+            }
+        }
+    }
+
+    /// Takes a packet that a parser has made, which may be the user's own.
+    fn receive_decoded(
+        &mut self,
+        received: Option<Received<'_>>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ProtocolError> {
+        let Some(received) = received else {
+            return Ok(());
+        };
+        // Nobody waits for attachments here, and there cannot be more than the size of a message allows.
+        let limits = Limits {
+            max_attachments: usize::MAX,
+            ..self.io.config().limits
+        };
+        let packet = received.check(&limits)?;
+        self.receive(&packet, &received.attachments, cx)
     }
 
     /// Goes on with whatever runs, and does what other threads have asked for. To be called after messages were
@@ -227,7 +274,9 @@ impl Client {
         if std::mem::replace(&mut self.is_closed, true) {
             return;
         }
-        self.assembler = None;
+        if let Reader::Text(assembler) = &mut self.reader {
+            *assembler = None;
+        }
         self.lobby = None;
         for entry in std::mem::take(&mut self.entries) {
             let is_lost = match entry.socket.begin_leave(reason) {
@@ -291,13 +340,22 @@ impl Client {
         self.put_out.push(namespace.into());
     }
 
-    /// Takes a whole packet for a socket.
+    /// Takes a whole packet.
     fn receive(
         &mut self,
         packet: &Packet<'_>,
         attachments: &[Bytes],
         cx: &mut Context<'_>,
     ) -> Result<(), ProtocolError> {
+        match packet.kind {
+            PacketKind::Connect if self.v2.is_some() => {
+                let (name, query) = v2::split_query(packet.namespace);
+                return self.connect(name, &v2::auth(query), cx);
+            }
+            PacketKind::Connect => return self.connect(packet.namespace, packet.data, cx),
+            PacketKind::ConnectError => return Err(ProtocolError::ServerPacket),
+            _ => {}
+        }
         let at = match self.addressee(packet.namespace)? {
             Addressee::Socket(at) => at,
             Addressee::Waiting(at) => return self.receive_early(at, packet, attachments),

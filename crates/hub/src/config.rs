@@ -1,16 +1,20 @@
 //! The bounds and defaults of one Socket.IO server. Transport options are not here: they belong to Engine.IO.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use gatewire_proto::socketio::Limits;
+use gatewire_proto::socketio::{Limits, Parser};
 
 use crate::Recovery;
 
 /// The options of one [`Io`](crate::Io).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct HubConfig {
     /// Bounds of one packet of a client.
     pub limits: Limits,
+    /// The packet format, which all clients must have, too: `None` for the text form, which is the default of the official
+    /// clients; [`MsgpackParser`](crate::MsgpackParser) for those with `socket.io-msgpack-parser`; or one of your own.
+    pub parser: Option<Arc<dyn Parser>>,
     /// Namespaces that one connection may have joined at a time. Default 64.
     pub max_namespaces_per_connection: usize,
     /// Acknowledgements that one socket may owe at a time; further requests fail. Default 10,000.
@@ -47,6 +51,7 @@ impl Default for HubConfig {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            parser: None,
             max_namespaces_per_connection: 64,
             max_pending_acks: 10_000,
             max_dynamic_namespaces: 10_000,

@@ -236,9 +236,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::Message;
 
     fn text(encoded: Encoded<'_>) -> String {
-        String::from_utf8(encoded.into_prepared().text().to_vec()).unwrap()
+        match encoded.into_prepared().messages().next() {
+            Some(Message::Text(text)) => String::from_utf8(text.to_vec()).unwrap(),
+            other => panic!("no text: {other:?}"),
+        }
     }
 
     #[test]
@@ -287,11 +291,12 @@ mod tests {
         let data = (Bytes::from_static(b"\x01\x02"), "x");
         event("/n", "b", &Spread(&data), Some(3), |encoded| {
             let prepared = encoded.into_prepared();
-            assert_eq!(
-                prepared.text(),
-                r#"451-/n,3["b",{"_placeholder":true,"num":0},"x"]"#
-            );
-            assert_eq!(prepared.attachments(), [Bytes::from_static(b"\x01\x02")]);
+            let text = r#"451-/n,3["b",{"_placeholder":true,"num":0},"x"]"#;
+            let messages = [
+                Message::Text(text.into()),
+                Message::Binary(Bytes::from_static(b"\x01\x02")),
+            ];
+            assert!(prepared.messages().eq(messages));
             assert!(prepared.websocket().ends_with(b"\x82\x02\x01\x02"));
         })
         .unwrap();

@@ -50,6 +50,7 @@ mod outbox;
 mod pattern;
 mod payload;
 mod prepared;
+mod recode;
 mod recovery;
 mod remote;
 mod room;
@@ -73,7 +74,7 @@ pub use io::Io;
 pub use namespace::Namespace;
 pub use outbox::Outbox;
 pub use payload::Payload;
-pub use prepared::{FramedText, Prepared};
+pub use prepared::{FramedText, Message, Prepared};
 pub use recovery::Recovery;
 pub use remote::{RemoteAckRequest, RemoteSocket};
 pub use selection::{IntoRoom, IntoRooms, Room, Selection};
@@ -82,7 +83,7 @@ pub use socket::{EventError, ListenerId, Socket};
 
 pub use futures_util::future::BoxFuture;
 pub use gatewire_proto::engineio::{CloseReason, TransportKind};
-pub use gatewire_proto::socketio::ArgSlice;
+pub use gatewire_proto::socketio::{ArgSlice, MsgpackParser, Parser};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,11 +1,12 @@
 //! Packets as they go out: a [`Prepared`] one is encoded once and shared by all its receivers, a [`FramedText`] is for
-//! one connection and lives only as long as the call that sends it.
+//! one connection and lives only as long as the call that sends it. Both are of the text form; another form of a packet
+//! is made from a prepared one, once, and kept with it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use gatewire_proto::socketio::PacketKind;
+use gatewire_proto::socketio::{self, Limits, Packet, PacketKind, Parser};
 use gatewire_proto::websocket::{self, MAX_HEADER, Opcode};
 use serde::Serialize;
 
@@ -20,9 +21,28 @@ struct Inner {
     websocket: Bytes,
     /// Bytes of the first frame's header.
     text_at: u8,
-    /// Where the first frame ends.
+    /// Where the first frame ends, if it is a text frame; 0 if not.
     text_end: usize,
-    attachments: Box<[Bytes]>,
+    /// What follows the text.
+    rest: Box<[Message]>,
+    forms: OnceLock<Box<Form>>,
+}
+
+/// The packet in the form of a parser; in a list, for a server may have connections of several.
+struct Form {
+    parser: Arc<dyn Parser>,
+    /// `None` if the parser cannot hold it.
+    message: Option<Prepared>,
+    next: OnceLock<Box<Self>>,
+}
+
+/// One message of a packet, as Engine.IO carries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A text packet of Engine.IO, type digit included.
+    Text(Bytes),
+    /// A binary message.
+    Binary(Bytes),
 }
 
 impl Prepared {
@@ -65,30 +85,47 @@ impl Prepared {
     }
 
     pub(crate) fn new(text: &FramedText<'_>, attachments: &[Bytes]) -> Self {
-        let frame = text.frame();
-        if attachments.is_empty() {
-            return Self::from(text);
-        }
-        let extra: usize = attachments.iter().map(|data| data.len() + MAX_HEADER).sum();
-        let mut frames = Vec::with_capacity(frame.len() + extra);
-        frames.extend_from_slice(frame);
-        let mut ends = Vec::with_capacity(attachments.len());
-        for data in attachments {
-            websocket::put_frame(&mut frames, Opcode::Binary, data);
-            ends.push(frames.len());
-        }
-        let frames = Bytes::from(frames);
+        let mut frames = Frames::with_capacity(text.frame().len(), attachments);
+        frames.0.extend_from_slice(text.frame());
+        let ends: Vec<usize> = attachments
+            .iter()
+            .map(|data| frames.push(Opcode::Binary, data))
+            .collect();
+        let frames = Bytes::from(frames.0);
         // Slices of the one allocation, so that the originals can go.
-        let attachments = ends
+        let rest = ends
             .iter()
             .zip(attachments)
-            .map(|(&end, data)| frames.slice(end - data.len()..end))
+            .map(|(&end, data)| Message::Binary(frames.slice(end - data.len()..end)))
             .collect();
+        Self::build(frames, text.text_at(), text.frame().len(), rest)
+    }
+
+    /// A packet in another form than the text one.
+    fn from_messages(messages: &[socketio::Message]) -> Self {
+        let mut frames = Frames::default();
+        let mut ends = Vec::with_capacity(messages.len());
+        for message in messages {
+            ends.push(match message {
+                socketio::Message::Text(text) => frames.push(Opcode::Text, &[b"4", text.as_bytes()].concat()),
+                socketio::Message::Binary(data) => frames.push(Opcode::Binary, data),
+            });
+        }
+        let frames = Bytes::from(frames.0);
+        let rest = ends.iter().zip(messages).map(|(&end, message)| match message {
+            socketio::Message::Text(text) => Message::Text(frames.slice(end - text.len() - 1..end)),
+            socketio::Message::Binary(data) => Message::Binary(frames.slice(end - data.len()..end)),
+        });
+        Self::build(frames.clone(), 0, 0, rest.collect())
+    }
+
+    fn build(websocket: Bytes, text_at: u8, text_end: usize, rest: Box<[Message]>) -> Self {
         Self(Arc::new(Inner {
-            text_at: text.text_at(),
-            text_end: frame.len(),
-            websocket: frames,
-            attachments,
+            websocket,
+            text_at,
+            text_end,
+            rest,
+            forms: OnceLock::new(),
         }))
     }
 
@@ -98,46 +135,117 @@ impl Prepared {
         &self.0.websocket
     }
 
-    /// The Engine.IO text packet, type digit included, for long polling.
-    #[must_use]
-    pub fn text(&self) -> Bytes {
-        self.0
-            .websocket
-            .slice(usize::from(self.0.text_at)..self.0.text_end)
+    /// The messages of the packet in their order, for a transport that has no frames.
+    pub fn messages(&self) -> impl Iterator<Item = Message> + '_ {
+        let text = (self.0.text_end > 0).then(|| Message::Text(self.0.websocket.slice(self.text_range())));
+        text.into_iter().chain(self.0.rest.iter().cloned())
     }
 
-    /// The binary messages that follow the text.
+    /// Whether one of the messages is binary.
     #[must_use]
-    pub fn attachments(&self) -> &[Bytes] {
-        &self.0.attachments
+    pub fn has_binary(&self) -> bool {
+        self.0
+            .rest
+            .iter()
+            .any(|message| matches!(message, Message::Binary(_)))
+    }
+
+    /// The binary messages.
+    #[must_use]
+    pub fn attachments(&self) -> Vec<Bytes> {
+        let binary = self.0.rest.iter().filter_map(|message| match message {
+            Message::Binary(data) => Some(data.clone()),
+            Message::Text(_) => None,
+        });
+        binary.collect()
+    }
+
+    /// The packet itself, with placeholders for its attachments. `None` if it was made from what is no packet.
+    #[must_use]
+    pub fn packet(&self) -> Option<Packet<'_>> {
+        let text = std::str::from_utf8(&self.0.websocket[self.text_range()]).ok()?;
+        socketio::decode(text.strip_prefix('4')?, &OWN).ok()
     }
 
     /// The packet's JSON array: of an event its name and arguments, with placeholders for the attachments.
     #[must_use]
     pub fn data(&self) -> &str {
-        let text = &self.0.websocket[usize::from(self.0.text_at)..self.0.text_end];
-        // Neither a namespace's name nor an id has a bracket before the array but by ill will; then it is cut wrong.
-        let start = text.iter().position(|&byte| byte == b'[').unwrap_or(text.len());
-        std::str::from_utf8(&text[start..]).unwrap_or_default()
+        self.packet().map_or("", |packet| packet.data)
+    }
+
+    fn text_range(&self) -> std::ops::Range<usize> {
+        usize::from(self.0.text_at)..self.0.text_end
+    }
+
+    /// The packet in the form of `parser`, encoded by the first who asks. `None` if the parser cannot hold it, which is
+    /// logged once.
+    pub(crate) fn form(&self, parser: &Arc<dyn Parser>) -> Option<&Self> {
+        let mut slot = &self.0.forms;
+        loop {
+            let form = slot.get_or_init(|| {
+                Box::new(Form {
+                    parser: parser.clone(),
+                    message: self.encode(&**parser),
+                    next: OnceLock::new(),
+                })
+            });
+            if std::ptr::addr_eq(Arc::as_ptr(&form.parser), Arc::as_ptr(parser)) {
+                return form.message.as_ref();
+            }
+            slot = &form.next;
+        }
+    }
+
+    fn encode(&self, parser: &dyn Parser) -> Option<Self> {
+        let packet = self.packet()?;
+        match parser.encode(&packet, &self.attachments()) {
+            Ok(messages) => Some(Self::from_messages(&messages)),
+            Err(error) => {
+                tracing::error!(namespace = packet.namespace, %error, "a packet was not sent: its parser cannot encode it");
+                None
+            }
+        }
+    }
+}
+
+/// For packets of our own, which no limit binds.
+const OWN: Limits = Limits {
+    max_depth: usize::MAX,
+    max_attachments: usize::MAX,
+    max_attachment_bytes: usize::MAX,
+    max_namespace: usize::MAX,
+};
+
+/// WebSocket frames in a row.
+#[derive(Default)]
+struct Frames(Vec<u8>);
+
+impl Frames {
+    fn with_capacity(text: usize, attachments: &[Bytes]) -> Self {
+        let extra: usize = attachments.iter().map(|data| data.len() + MAX_HEADER).sum();
+        Self(Vec::with_capacity(text + extra))
+    }
+
+    /// Where the frame ends.
+    fn push(&mut self, opcode: Opcode, data: &[u8]) -> usize {
+        websocket::put_frame(&mut self.0, opcode, data);
+        self.0.len()
     }
 }
 
 impl From<&FramedText<'_>> for Prepared {
     fn from(text: &FramedText<'_>) -> Self {
-        Self(Arc::new(Inner {
-            websocket: Bytes::copy_from_slice(text.frame()),
-            text_at: text.text_at(),
-            text_end: text.frame().len(),
-            attachments: Box::default(),
-        }))
+        let frame = Bytes::copy_from_slice(text.frame());
+        let end = frame.len();
+        Self::build(frame, text.text_at(), end, Box::default())
     }
 }
 
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prepared")
-            .field("text", &String::from_utf8_lossy(&self.text()))
-            .field("attachments", &self.attachments())
+            .field("packet", &self.packet())
+            .field("rest", &self.0.rest)
             .finish()
     }
 }
@@ -190,7 +298,7 @@ mod tests {
             let data = "x".repeat(len);
             let prepared = Prepared::event("/", "e", &data, None).unwrap();
             let text = format!(r#"42["e","{data}"]"#);
-            assert_eq!(prepared.text(), text);
+            assert!(prepared.messages().eq([Message::Text(text.clone().into())]));
             assert_eq!(prepared.data(), &text[2..]);
             let mut frame = Vec::new();
             websocket::put_frame(&mut frame, Opcode::Text, text.as_bytes());

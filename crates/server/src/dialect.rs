@@ -1,8 +1,7 @@
 //! How the packets of one session look on the wire: those of protocol 4, or of protocol 3 for old clients. It is fixed by
 //! the handshake and never changes. Text packets are the same in both but for base64, and so are all frames without bytes.
 
-use bytes::Bytes;
-use gatewire_hub::Prepared;
+use gatewire_hub::{Message, Prepared};
 use gatewire_proto::engineio::v3::{self, Form};
 use gatewire_proto::engineio::{Packet, PacketError, Protocol, payload};
 use gatewire_proto::websocket::{self, MAX_HEADER, Opcode};
@@ -16,15 +15,6 @@ pub(crate) enum Dialect {
         /// The client asked for bytes as base64 (`b64=1`), whatever carries them.
         b64: bool,
     },
-}
-
-/// One packet that waits for a poll.
-#[derive(Debug, Clone)]
-pub(crate) enum EnginePacket {
-    /// A text packet, type digit included.
-    Text(Bytes),
-    /// A binary message.
-    Binary(Bytes),
 }
 
 /// The body of a poll's answer.
@@ -69,41 +59,38 @@ impl Dialect {
 
     /// The WebSocket frames of a packet with attachments, for a dialect that cannot share them.
     pub(crate) fn frames(self, message: &Prepared) -> Vec<u8> {
-        let mut frames = Vec::with_capacity(message.websocket().len() + message.attachments().len());
-        websocket::put_frame(&mut frames, Opcode::Text, &message.text());
-        for data in message.attachments() {
-            self.put_binary_frame(&mut frames, data);
+        let mut frames = Vec::with_capacity(message.websocket().len() + MAX_HEADER);
+        for message in message.messages() {
+            match message {
+                Message::Text(text) => websocket::put_frame(&mut frames, Opcode::Text, &text),
+                Message::Binary(data) => self.put_binary_frame(&mut frames, &data),
+            }
         }
         frames
     }
 
     /// The answer to a poll that takes these packets.
-    pub(crate) fn encode<'a>(
-        self,
-        packets: impl ExactSizeIterator<Item = &'a EnginePacket> + Clone,
-    ) -> Payload {
+    pub(crate) fn encode<'a>(self, packets: impl ExactSizeIterator<Item = &'a Message> + Clone) -> Payload {
         let size = packets.clone().map(|packet| match packet {
-            EnginePacket::Text(text) => text.len() + 1,
-            EnginePacket::Binary(data) => payload::binary_len(data.len()) + 1,
+            Message::Text(text) => text.len() + 1,
+            Message::Binary(data) => payload::binary_len(data.len()) + 1,
         });
         let mut body = Vec::with_capacity(size.sum());
         let form = match self {
             Self::V4 => Form::Text,
             Self::V3 { b64 } => {
-                let has_binary = packets
-                    .clone()
-                    .any(|packet| matches!(packet, EnginePacket::Binary(_)));
+                let has_binary = packets.clone().any(|packet| matches!(packet, Message::Binary(_)));
                 Form::choose(has_binary, b64)
             }
         };
         for packet in packets {
             match (self, packet) {
-                (Self::V4, EnginePacket::Text(text)) => payload::push_text(&mut body, text),
-                (Self::V4, EnginePacket::Binary(data)) => payload::push_binary(&mut body, data),
-                (Self::V3 { .. }, EnginePacket::Text(text)) => {
+                (Self::V4, Message::Text(text)) => payload::push_text(&mut body, text),
+                (Self::V4, Message::Binary(data)) => payload::push_binary(&mut body, data),
+                (Self::V3 { .. }, Message::Text(text)) => {
                     form.push_text(&mut body, &String::from_utf8_lossy(text));
                 }
-                (Self::V3 { .. }, EnginePacket::Binary(data)) => form.push_binary(&mut body, data),
+                (Self::V3 { .. }, Message::Binary(data)) => form.push_binary(&mut body, data),
             }
         }
         Payload { body, form }
@@ -112,15 +99,17 @@ impl Dialect {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     const V3: Dialect = Dialect::V3 { b64: false };
     const V3_BASE64: Dialect = Dialect::V3 { b64: true };
 
-    fn packets() -> [EnginePacket; 2] {
+    fn packets() -> [Message; 2] {
         [
-            EnginePacket::Text(Bytes::from_static("4é".as_bytes())),
-            EnginePacket::Binary(Bytes::from_static(&[1, 2, 3])),
+            Message::Text(Bytes::from_static("4é".as_bytes())),
+            Message::Binary(Bytes::from_static(&[1, 2, 3])),
         ]
     }
 

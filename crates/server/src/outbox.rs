@@ -16,13 +16,13 @@ use std::time::Instant;
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
-use gatewire_hub::Id;
+use gatewire_hub::{Id, Message};
 use gatewire_proto::engineio::{self, CloseReason, Protocol, TransportKind};
 use gatewire_proto::websocket::{self, Opcode};
 
 use crate::config::EngineConfig;
 use crate::cork;
-use crate::dialect::{Dialect, EnginePacket};
+use crate::dialect::Dialect;
 use crate::queue::{MAX_SLICES, WriteQueue};
 use crate::stream::Stream;
 use crate::transport::polling::{Inbox, PollLane};
@@ -243,7 +243,7 @@ impl Outbox {
                 websocket::put_frame(&mut frame, Opcode::Text, text);
                 self.send_frame(state, &Frame::Own(&frame));
             }
-            Lane::Polling(_) => self.send_poll(state, [EnginePacket::Text(Bytes::copy_from_slice(text))]),
+            Lane::Polling(_) => self.send_poll(state, [Message::Text(Bytes::copy_from_slice(text))]),
             Lane::Closed => {}
         }
     }
@@ -258,7 +258,7 @@ impl Outbox {
                 self.send_frame(&mut state, &Frame::Own(&frame));
             }
             Lane::Polling(_) => {
-                self.send_poll(&mut state, [EnginePacket::Binary(Bytes::copy_from_slice(data))]);
+                self.send_poll(&mut state, [Message::Binary(Bytes::copy_from_slice(data))]);
             }
             Lane::Closed => {}
         }
@@ -314,7 +314,7 @@ impl Outbox {
     }
 
     /// Queues packets for the next poll, and answers a poll that waits unless a cork is in.
-    pub(crate) fn send_poll(&self, state: &mut State, packets: impl IntoIterator<Item = EnginePacket>) {
+    pub(crate) fn send_poll(&self, state: &mut State, packets: impl IntoIterator<Item = Message>) {
         if state.closing.is_some() {
             return;
         }
@@ -464,8 +464,8 @@ impl Outbox {
             for packet in polling.drain() {
                 let mut frame = Vec::new();
                 match &packet {
-                    EnginePacket::Text(text) => websocket::put_frame(&mut frame, Opcode::Text, text),
-                    EnginePacket::Binary(data) => self.dialect.put_binary_frame(&mut frame, data),
+                    Message::Text(text) => websocket::put_frame(&mut frame, Opcode::Text, text),
+                    Message::Binary(data) => self.dialect.put_binary_frame(&mut frame, data),
                 }
                 socket.queue.push_copy(&frame);
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gatewire::{DisconnectReason, Server};
 use gatewire_hub::{
-    Client, CloseReason, FramedText, Handshake, HandshakeParts, Outbox, Prepared, TransportKind,
+    Client, CloseReason, FramedText, Handshake, HandshakeParts, Message, Outbox, Prepared, TransportKind,
 };
 
 /// Writes down every Socket.IO packet; attachments as `<010203>`.
@@ -27,10 +27,14 @@ impl Transcript {
 
 impl Outbox for Transcript {
     fn send(&self, message: &Prepared) {
-        self.text(&message.text());
-        for data in message.attachments() {
-            let hex: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
-            self.0.lock().unwrap().push(format!("<{hex}>"));
+        for message in message.messages() {
+            match message {
+                Message::Text(text) => self.text(&text),
+                Message::Binary(data) => {
+                    let hex: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
+                    self.0.lock().unwrap().push(format!("<{hex}>"));
+                }
+            }
         }
     }
 

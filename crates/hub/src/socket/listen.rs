@@ -460,7 +460,8 @@ impl Socket {
         let Ok(body) = socketio::scan_event(message.data(), &limits) else {
             return;
         };
-        let event = Event::new(body, message.attachments(), None);
+        let attachments = message.attachments();
+        let event = Event::new(body, &attachments, None);
         for (_, call) in &listeners.outgoing {
             guarded(self, || call(self, &event));
         }

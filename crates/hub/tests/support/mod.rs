@@ -13,8 +13,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use gatewire_hub::{
     BoxFuture, Client, CloseReason, ConnectError, DisconnectReason, Event, FramedText, Handshake,
-    HandshakeParts, HubConfig, Id, Io, Namespace, NamespaceHandler, Outbox, Prepared, ProtocolError, Socket,
-    TransportKind,
+    HandshakeParts, HubConfig, Id, Io, Message, Namespace, NamespaceHandler, Outbox, Prepared, ProtocolError,
+    Socket, TransportKind,
 };
 
 /// Writes down every packet without the Engine.IO type; attachments as `<010203>`, the close as `close: reason`.
@@ -36,17 +36,18 @@ impl Recorder {
 
 impl Outbox for Recorder {
     fn send(&self, message: &Prepared) {
-        let text = message.text();
-        self.note(
-            std::str::from_utf8(&text)
-                .unwrap()
-                .strip_prefix('4')
-                .unwrap()
-                .to_owned(),
-        );
-        for data in message.attachments() {
-            let hex: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
-            self.note(format!("<{hex}>"));
+        for message in message.messages() {
+            self.note(match message {
+                Message::Text(text) => std::str::from_utf8(&text)
+                    .unwrap()
+                    .strip_prefix('4')
+                    .unwrap()
+                    .to_owned(),
+                Message::Binary(data) => {
+                    let hex: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
+                    format!("<{hex}>")
+                }
+            });
         }
     }
 

@@ -274,7 +274,13 @@ impl Parser for MsgpackParser {
     }
 
     fn decoder(&self, limits: &Limits) -> Box<dyn Decoder> {
-        Box::new(MsgpackDecoder { limits: *limits })
+        // All attachments of a packet are within its one message: they are as few as its size allows.
+        Box::new(MsgpackDecoder {
+            limits: Limits {
+                max_attachments: usize::MAX,
+                ..*limits
+            },
+        })
     }
 }
 

@@ -1,27 +1,23 @@
 //! The outbox as the hub sees it: messages and packets by the lane that the session is on.
 
 use bytes::Bytes;
-use gatewire_hub::{FramedText, Prepared};
+use gatewire_hub::{FramedText, Message, Prepared};
 use gatewire_proto::engineio::{CloseReason, TransportKind};
 
 use super::{Frame, Lane, Outbox};
 use crate::cork;
-use crate::dialect::{Dialect, EnginePacket};
+use crate::dialect::Dialect;
 
 impl gatewire_hub::Outbox for Outbox {
     fn send(&self, message: &Prepared) {
         let mut state = self.lock();
         match &state.lane {
-            Lane::WebSocket(_) if self.dialect != Dialect::V4 && !message.attachments().is_empty() => {
+            Lane::WebSocket(_) if self.dialect != Dialect::V4 && message.has_binary() => {
                 let frames = self.dialect.frames(message);
                 self.send_frame(&mut state, &Frame::Own(&frames));
             }
             Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Shared(message.websocket())),
-            Lane::Polling(_) => {
-                let text = EnginePacket::Text(message.text());
-                let attachments = message.attachments().iter().cloned().map(EnginePacket::Binary);
-                self.send_poll(&mut state, std::iter::once(text).chain(attachments));
-            }
+            Lane::Polling(_) => self.send_poll(&mut state, message.messages()),
             Lane::Closed => {}
         }
     }
@@ -52,10 +48,7 @@ impl gatewire_hub::Outbox for Outbox {
         match &state.lane {
             Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Own(text.frame())),
             Lane::Polling(_) => {
-                self.send_poll(
-                    &mut state,
-                    [EnginePacket::Text(Bytes::copy_from_slice(text.text()))],
-                );
+                self.send_poll(&mut state, [Message::Text(Bytes::copy_from_slice(text.text()))]);
             }
             Lane::Closed => {}
         }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use gatewire_hub::Message;
 use gatewire_proto::engineio::v3::Form;
 use gatewire_proto::engineio::{CloseReason, HandshakeError};
 use http::header::CONTENT_TYPE;
@@ -14,7 +15,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::oneshot;
 
 use crate::compression::Encoding;
-use crate::dialect::{Dialect, EnginePacket, Payload};
+use crate::dialect::{Dialect, Payload};
 use crate::http::{self as answer, Body};
 use crate::outbox::{Lane, Outbox};
 
@@ -22,7 +23,7 @@ use crate::outbox::{Lane, Outbox};
 #[derive(Default)]
 pub(crate) struct PollLane {
     dialect: Dialect,
-    packets: VecDeque<EnginePacket>,
+    packets: VecDeque<Message>,
     bytes: usize,
     /// The GET that waits.
     poll: Option<oneshot::Sender<Payload>>,
@@ -54,10 +55,10 @@ impl PollLane {
         }
     }
 
-    pub(crate) fn push(&mut self, packets: impl IntoIterator<Item = EnginePacket>) {
+    pub(crate) fn push(&mut self, packets: impl IntoIterator<Item = Message>) {
         for packet in packets {
-            let (EnginePacket::Text(bytes) | EnginePacket::Binary(bytes)) = &packet;
-            self.bytes += bytes.len() + size_of::<EnginePacket>();
+            let (Message::Text(bytes) | Message::Binary(bytes)) = &packet;
+            self.bytes += bytes.len() + size_of::<Message>();
             self.packets.push_back(packet);
         }
     }
@@ -85,19 +86,19 @@ impl PollLane {
     /// Answers the GET that waits with a NOOP, for an upgrade; what waits goes first if there is something.
     pub(crate) fn release(&mut self) {
         if self.poll.is_some() && self.packets.is_empty() {
-            self.push([EnginePacket::Text(Bytes::from_static(b"6"))]);
+            self.push([Message::Text(Bytes::from_static(b"6"))]);
         }
         self.flush();
     }
 
     /// Queues the close packet, behind what waits.
     pub(crate) fn say_goodbye(&mut self) {
-        self.push([EnginePacket::Text(Bytes::from_static(b"1"))]);
+        self.push([Message::Text(Bytes::from_static(b"1"))]);
         self.flush();
     }
 
     /// Takes what waits.
-    pub(crate) fn drain(&mut self) -> VecDeque<EnginePacket> {
+    pub(crate) fn drain(&mut self) -> VecDeque<Message> {
         self.bytes = 0;
         std::mem::take(&mut self.packets)
     }
@@ -287,8 +288,8 @@ impl Drop for Posting<'_> {
 mod tests {
     use super::*;
 
-    fn text(packet: &'static str) -> EnginePacket {
-        EnginePacket::Text(Bytes::from_static(packet.as_bytes()))
+    fn text(packet: &'static str) -> Message {
+        Message::Text(Bytes::from_static(packet.as_bytes()))
     }
 
     #[test]
@@ -296,7 +297,7 @@ mod tests {
         let mut lane = PollLane::default();
         lane.push([
             text("4a"),
-            EnginePacket::Binary(Bytes::from_static(&[1, 2, 3])),
+            Message::Binary(Bytes::from_static(&[1, 2, 3])),
             text("2"),
         ]);
         let (sender, mut receiver) = oneshot::channel();
@@ -310,10 +311,10 @@ mod tests {
     #[test]
     fn packets_without_content_count() {
         let mut lane = PollLane::default();
-        lane.push([EnginePacket::Binary(Bytes::new())]);
+        lane.push([Message::Binary(Bytes::new())]);
         let one = lane.len();
         assert!(one > 0);
-        lane.push([EnginePacket::Binary(Bytes::new())]);
+        lane.push([Message::Binary(Bytes::new())]);
         assert_eq!(lane.len(), 2 * one);
     }
 
