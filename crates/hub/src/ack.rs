@@ -179,7 +179,8 @@ pub enum BroadcastAckError {
         responses: Vec<Payload>,
         /// How many receivers did not answer.
         missing: usize,
-        /// Which of them, as far as they are of this process; whoever left before is among them.
+        /// Which of them, as far as it is known: all of this process, and those of other nodes that their nodes name. Whoever
+        /// left before is among them.
         silent: Vec<Id>,
     },
     /// All that are still there have answered, others have left.
@@ -279,6 +280,7 @@ impl IntoFuture for BroadcastAckRequest {
             if waiting > 0 {
                 silent.extend(collecting.still_asked());
             }
+            silent.extend(remote.silent);
             if local.is_ok() && remote.missing == 0 {
                 return Err(BroadcastAckError::Disconnected {
                     responses,

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gatewire_hub::{
@@ -242,4 +243,54 @@ async fn a_broadcast_tells_which_answers_came() {
         })
     );
     assert_eq!(start.elapsed(), Duration::from_secs(1));
+}
+
+/// Counts how often it is written.
+struct Counted(AtomicUsize);
+
+impl Serialize for Counted {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        serializer.serialize_str("x")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_to_a_thousand_is_encoded_once() {
+    let (io, namespace) = serve(Script::default());
+    let mut peers: Vec<Peer> = (0..1_000).map(|_| Peer::joined(&io, "/")).collect();
+    let data = Counted(AtomicUsize::new(0));
+    let request = namespace.emit_with_ack("q", &data);
+    for peer in &mut peers {
+        let mut sent = peer.sent();
+        // So many are sent to in slices, by a task.
+        while sent.is_empty() {
+            tokio::task::yield_now().await;
+            sent = peer.sent();
+        }
+        assert_eq!(sent, [r#"20["q","x"]"#]);
+        peer.recv("30[]").unwrap();
+    }
+    assert_eq!(request.await.unwrap().len(), 1_000);
+    assert_eq!(data.0.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_timeout_a_broadcast_waits_for_the_servers_own() {
+    for (ack_timeout, waited) in [(None, 30), (Some(3), 3)] {
+        let mut config = HubConfig::default();
+        if let Some(seconds) = ack_timeout {
+            config.ack_timeout = Duration::from_secs(seconds);
+        }
+        let (io, namespace) = serve_with(config, Script::default());
+        let (_peer, socket) = peer_and_socket(&io);
+        let start = Instant::now();
+        let silent = BroadcastAckError::Timeout {
+            responses: Vec::new(),
+            missing: 1,
+            silent: vec![socket.id()],
+        };
+        assert_eq!(namespace.emit_with_ack("q", &()).await, Err(silent));
+        assert_eq!(start.elapsed(), Duration::from_secs(waited));
+    }
 }

@@ -31,6 +31,7 @@ impl Notes {
                 .map(|value| Payload::from_value(value).unwrap())
                 .collect(),
             missing,
+            silent: Vec::new(),
         };
     }
 
@@ -317,5 +318,33 @@ fn the_adapter_hears_of_namespaces() {
     assert_eq!(
         notes.log.take(),
         ["open /room-1", "close /room-1", "open /room-1"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broadcast_tells_who_did_not_answer_on_other_servers() {
+    let (io, notes) = cluster();
+    let namespace = io.of("/");
+    let mut peers: Vec<Peer> = (0..2).map(|_| Peer::new(&io)).collect();
+    let ids: Vec<Id> = peers
+        .iter_mut()
+        .map(|peer| Id::parse(&peer.join("/")).unwrap())
+        .collect();
+    let elsewhere = Id::generate();
+    *notes.acks.lock().unwrap() = RemoteAcks {
+        responses: vec![Payload::from_value(&7).unwrap()],
+        // One of them is of a node that names nobody.
+        missing: 2,
+        silent: vec![elsewhere],
+    };
+    let request = namespace.emit_with_ack("ask", &());
+    peers[0].recv("30[6]").unwrap();
+    assert_eq!(
+        request.await,
+        Err(BroadcastAckError::Timeout {
+            responses: [6, 7].map(|value| Payload::from_value(&value).unwrap()).into(),
+            missing: 3,
+            silent: vec![ids[1], elsewhere],
+        })
     );
 }

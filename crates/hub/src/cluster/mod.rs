@@ -121,6 +121,9 @@ pub struct RemoteAcks {
     pub responses: Vec<Payload>,
     /// How many did not come.
     pub missing: usize,
+    /// The sockets that they did not come from, as far as their nodes tell; empty for an event of
+    /// [`server_side_emit_with_ack`](ClusterAdapter::server_side_emit_with_ack).
+    pub silent: Vec<Id>,
 }
 
 /// A socket of another node.
