@@ -19,7 +19,7 @@ use gatewire_proto::socketio::{
 use serde_json::value::RawValue;
 
 use crate::encode;
-use crate::entry::{Entry, Leaving, Stage, complete_connect, internal_error};
+use crate::entry::{Entry, Leaving, Stage, internal_error};
 use crate::guard::poll_guarded;
 use crate::lobby::Lobby;
 use crate::recode::Recoding;
@@ -457,8 +457,7 @@ impl Client {
             };
             match outcome.unwrap_or_else(|| Err(internal_error())) {
                 Ok(()) => {
-                    entry.stage = Stage::Idle;
-                    if complete_connect(&entry.socket) {
+                    if entry.complete_connect() {
                         entry.work(cx);
                     }
                 }

@@ -12,7 +12,7 @@ use crate::guard::guarded_in;
 use crate::hooks::Hooks;
 use crate::namespace::Shared;
 use crate::pattern::Pattern;
-use crate::{ConnectError, Handshake, Io, Namespace, NamespaceHandler, Prepared, RoomEvent, Socket};
+use crate::{ConnectError, Handshake, Io, Namespace, NamespaceHandler, RoomEvent, Socket};
 
 /// A CONNECT to a namespace that does not exist.
 #[derive(Debug, Clone)]
@@ -95,7 +95,16 @@ impl ParentNamespace {
 
     /// As [`Namespace::on_connection`], for the children that come after.
     pub fn on_connection(&self, listener: impl Fn(&Socket) + Send + Sync + 'static) {
-        self.parent.hooks.connection.push(Arc::new(listener));
+        self.parent.hooks.add_connection(listener);
+    }
+
+    /// As [`Namespace::on_connection_async`], for the children that come after.
+    pub fn on_connection_async<F, Fut>(&self, listener: F)
+    where
+        F: Fn(Socket) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.parent.hooks.add_async_connection(listener);
     }
 
     /// As [`Namespace::on_room_event`], for the children that come after.
@@ -124,9 +133,9 @@ impl ParentNamespace {
     /// logged.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) {
         for namespace in self.children() {
-            match Prepared::event(namespace.name(), event, data, None) {
-                Ok(message) => namespace.everyone().emit_prepared(message),
-                Err(error) => return tracing::error!(%error, "an event was not sent"),
+            if let Err(error) = namespace.try_emit(event, data) {
+                // It would be the same in every other child.
+                return tracing::error!(%error, "an event was not sent");
             }
         }
     }

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use gatewire_proto::socketio::{self, DecodeError, Limits, Packet};
 
 use crate::client::ProtocolError;
-use crate::guard::{guarded, poll_guarded};
+use crate::guard::{All, guarded, poll_guarded};
 use crate::socket::{self, State};
 use crate::{AckSender, ConnectError, Event, HubConfig, OwnedEvent, Socket};
 
@@ -90,6 +90,30 @@ impl Entry {
             self.mailbox_bytes = 0;
         }
         Some(event)
+    }
+
+    /// Answers CONNECT, and tells the handler and those who listen to connections. Whether the socket stays.
+    pub(crate) fn complete_connect(&mut self) -> bool {
+        self.stage = Stage::Idle;
+        let socket = &self.socket;
+        if !socket.complete_connect() {
+            return false;
+        }
+        let namespace = socket.namespace();
+        namespace.tell_own_room(socket);
+        let _ = guarded(socket, || namespace.handler().connected(socket));
+        if let Some(hooks) = namespace.hooks() {
+            let listeners = hooks.connection.get();
+            let calls = listeners
+                .iter()
+                .map(|listener| guarded(socket, || listener(socket)));
+            let futures: Vec<_> = calls.flatten().flatten().collect();
+            if !futures.is_empty() {
+                let socket = socket.clone();
+                self.stage = Stage::Running(Box::pin(All { socket, futures }));
+            }
+        }
+        true
     }
 
     /// Hands an event over, or queues it if it is not its turn.
@@ -236,22 +260,6 @@ impl Leaving {
             Poll::Pending
         }
     }
-}
-
-/// Answers CONNECT and tells the handler. Whether the socket stays.
-pub(crate) fn complete_connect(socket: &Socket) -> bool {
-    let stays = socket.complete_connect();
-    if stays {
-        let namespace = socket.namespace();
-        namespace.tell_own_room(socket);
-        let _ = guarded(socket, || namespace.handler().connected(socket));
-        if let Some(hooks) = namespace.hooks() {
-            for listener in &*hooks.connection.get() {
-                let _ = guarded(socket, || listener(socket));
-            }
-        }
-    }
-    stays
 }
 
 /// Asks the namespace's middleware, then its handler.

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 
 use crate::server_side::OnServerSide;
 use crate::{ConnectError, Id, Namespace, Socket};
@@ -47,8 +47,8 @@ pub enum RoomEvent<'a> {
 /// Hears of rooms.
 pub(crate) type OnRoom = Arc<dyn Fn(&Namespace, RoomEvent<'_>) + Send + Sync>;
 
-/// Hears of a socket that is connected.
-pub(crate) type OnConnection = Arc<dyn Fn(&Socket) + Send + Sync>;
+/// Hears of a socket that is connected; none of its events is handled before the future, if there is one, is ready.
+pub(crate) type OnConnection = Arc<dyn Fn(&Socket) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
 
 /// The hooks of one namespace.
 #[derive(Default)]
@@ -60,6 +60,22 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
+    pub(crate) fn add_connection(&self, listener: impl Fn(&Socket) + Send + Sync + 'static) {
+        self.connection.push(Arc::new(move |socket| {
+            listener(socket);
+            None
+        }));
+    }
+
+    pub(crate) fn add_async_connection<F, Fut>(&self, listener: F)
+    where
+        F: Fn(Socket) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.connection
+            .push(Arc::new(move |socket| Some(listener(socket.clone()).boxed())));
+    }
+
     /// The same hooks for another namespace.
     pub(crate) fn copy(&self) -> Self {
         Self {

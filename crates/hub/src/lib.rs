@@ -45,6 +45,7 @@ mod hooks;
 mod id;
 mod io;
 mod lobby;
+mod main_namespace;
 mod namespace;
 mod outbox;
 mod pattern;

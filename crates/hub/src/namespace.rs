@@ -160,7 +160,25 @@ impl Namespace {
     /// });
     /// ```
     pub fn on_connection(&self, listener: impl Fn(&Socket) + Send + Sync + 'static) {
-        self.make_hooks().connection.push(Arc::new(listener));
+        self.make_hooks().add_connection(listener);
+    }
+
+    /// As [`on_connection`](Self::on_connection) with a future: the first event of the socket waits for its end.
+    ///
+    /// ```
+    /// # use gatewire_hub::Io;
+    /// # let io = Io::default();
+    /// # async fn history() -> Vec<String> { Vec::new() }
+    /// io.of("/chat").on_connection_async(async |socket| {
+    ///     socket.emit("history", &history().await);
+    /// });
+    /// ```
+    pub fn on_connection_async<F, Fut>(&self, listener: F)
+    where
+        F: Fn(Socket) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.make_hooks().add_async_connection(listener);
     }
 
     /// Calls `listener` for whatever happens to the namespace's rooms in this process, from now on: right after it has

@@ -44,7 +44,7 @@ impl Members {
     /// Takes the socket out of the namespace and of all rooms; its own list of rooms stays.
     pub(crate) fn remove(&mut self, socket: &Socket, is_heard: bool) -> Changes {
         self.everyone.remove(socket);
-        let left = socket.local().rooms.clone();
+        let left = socket.locked().rooms.clone();
         let rooms = left.iter().filter(|room| self.remove_from(room, socket));
         let rooms = rooms.cloned().collect();
         Changes {
@@ -59,7 +59,7 @@ impl Members {
         if self.everyone.get(&socket.id()) != Some(socket) {
             return changes;
         }
-        let mut local = socket.local();
+        let mut local = socket.locked();
         for room in rooms {
             if *room == *socket.id_str() {
                 socket.set_in_own_room(true);
@@ -82,7 +82,7 @@ impl Members {
     }
 
     pub(crate) fn leave(&mut self, socket: &Socket, rooms: &[Room], is_heard: bool) -> Changes {
-        let mut local = socket.local();
+        let mut local = socket.locked();
         let mut changes = Changes::default();
         for room in rooms {
             if **room == *socket.id_str() {

@@ -9,9 +9,10 @@ use futures_util::future::{BoxFuture, FutureExt};
 use gatewire_proto::socketio::{self, Limits};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::Socket;
-use crate::guard::guarded;
+use crate::guard::{All, guarded};
 use crate::{DisconnectReason, Event, OwnedEvent, Prepared, lock};
 
 /// There are listeners of events, or middleware.
@@ -242,6 +243,13 @@ impl Socket {
         self.add(|listeners, id| listeners.any.push((id, call)))
     }
 
+    /// The listeners of every event, in the order of their calls.
+    #[must_use]
+    pub fn listeners_any(&self) -> Vec<ListenerId> {
+        let listeners = self.listeners().unwrap_or_default();
+        listeners.any.iter().map(|(id, _)| *id).collect()
+    }
+
     /// Takes away the listeners of every event.
     pub fn off_any(&self) {
         self.change(|listeners| listeners.any.clear());
@@ -257,6 +265,17 @@ impl Socket {
         self.add(|listeners, id| listeners.outgoing.push((id, call)))
     }
 
+    /// As [`on_any_outgoing`](Self::on_any_outgoing) with a future, which a task of its own runs: who sends does not wait
+    /// for it, and several run side by side. While 1,024 of one listener run, further events are not told to it.
+    pub fn on_any_outgoing_async<F, Fut>(&self, listener: F) -> ListenerId
+    where
+        F: Fn(Self, OwnedEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let call = spawned(listener);
+        self.add(|listeners, id| listeners.outgoing.push((id, call)))
+    }
+
     /// As [`on_any_outgoing`](Self::on_any_outgoing), before those that are there already.
     pub fn prepend_any_outgoing(
         &self,
@@ -264,6 +283,13 @@ impl Socket {
     ) -> ListenerId {
         let call: OnOutgoing = Arc::new(listener);
         self.add(|listeners, id| listeners.outgoing.insert(0, (id, call)))
+    }
+
+    /// The listeners of every event that is sent, in the order of their calls.
+    #[must_use]
+    pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
+        let listeners = self.listeners().unwrap_or_default();
+        listeners.outgoing.iter().map(|(id, _)| *id).collect()
     }
 
     /// Takes away the listeners of what is sent.
@@ -356,7 +382,7 @@ impl Socket {
     }
 
     fn add(&self, add: impl FnOnce(&mut Listeners, ListenerId)) -> ListenerId {
-        let mut local = self.local();
+        let mut local = self.locked();
         if self.uses(ENDED) {
             // What is not taken is the user's: it goes when the lock has gone.
             drop(local);
@@ -372,7 +398,7 @@ impl Socket {
     }
 
     fn change(&self, change: impl FnOnce(&mut Listeners)) {
-        let mut local = self.local();
+        let mut local = self.locked();
         let Some(rare) = &mut local.rare else {
             return;
         };
@@ -396,7 +422,7 @@ impl Socket {
     }
 
     pub(super) fn listeners(&self) -> Option<Arc<Listeners>> {
-        self.local().rare.as_ref()?.listeners.clone()
+        self.locked().rare.as_ref()?.listeners.clone()
     }
 
     /// Whether events go to more than the namespace's handler.
@@ -415,7 +441,7 @@ impl Socket {
 
     /// Drops the listeners, which may hold the socket itself.
     pub(crate) fn end_listeners(&self) {
-        let mut local = self.local();
+        let mut local = self.locked();
         self.0.uses.fetch_or(ENDED, Ordering::Release);
         self.0
             .uses
@@ -481,6 +507,36 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     Arc::new(move |socket, event| Some(listener(socket.clone(), event.to_owned()).boxed()))
+}
+
+/// The futures of one listener that may run at a time.
+const MAX_SPAWNED: usize = 1_024;
+
+fn spawned<F, Fut>(listener: F) -> OnOutgoing
+where
+    F: Fn(Socket, OwnedEvent) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(MAX_SPAWNED));
+    Arc::new(move |socket, event| {
+        let (Some(runtime), Ok(place)) = (
+            socket.namespace().io().runtime(),
+            places.clone().try_acquire_owned(),
+        ) else {
+            tracing::warn!(
+                socket = %socket.id(),
+                event = event.name(),
+                "a listener of what is sent was not called: {MAX_SPAWNED} of its futures run, or there is no runtime"
+            );
+            return;
+        };
+        let futures = vec![listener(socket.clone(), event.to_owned()).boxed()];
+        let socket = socket.clone();
+        runtime.spawn(async move {
+            All { socket, futures }.await;
+            drop(place);
+        });
+    })
 }
 
 fn now_leaving(listener: impl Fn(&Socket, DisconnectReason) + Send + Sync + 'static) -> OnLeave {

@@ -136,7 +136,7 @@ impl Socket {
     /// [connection state recovery](crate::HubConfig::connection_state_recovery), and its client gets what it missed.
     #[must_use]
     pub fn recovered(&self) -> bool {
-        self.local().rare.as_ref().is_some_and(|rare| rare.is_recovered)
+        self.locked().rare.as_ref().is_some_and(|rare| rare.is_recovered)
     }
 
     /// The rooms that the socket is in, its own included.
@@ -144,7 +144,7 @@ impl Socket {
     pub fn rooms(&self) -> Vec<Room> {
         let own = self.is_in_own_room().then(|| Room::from(self.id_str()));
         own.into_iter()
-            .chain(self.local().rooms.iter().cloned())
+            .chain(self.locked().rooms.iter().cloned())
             .collect()
     }
 
@@ -226,6 +226,11 @@ impl Socket {
         Broadcast::new(self.0.namespace.clone(), selection)
     }
 
+    /// As [`broadcast`](Self::broadcast), to sockets of this process alone.
+    pub fn local(&self) -> Broadcast {
+        self.broadcast().local()
+    }
+
     /// For messages to this client that are dropped unless they can be written at once; followed by `to`, for a
     /// broadcast of that kind.
     pub fn volatile(&self) -> Broadcast {
@@ -243,7 +248,7 @@ impl Socket {
     /// handled any more.
     pub fn disconnect(&self, close: bool) {
         {
-            let mut local = self.local();
+            let mut local = self.locked();
             if self.state() == State::Connecting {
                 let leave = &mut local.rare().leave;
                 *leave = Some(close || *leave == Some(true));
@@ -271,7 +276,7 @@ impl Socket {
     /// Keeps a value with the socket, one of each type; the one that was there before is returned.
     pub fn set<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
         let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
-        let mut local = self.local();
+        let mut local = self.locked();
         let extensions = &mut local.rare().extensions;
         let before = match extensions.iter_mut().find(|(key, _)| *key == TypeId::of::<T>()) {
             Some((_, slot)) => Some(std::mem::replace(slot, value)),
@@ -286,7 +291,7 @@ impl Socket {
     /// The value of this type that is kept with the socket.
     #[must_use]
     pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        let local = self.local();
+        let local = self.locked();
         let mut extensions = local.rare.as_ref()?.extensions.iter();
         let (_, value) = extensions.find(|(key, _)| *key == TypeId::of::<T>())?;
         value.clone().downcast().ok()
@@ -294,7 +299,7 @@ impl Socket {
 
     /// Takes away the value of this type that is kept with the socket.
     pub fn remove<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        let mut local = self.local();
+        let mut local = self.locked();
         let extensions = &mut local.rare.as_mut()?.extensions;
         let at = extensions.iter().position(|(key, _)| *key == TypeId::of::<T>())?;
         let (_, value) = extensions.swap_remove(at);

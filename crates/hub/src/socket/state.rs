@@ -94,7 +94,7 @@ impl Socket {
         }
     }
 
-    pub(crate) fn local(&self) -> MutexGuard<'_, Local> {
+    pub(crate) fn locked(&self) -> MutexGuard<'_, Local> {
         lock(&self.0.local)
     }
 
@@ -138,7 +138,7 @@ impl Socket {
 
     /// Answers CONNECT, lets go what was held, and tells whether the socket stays.
     pub(crate) fn complete_connect(&self) -> bool {
-        let mut local = self.local();
+        let mut local = self.locked();
         if self.state() != State::Connecting {
             return false;
         }
@@ -181,12 +181,12 @@ impl Socket {
 
     /// From now on the client may get its session back, under a new private id.
     pub(crate) fn make_recoverable(&self) {
-        self.local().rare().private_id = Some(Id::generate());
+        self.locked().rare().private_id = Some(Id::generate());
     }
 
     /// Gets what was kept of a socket before it, but for the rooms.
     pub(crate) fn recover(&self, private_id: Id, extensions: Extensions, missed: Vec<Prepared>) {
-        let mut local = self.local();
+        let mut local = self.locked();
         let rare = local.rare();
         rare.private_id = Some(private_id);
         rare.is_recovered = true;
@@ -204,7 +204,7 @@ impl Socket {
         }
         let rooms = self.rooms();
         let session = {
-            let local = self.local();
+            let local = self.locked();
             let Some(rare) = local.rare.as_deref() else {
                 return;
             };
@@ -237,7 +237,7 @@ impl Socket {
 
     /// Whether the socket was to be disconnected, with its connection, as soon as CONNECT is answered.
     pub(crate) fn is_close_held(&self) -> bool {
-        self.local()
+        self.locked()
             .rare
             .as_ref()
             .is_some_and(|rare| rare.leave == Some(true))
@@ -246,7 +246,7 @@ impl Socket {
     /// From now on nothing is sent. What it was before, if it has not left already.
     pub(crate) fn begin_leave(&self, reason: DisconnectReason) -> Option<State> {
         let (before, acks) = {
-            let mut local = self.local();
+            let mut local = self.locked();
             let before = self.state();
             if before == State::Gone {
                 return None;
@@ -284,14 +284,14 @@ impl Socket {
 
     /// Forgets the rooms; the tables of the namespace have forgotten the socket already.
     pub(crate) fn clear_rooms(&self) {
-        self.local().rooms = Vec::new();
+        self.locked().rooms = Vec::new();
         self.set_in_own_room(false);
     }
 
     /// Notes that an answer is awaited.
     pub(crate) fn add_ack(&self, id: u64, pending: PendingAck) -> Result<(), AckError> {
         let limit = self.namespace().io().config().max_pending_acks;
-        let mut local = self.local();
+        let mut local = self.locked();
         if matches!(self.state(), State::Ending | State::Gone) {
             return Err(AckError::Disconnected);
         }
@@ -312,12 +312,12 @@ impl Socket {
     pub(crate) fn is_asked_while_stalled(&self) -> bool {
         // Before the look: whoever asks after it finds the note.
         self.0.connection.stalled.store(true, Ordering::Release);
-        let local = self.local();
+        let local = self.locked();
         local.rare.as_ref().is_some_and(|rare| !rare.acks.is_empty())
     }
 
     pub(crate) fn remove_ack(&self, id: u64) -> Option<PendingAck> {
-        let mut local = self.local();
+        let mut local = self.locked();
         let pending = local.rare.as_mut()?.acks.remove(&id);
         local.trim();
         pending
@@ -343,7 +343,7 @@ impl Socket {
     /// Keeps a message until CONNECT is answered.
     pub(super) fn hold(&self, message: &Prepared) {
         let limit = self.namespace().io().config().max_held;
-        let mut local = self.local();
+        let mut local = self.locked();
         match self.state() {
             State::Connecting => {
                 let rare = local.rare();
