@@ -5,13 +5,13 @@
 use super::close::CloseFrame;
 use super::frame::{ClientHeader, Opcode};
 use super::unfinished::{Step, Unfinished};
-use super::{Violation, mask};
+use super::{Deflate, Violation, mask};
 
 /// What a client may send; beyond it the connection is failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// The longest message in bytes, all its fragments together. Checked from the frame header, before the payload
-    /// comes.
+    /// comes; if it is compressed, while it is inflated.
     pub max_message: usize,
     /// The most frames that one message may come in; one is always accepted.
     pub max_fragments: usize,
@@ -35,6 +35,8 @@ pub struct Decoder {
     unfinished: Option<Box<Unfinished>>,
     /// A close frame or a violation was met: nothing is decoded any more.
     closed: bool,
+    /// What was negotiated of permessage-deflate.
+    deflate: Option<Deflate>,
 }
 
 /// What one call of [`Decoder::receive`] found.
@@ -68,7 +70,15 @@ impl Decoder {
             limits,
             unfinished: None,
             closed: false,
+            deflate: None,
         }
+    }
+
+    /// Lets the client send compressed messages, as they were negotiated (RFC 7692).
+    #[must_use]
+    pub const fn with_deflate(mut self, deflate: Option<Deflate>) -> Self {
+        self.deflate = deflate;
+        self
     }
 
     /// Decodes the next event of `input`, unmasking in place.
@@ -76,7 +86,7 @@ impl Decoder {
     /// Call it again with what was not consumed until there is no event: then all of the input is consumed, and what is
     /// unfinished of it is kept inside. (The last call matters even if nothing is left: it frees what held the event
     /// before it.) A message that lies whole in `input` is returned as a slice of it; one that came in pieces is
-    /// returned from a buffer which the next call frees.
+    /// returned from a buffer which the next call frees, as is one that was compressed.
     ///
     /// After a close frame or an error everything is consumed and ignored.
     ///
@@ -113,7 +123,7 @@ impl Decoder {
                 });
             }
             // What is not a whole, valid, unfragmented frame takes the long way, errors included.
-            if let Ok(Some(header)) = ClientHeader::decode(input)
+            if let Ok(Some(header)) = ClientHeader::decode(input, false)
                 && header.fin
                 && header.opcode != Opcode::Continuation
                 && header.len <= (input.len() - header.size) as u64
@@ -167,7 +177,7 @@ impl Decoder {
         }
         let unfinished = self.unfinished.get_or_insert_default();
         let step = unfinished
-            .advance(&self.limits, input)
+            .advance(&self.limits, self.deflate, input)
             .inspect_err(|_| self.closed = true)?;
         let (consumed, event) = match step {
             Step::Starved => (all, None),

@@ -14,6 +14,8 @@ pub(super) const MAX_CONTROL: usize = 125;
 
 const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
+/// The first reserved bit: with permessage-deflate, the message is compressed (RFC 7692 §6).
+const RSV1: u8 = 0x40;
 const MASKED: u8 = 0x80;
 
 /// What a frame is (RFC 6455 §11.8).
@@ -93,6 +95,13 @@ pub fn put_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
+/// Appends a whole server frame with a compressed payload.
+pub(super) fn put_compressed_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    let start = out.len();
+    put_frame(out, opcode, payload);
+    out[start] |= RSV1;
+}
+
 /// Makes a server frame of a payload that was written behind [`MAX_HEADER`] bytes of room: the header is put right
 /// before the payload, and the returned index is where the frame starts, so `buf[index..]` is to be sent.
 ///
@@ -127,6 +136,8 @@ pub fn put_masked_frame(out: &mut Vec<u8>, fin: bool, opcode: Opcode, mask: [u8;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct ClientHeader {
     pub(super) fin: bool,
+    /// The frame begins a compressed message.
+    pub(super) compressed: bool,
     pub(super) opcode: Opcode,
     pub(super) mask: [u8; 4],
     /// Of the payload, in bytes.
@@ -154,14 +165,16 @@ impl ClientHeader {
     }
 
     /// Reads the header at the begin of `input`; `None` if more bytes are needed. What the bytes at hand show to be
-    /// wrong is refused without waiting for the others, and with the same violation as if all had come.
+    /// wrong is refused without waiting for the others, and with the same violation as if all had come. Messages may be
+    /// compressed if `deflate`.
     #[inline]
-    pub(super) fn decode(input: &[u8]) -> Result<Option<Self>, Violation> {
+    pub(super) fn decode(input: &[u8], deflate: bool) -> Result<Option<Self>, Violation> {
         let Some(&first) = input.first() else {
             return Ok(None);
         };
-        if first & RESERVED != 0 {
-            return Err(Violation::ReservedBits(first & RESERVED));
+        let reserved = first & RESERVED;
+        if reserved != 0 && !(deflate && reserved == RSV1 && matches!(first & 0x0f, 0x1 | 0x2)) {
+            return Err(Violation::ReservedBits(reserved));
         }
         let fin = first & FIN != 0;
         let opcode = Opcode::from_bits(first & 0x0f).ok_or(Violation::UnknownOpcode(first & 0x0f))?;
@@ -209,6 +222,7 @@ impl ClientHeader {
         };
         Ok(Some(Self {
             fin,
+            compressed: reserved != 0,
             opcode,
             mask,
             len,
@@ -291,10 +305,10 @@ mod tests {
             put_masked_frame(&mut frame, fin, opcode, mask, &vec![0; len]);
             let size = frame.len() - len;
             for short in 0..size {
-                prop_assert_eq!(ClientHeader::decode(&frame[..short]), Ok(None));
+                prop_assert_eq!(ClientHeader::decode(&frame[..short], false), Ok(None));
             }
-            let expected = ClientHeader { fin, opcode, mask, len: len as u64, size };
-            prop_assert_eq!(ClientHeader::decode(&frame), Ok(Some(expected)));
+            let expected = ClientHeader { fin, compressed: false, opcode, mask, len: len as u64, size };
+            prop_assert_eq!(ClientHeader::decode(&frame, false), Ok(Some(expected)));
         }
     }
 }

@@ -86,7 +86,8 @@ impl Upgrade {
     }
 }
 
-/// Checks an upgrade request (RFC 6455 §4.2.1). Extensions are not looked at: none is negotiated.
+/// Checks an upgrade request (RFC 6455 §4.2.1). Extensions are not looked at: [`Deflate::negotiate`](super::Deflate::negotiate)
+/// does, where one is wanted.
 ///
 /// # Errors
 ///
@@ -160,8 +161,12 @@ fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
 
 /// Whether this is a token of RFC 9110 §5.6.2, as every name of a subprotocol is.
 fn is_token(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    text.bytes().all(is_token_byte)
+}
+
+/// Whether this may stand in a token.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

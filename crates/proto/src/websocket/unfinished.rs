@@ -1,6 +1,8 @@
 //! What is kept of a message or a frame that does not lie whole in one read: the begin of a header, the payload of a
-//! control frame so far, the message that fragments and pieces add up to. Whole unfragmented frames pass by without it.
+//! control frame so far, the message that fragments and pieces add up to, and the history that compressed messages may
+//! refer to. Whole unfragmented frames pass by without it, unless they are compressed.
 
+use super::deflate::{self, Deflate, History};
 use super::frame::{ClientHeader, MAX_CLIENT_HEADER, MAX_CONTROL, Opcode};
 use super::utf8::PartialText;
 use super::{Event, Limits, Violation, mask};
@@ -22,6 +24,8 @@ pub(super) struct Unfinished {
     message: Option<Message>,
     /// The message was returned whole and is to be freed.
     delivered: bool,
+    /// The end of the compressed messages so far, if they may refer to it.
+    history: History,
 }
 
 #[derive(Debug)]
@@ -47,6 +51,12 @@ struct Message {
 enum Body {
     Text(PartialText),
     Binary(Vec<u8>),
+    /// Text or binary, compressed. It is inflated when it has come whole: so what a client makes the server keep is what
+    /// the client has sent, and no decompressor waits for a client.
+    Deflated {
+        is_text: bool,
+        payload: Vec<u8>,
+    },
 }
 
 /// How far [`Unfinished::advance`] came.
@@ -78,6 +88,7 @@ impl Default for Unfinished {
             control: [0; MAX_CONTROL],
             message: None,
             delivered: false,
+            history: History::default(),
         }
     }
 }
@@ -89,7 +100,7 @@ impl Unfinished {
             self.delivered = false;
             self.message = None;
         }
-        self.header_len == 0 && self.frame.is_none() && self.message.is_none()
+        self.header_len == 0 && self.frame.is_none() && self.message.is_none() && self.history.is_empty()
     }
 
     /// The payload of [`Step::Control`].
@@ -102,15 +113,23 @@ impl Unfinished {
         Some(match &self.message.as_ref()?.body {
             Body::Text(text) => Event::Text(text.as_str()),
             Body::Binary(data) => Event::Binary(data),
+            // Inflated before it is returned.
+            Body::Deflated { .. } => return None,
         })
     }
 
-    /// Goes through frames until something is complete or `input` is used up.
-    pub(super) fn advance(&mut self, limits: &Limits, input: &mut [u8]) -> Result<Step, Violation> {
+    /// Goes through frames until something is complete or `input` is used up. Messages may be compressed as `deflate`
+    /// says.
+    pub(super) fn advance(
+        &mut self,
+        limits: &Limits,
+        deflate: Option<Deflate>,
+        input: &mut [u8],
+    ) -> Result<Step, Violation> {
         let mut at = 0;
         loop {
             if self.frame.is_none() {
-                let Some((header, used)) = self.header(&input[at..])? else {
+                let Some((header, used)) = self.header(&input[at..], deflate.is_some())? else {
                     return Ok(Step::Starved);
                 };
                 at += used;
@@ -121,6 +140,13 @@ impl Unfinished {
                 if alone && len <= input.len() - at {
                     let (start, end) = (at, at + len);
                     mask::apply(&mut input[start..end], header.mask);
+                    if header.compressed {
+                        let is_text = header.opcode == Opcode::Text;
+                        let body = self.inflate(is_text, &input[start..end], limits, deflate)?;
+                        self.message = Some(Message { body, fragments: 1 });
+                        self.delivered = true;
+                        return Ok(Step::Message { consumed: end });
+                    }
                     return Ok(Step::Whole {
                         opcode: header.opcode,
                         start,
@@ -157,30 +183,59 @@ impl Unfinished {
                 });
             }
             if fin {
-                if let Some(Message {
-                    body: Body::Text(text),
-                    ..
-                }) = &self.message
-                {
-                    text.finish()?;
-                }
+                self.finish(limits, deflate)?;
                 self.delivered = true;
                 return Ok(Step::Message { consumed: at });
             }
         }
     }
 
+    /// The last byte of the message has come.
+    fn finish(&mut self, limits: &Limits, deflate: Option<Deflate>) -> Result<(), Violation> {
+        let Some(message) = &mut self.message else {
+            return Ok(());
+        };
+        match &mut message.body {
+            Body::Text(text) => text.finish()?,
+            Body::Binary(_) => {}
+            Body::Deflated { is_text, payload } => {
+                let (is_text, payload) = (*is_text, std::mem::take(payload));
+                let body = self.inflate(is_text, &payload, limits, deflate)?;
+                self.message = Some(Message { body, fragments: 0 });
+            }
+        }
+        Ok(())
+    }
+
+    fn inflate(
+        &mut self,
+        is_text: bool,
+        payload: &[u8],
+        limits: &Limits,
+        deflate: Option<Deflate>,
+    ) -> Result<Body, Violation> {
+        let bits = deflate.and_then(|deflate| deflate.client_history_bits());
+        let history = bits.map(|bits| (&mut self.history, bits));
+        let data = deflate::inflate(payload, limits.max_message, history)?;
+        Ok(if is_text {
+            let text = String::from_utf8(data).map_err(|_| Violation::InvalidUtf8)?;
+            Body::Text(text.into())
+        } else {
+            Body::Binary(data)
+        })
+    }
+
     /// The next header and how much of `input` was used for it; `None` if that was all, and not enough.
-    fn header(&mut self, input: &[u8]) -> Result<Option<(ClientHeader, usize)>, Violation> {
+    fn header(&mut self, input: &[u8], deflate: bool) -> Result<Option<(ClientHeader, usize)>, Violation> {
         if self.header_len == 0
-            && let Some(header) = ClientHeader::decode(input)?
+            && let Some(header) = ClientHeader::decode(input, deflate)?
         {
             return Ok(Some((header, header.size)));
         }
         let have = usize::from(self.header_len);
         let added = input.len().min(MAX_CLIENT_HEADER - have);
         self.header[have..have + added].copy_from_slice(&input[..added]);
-        match ClientHeader::decode(&self.header[..have + added])? {
+        match ClientHeader::decode(&self.header[..have + added], deflate)? {
             Some(header) => {
                 self.header_len = 0;
                 Ok(Some((header, header.size - have)))
@@ -209,11 +264,17 @@ impl Unfinished {
             (None, _) => 0,
         };
         let len = (before as u64).saturating_add(header.len);
-        if len > limits.max_message as u64 {
-            return Err(Violation::MessageTooBig {
-                len,
-                limit: limits.max_message,
-            });
+        let is_compressed = match &self.message {
+            Some(message) => matches!(message.body, Body::Deflated { .. }),
+            None => header.compressed,
+        };
+        let limit = if is_compressed {
+            deflate::max_compressed(limits.max_message)
+        } else {
+            limits.max_message
+        };
+        if len > limit as u64 {
+            return Err(Violation::MessageTooBig { len, limit });
         }
         Ok(())
     }
@@ -222,6 +283,10 @@ impl Unfinished {
         if !header.opcode.is_control() {
             let message = self.message.get_or_insert_with(|| Message {
                 body: match header.opcode {
+                    opcode if header.compressed => Body::Deflated {
+                        is_text: opcode == Opcode::Text,
+                        payload: Vec::new(),
+                    },
                     Opcode::Text => Body::Text(PartialText::default()),
                     _ => Body::Binary(Vec::new()),
                 },
@@ -243,7 +308,7 @@ impl Message {
     fn len(&self) -> usize {
         match &self.body {
             Body::Text(text) => text.len(),
-            Body::Binary(data) => data.len(),
+            Body::Binary(data) | Body::Deflated { payload: data, .. } => data.len(),
         }
     }
 
@@ -251,7 +316,7 @@ impl Message {
     fn append(&mut self, piece: &mut [u8], frame: &OpenFrame) -> Result<(), Violation> {
         let spare = match &self.body {
             Body::Text(text) => text.spare(),
-            Body::Binary(data) => data.capacity() - data.len(),
+            Body::Binary(data) | Body::Deflated { payload: data, .. } => data.capacity() - data.len(),
         };
         if spare < piece.len() {
             // Doubled, but not beyond the announced end: an announcement alone costs no memory, and what came last
@@ -260,14 +325,14 @@ impl Message {
             let room = if frame.fin { double.min(frame.left) } else { double };
             match &mut self.body {
                 Body::Text(text) => text.reserve_exact(room),
-                Body::Binary(data) => data.reserve_exact(room),
+                Body::Binary(data) | Body::Deflated { payload: data, .. } => data.reserve_exact(room),
             }
         }
         for block in piece.chunks_mut(BLOCK) {
             mask::apply(block, frame.mask);
             match &mut self.body {
                 Body::Text(text) => text.push(block)?,
-                Body::Binary(data) => data.extend_from_slice(block),
+                Body::Binary(data) | Body::Deflated { payload: data, .. } => data.extend_from_slice(block),
             }
         }
         Ok(())

@@ -14,6 +14,15 @@ pub(super) struct PartialText {
     tail_len: u8,
 }
 
+impl From<String> for PartialText {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            ..Self::default()
+        }
+    }
+}
+
 impl PartialText {
     /// How many bytes have come so far.
     pub(super) fn len(&self) -> usize {

@@ -8,8 +8,8 @@ use super::{CloseCode, Opcode};
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// RFC 6455 §5.2: no extension is in use.
-    #[error("the frame has reserved bits set ({0:#04x}), but no extension was negotiated")]
+    /// RFC 6455 §5.2: only RSV1 may be set, on the first frame of a message, if permessage-deflate is in use.
+    #[error("the frame has reserved bits set ({0:#04x}), which no negotiated extension allows here")]
     ReservedBits(u8),
     /// RFC 6455 §5.2.
     #[error("the frame has the unknown opcode {0:#x}")]
@@ -38,6 +38,9 @@ pub enum Violation {
     /// RFC 6455 §8.1, for text messages and the reason of a close frame.
     #[error("the text is not valid UTF-8")]
     InvalidUtf8,
+    /// RFC 7692 §7.2.2.
+    #[error("the compressed message is not made of whole DEFLATE blocks")]
+    Deflate,
     /// RFC 6455 §5.5.1.
     #[error("the close frame's body has one byte, where a code has two")]
     CloseBodyTooShort,
@@ -64,7 +67,7 @@ impl Violation {
     /// The code for the close frame that fails the connection.
     pub const fn close_code(&self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::InvalidUtf8 | Self::Deflate => CloseCode::INVALID_PAYLOAD,
             Self::MessageTooBig { .. } => CloseCode::TOO_BIG,
             Self::TooManyFragments { .. } => CloseCode::POLICY,
             Self::ReservedBits(_)
