@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::cluster::RecoveryLog;
 use crate::encode::{self, Arguments, One, Spread};
 use crate::fanout::{self, Job};
-use crate::recovery::{Store, WithOffset};
+use crate::recovery::{self, Keeper, Publication, Store, WithOffset, offset_text};
 use crate::room::Receivers;
 use crate::selection::{Flags, IntoRooms, Selection};
 use crate::socket::log;
@@ -213,28 +214,66 @@ impl Broadcast {
     /// Sends an event that a client which is away gets when it comes back.
     pub(crate) fn send_kept(
         &self,
-        recovery: &Store,
+        keeper: &Keeper,
         event: &str,
         args: &impl Arguments,
     ) -> Result<(), EmitError> {
-        let (name, offset) = (self.namespace.shared_name(), recovery.next_offset());
-        let message = encode::event(name, event, &WithOffset(args, offset), None, |packet| {
+        match keeper {
+            Keeper::Memory(store) => self.send_stored(store, event, args),
+            Keeper::Log(_, log) => self.publish(&**log, event, args),
+        }
+    }
+
+    /// By way of the cluster's log.
+    fn publish(&self, log: &dyn RecoveryLog, event: &str, args: &impl Arguments) -> Result<(), EmitError> {
+        let name = self.namespace.name();
+        let message = encode::event(name, event, args, None, |packet| packet.into_prepared())?;
+        if self.flags.local || self.selection.rooms() == Some(&[]) {
+            self.send_here(message);
+            return Ok(());
+        }
+        if let Some(selection) = self.kept_selection() {
+            let publication = Publication {
+                offset: log.publish(name, &message, &selection, self.options()),
+                message,
+                broadcast: self.clone(),
+            };
+            recovery::publish(&self.namespace, publication);
+        }
+        Ok(())
+    }
+
+    fn send_stored(&self, store: &Store, event: &str, args: &impl Arguments) -> Result<(), EmitError> {
+        let (name, offset) = (self.namespace.shared_name(), store.next_offset());
+        let text = offset_text(offset);
+        let message = encode::event(name, event, &WithOffset(args, text.as_str()), None, |packet| {
             packet.into_prepared()
         })?;
         if let Some(cluster) = self.cluster() {
             cluster.broadcast(name, &message, &self.selection, self.options());
         }
-        let selection = match &self.own {
-            Some(socket) if socket.is_over() => return Ok(()),
-            Some(socket) => Selection {
+        if let Some(selection) = self.kept_selection() {
+            let receivers = store.keep(name, offset, &message, selection, || self.receivers());
+            self.send(receivers, message);
+        }
+        Ok(())
+    }
+
+    /// Whom a message is kept for; `None` if for nobody.
+    fn kept_selection(&self) -> Option<Selection> {
+        match &self.own {
+            Some(socket) if socket.is_over() => None,
+            Some(socket) => Some(Selection {
                 rooms: Some(vec![socket.id_str().into()]),
                 ..Selection::default()
-            },
-            None => self.selection.clone(),
-        };
-        let receivers = recovery.keep(name, offset, &message, selection, || self.receivers());
-        self.send(receivers, message);
-        Ok(())
+            }),
+            None => Some(self.selection.clone()),
+        }
+    }
+
+    /// To the chosen sockets of this process.
+    pub(crate) fn send_here(&self, message: Prepared) {
+        self.send(self.receivers(), message);
     }
 
     fn request_acks(&self, event: &str, args: &impl Arguments) -> BroadcastAckRequest {

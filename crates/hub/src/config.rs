@@ -39,7 +39,8 @@ pub struct HubConfig {
     /// How long `emit_with_ack` waits for an answer. Default 30 s.
     pub ack_timeout: Duration,
     /// Whether, and how, clients that lost their connection get their session back. Default `None`: they do not. With a
-    /// cluster, only what this node sent itself is sent again.
+    /// cluster whose adapter has a [log](crate::cluster::RecoveryLog), on any of its nodes; with another one, on this node,
+    /// and only what this node sent itself is sent again.
     pub connection_state_recovery: Option<Recovery>,
     /// A broadcast to more sockets than this is sent in slices of this many, other tasks running between. Default 256.
     pub fanout_slice: usize,

@@ -14,7 +14,7 @@ use crate::dynamic::Parent;
 use crate::guard::guarded_in;
 use crate::hooks::List;
 use crate::namespace::Shared;
-use crate::recovery::Store;
+use crate::recovery::Keeper;
 use crate::{HubConfig, Namespace};
 
 /// A Socket.IO server, `Server` in Node. A clone is another handle of the same one.
@@ -28,7 +28,7 @@ struct Inner {
     parents: List<Arc<Parent>>,
     on_new_namespace: List<OnNewNamespace>,
     runtime: Option<Handle>,
-    recovery: Option<Arc<Store>>,
+    recovery: Option<Keeper>,
 }
 
 type OnNewNamespace = Arc<dyn Fn(&Namespace) + Send + Sync>;
@@ -68,6 +68,7 @@ impl Io {
     fn build(config: HubConfig, cluster: Option<Arc<dyn ClusterAdapter>>) -> Self {
         let runtime = Handle::try_current().ok();
         let recovery = config.connection_state_recovery.clone();
+        let recovery = recovery.map(|options| Keeper::new(options, cluster.as_ref()));
         Self(Arc::new(Inner {
             config,
             cluster,
@@ -75,7 +76,7 @@ impl Io {
             parents: List::default(),
             on_new_namespace: List::default(),
             runtime,
-            recovery: recovery.map(Store::new).map(Arc::new),
+            recovery,
         }))
     }
 
@@ -191,7 +192,7 @@ impl Io {
     }
 
     /// `None` with recovery off.
-    pub(crate) fn recovery(&self) -> Option<&Arc<Store>> {
+    pub(crate) fn recovery(&self) -> Option<&Keeper> {
         self.0.recovery.as_ref()
     }
 

@@ -1,5 +1,6 @@
-//! CONNECTs of one connection whose namespace does not exist yet, while somebody is asked whether it may: what the
-//! client sends there meanwhile is kept, within the bound of early events.
+//! CONNECTs of one connection that wait for an answer: whether the namespace, which does not exist yet, may be, or what
+//! the cluster kept for a client that comes back. What the client sends there meanwhile is kept, within the bound of early
+//! events.
 
 use std::task::{Context, Poll};
 
@@ -7,6 +8,7 @@ use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 
 use crate::client::ProtocolError;
+use crate::cluster::SavedSession;
 use crate::dynamic::Refused;
 use crate::guard::poll_guarded_in;
 use crate::{Event, Namespace, OwnedEvent};
@@ -22,7 +24,23 @@ pub(crate) struct Waiting {
     pub(crate) name: Box<str>,
     pub(crate) auth: Option<Box<RawValue>>,
     pub(crate) early: Vec<OwnedEvent>,
-    pub(crate) answer: BoxFuture<'static, Result<Namespace, Refused>>,
+    pub(crate) answer: BoxFuture<'static, Result<Admitted, Refused>>,
+}
+
+/// Where a client is let in.
+pub(crate) struct Admitted {
+    pub(crate) namespace: Namespace,
+    pub(crate) claim: Asked,
+}
+
+/// What of a session before was asked for.
+pub(crate) enum Asked {
+    /// Nobody was asked.
+    NotYet,
+    /// It is not kept any more.
+    Nothing,
+    /// The session, and the last message that the client got.
+    Session(SavedSession, String),
 }
 
 impl Lobby {
@@ -50,7 +68,7 @@ impl Waiting {
     }
 
     /// Whether the namespace may be; who panics says no.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Namespace, Refused>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Admitted, Refused>> {
         poll_guarded_in(&self.name, &mut self.answer, cx)
             .map(|answer| answer.unwrap_or(Err(Refused::Unknown)))
     }

@@ -14,6 +14,7 @@ use crate::fanout::Fanout;
 use crate::guard::guarded_in;
 use crate::handler::Silent;
 use crate::hooks::{Hooks, OnRoom};
+use crate::recovery::Publications;
 use crate::room::{Changes, Members, Receivers};
 use crate::selection::{IntoRooms, Room, Selection};
 use crate::{
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     name: Arc<str>,
     members: Mutex<Members>,
     pub(crate) fanout: Fanout,
+    pub(crate) publications: Publications,
     ack_ids: AtomicU64,
     handler: OnceLock<Arc<dyn NamespaceHandler>>,
     hooks: OnceLock<Box<Hooks>>,
@@ -46,6 +48,7 @@ impl Shared {
             name: name.into(),
             members: Mutex::default(),
             fanout: Fanout::default(),
+            publications: Publications::default(),
             ack_ids: AtomicU64::new(0),
             handler: OnceLock::new(),
             hooks: OnceLock::new(),

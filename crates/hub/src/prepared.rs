@@ -25,6 +25,8 @@ struct Inner {
     text_end: usize,
     /// What follows the text.
     rest: Box<[Message]>,
+    /// What a cluster's log calls it.
+    offset: Option<Box<str>>,
     forms: OnceLock<Box<Form>>,
 }
 
@@ -84,6 +86,35 @@ impl Prepared {
         encode::with_attachments(namespace, kind, id, data.as_bytes(), attachments)
     }
 
+    /// The event with its place in the log of a cluster as one argument more, by which its client says where it left.
+    #[must_use]
+    pub fn with_offset(&self, offset: &str) -> Self {
+        let Some(packet) = self.packet() else {
+            return self.clone();
+        };
+        let mut data = packet
+            .data
+            .strip_suffix(']')
+            .unwrap_or_default()
+            .as_bytes()
+            .to_vec();
+        data.push(b',');
+        socketio::put_json_string(&mut data, offset);
+        data.push(b']');
+        let attachments = self.attachments();
+        let mut message =
+            encode::with_attachments(packet.namespace, packet.kind, packet.id, &data, &attachments);
+        if let Some(inner) = Arc::get_mut(&mut message.0) {
+            inner.offset = Some(offset.into());
+        }
+        message
+    }
+
+    /// What was given to [`with_offset`](Self::with_offset).
+    pub(crate) fn offset(&self) -> Option<&str> {
+        self.0.offset.as_deref()
+    }
+
     pub(crate) fn new(text: &FramedText<'_>, attachments: &[Bytes]) -> Self {
         let mut frames = Frames::with_capacity(text.frame().len(), attachments);
         frames.0.extend_from_slice(text.frame());
@@ -125,6 +156,7 @@ impl Prepared {
             text_at,
             text_end,
             rest,
+            offset: None,
             forms: OnceLock::new(),
         }))
     }

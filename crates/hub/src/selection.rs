@@ -132,6 +132,12 @@ impl Selection {
         self.except.iter().cloned().chain(sender).collect()
     }
 
+    /// Whether a socket in those rooms, its own among them, is selected.
+    pub(crate) fn includes(&self, id: Id, rooms: &[Room]) -> bool {
+        let is_in = |named: &[Room]| named.iter().any(|room| rooms.contains(room));
+        self.sender != Some(id) && self.rooms.as_deref().is_none_or(is_in) && !is_in(&self.except)
+    }
+
     pub(crate) fn add_rooms(&mut self, rooms: impl IntoRooms) {
         self.rooms.get_or_insert_default().extend(rooms.into_rooms());
     }

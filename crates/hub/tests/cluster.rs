@@ -5,9 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gatewire_hub::cluster::{
-    BroadcastOptions, ClusterAdapter, FoundSocket, RemoteAcks, RestoredSession, SavedSession,
-};
+use gatewire_hub::cluster::{BroadcastOptions, ClusterAdapter, FoundSocket, RemoteAcks};
 use gatewire_hub::{
     AckError, BoxFuture, BroadcastAckError, EmitError, HubConfig, Id, Io, Namespace, Payload, Prepared, Room,
     Selection,
@@ -100,12 +98,6 @@ impl ClusterAdapter for Notes {
 
     fn server_count(&self, _: &str) -> BoxFuture<'static, usize> {
         Box::pin(std::future::ready(2))
-    }
-
-    fn save_session(&self, _: &str, _: SavedSession) {}
-
-    fn restore_session(&self, _: &str, _: &str, _: &str) -> BoxFuture<'static, Option<RestoredSession>> {
-        Box::pin(std::future::ready(None))
     }
 
     fn close_namespace(&self, namespace: &str) {

@@ -1,17 +1,20 @@
 //! How a client comes into namespaces: CONNECT, the wait for an asynchronous predicate, the return of a recovered
 //! session, and the refusals.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 use gatewire_proto::engineio::CloseReason;
 use serde_json::value::RawValue;
 
 use super::{Auth, Client, ProtocolError};
+use crate::cluster::{RecoveryLog, SavedSession};
 use crate::dynamic::{Admission, Refused};
 use crate::entry::{Entry, begin_connect};
-use crate::lobby::Waiting;
-use crate::recovery::{Claim, Session};
-use crate::{Id, Namespace, OwnedEvent, Room, Socket};
+use crate::lobby::{Admitted, Asked, Waiting};
+use crate::recovery::{Claim, Keeper, Session};
+use crate::{ConnectError, Id, Namespace, OwnedEvent, Room, Socket};
 
 impl Client {
     /// Lets a client of Socket.IO 2 into `/`. Without such a namespace nothing is said: its sockets in all others would
@@ -47,17 +50,31 @@ impl Client {
             Admission::Open(namespace) => self.enter(namespace, auth, Vec::new(), cx),
             Admission::Refused(refused) => self.refuse_namespace(name, refused),
             Admission::Asked(answer) => {
-                let waiting = Waiting {
-                    name: name.into(),
-                    auth,
-                    early: Vec::new(),
-                    answer,
-                };
-                self.lobby.get_or_insert_default().waiting.push(waiting);
+                let answer = answer.map_ok(|namespace| Admitted {
+                    namespace,
+                    claim: Asked::NotYet,
+                });
+                self.wait(name, auth, Vec::new(), answer.boxed());
                 self.poll_lobby(cx);
             }
         }
         Ok(())
+    }
+
+    fn wait(
+        &mut self,
+        name: &str,
+        auth: Auth,
+        early: Vec<OwnedEvent>,
+        answer: BoxFuture<'static, Result<Admitted, Refused>>,
+    ) {
+        let waiting = Waiting {
+            name: name.into(),
+            auth,
+            early,
+            answer,
+        };
+        self.lobby.get_or_insert_default().waiting.push(waiting);
     }
 
     /// Lets in, or refuses, those about whom the answer has come.
@@ -78,7 +95,13 @@ impl Client {
                 name, auth, early, ..
             } = lobby.waiting.remove(at);
             match answer {
-                Ok(namespace) => self.enter(namespace, auth, early, cx),
+                Ok(Admitted { namespace, claim }) => match claim {
+                    Asked::NotYet => self.enter(namespace, auth, early, cx),
+                    Asked::Nothing => self.enter_fresh(namespace, auth, early, cx),
+                    Asked::Session(session, offset) => {
+                        self.come_back(&namespace, auth, early, session, offset, cx);
+                    }
+                },
                 Err(refused) => {
                     self.put_out(&name);
                     self.refuse_namespace(&name, refused);
@@ -95,9 +118,18 @@ impl Client {
         early: Vec<OwnedEvent>,
         cx: &mut Context<'_>,
     ) {
-        let Some((auth, early)) = self.enter_again(&namespace, auth, early, cx) else {
-            return;
-        };
+        if let Some((auth, early)) = self.enter_again(&namespace, auth, early, cx) {
+            self.enter_fresh(namespace, auth, early, cx);
+        }
+    }
+
+    fn enter_fresh(
+        &mut self,
+        namespace: Namespace,
+        auth: Auth,
+        early: Vec<OwnedEvent>,
+        cx: &mut Context<'_>,
+    ) {
         let id = self.v2.as_deref().copied().unwrap_or_else(Id::generate);
         let mut socket = Socket::new(id, namespace, self.outbox.clone(), self.connection.clone(), auth);
         while !socket.namespace().add(&socket) {
@@ -129,11 +161,20 @@ impl Client {
         early: Vec<OwnedEvent>,
         cx: &mut Context<'_>,
     ) -> Option<(Auth, Vec<OwnedEvent>)> {
-        let Some(store) = self.io.recovery().filter(|_| self.v2.is_none()) else {
+        let Some(keeper) = self.io.recovery().filter(|_| self.v2.is_none()) else {
             return Some((auth, early));
         };
         let Some(claim) = auth.as_deref().and_then(|auth| Claim::read(auth.get())) else {
             return Some((auth, early));
+        };
+        let store = match keeper {
+            Keeper::Memory(store) => store,
+            Keeper::Log(_, log) => {
+                let answer = take_session(log.clone(), namespace.clone(), claim);
+                self.wait(namespace.name(), auth, early, answer.boxed());
+                self.poll_lobby(cx);
+                return None;
+            }
         };
         let enter = |session: Session, missed| {
             let (outbox, connection) = (self.outbox.clone(), self.connection.clone());
@@ -161,8 +202,59 @@ impl Client {
         None
     }
 
+    /// Lets a socket in that lost its connection before, to this node or another. It is in its rooms first, and then asks
+    /// for what it missed: so it misses nothing between.
+    fn come_back(
+        &mut self,
+        namespace: &Namespace,
+        auth: Auth,
+        early: Vec<OwnedEvent>,
+        session: SavedSession,
+        offset: String,
+        cx: &mut Context<'_>,
+    ) {
+        let (outbox, connection) = (self.outbox.clone(), self.connection.clone());
+        let socket = Socket::new(session.id, namespace.clone(), outbox, connection, auth.clone());
+        let private_id = Id::parse(&session.private_id);
+        let (Some(private_id), Some(Keeper::Log(_, log)), true) =
+            (private_id, self.io.recovery(), namespace.add(&socket))
+        else {
+            return self.enter_fresh(namespace.clone(), auth, early, cx);
+        };
+        socket.come_back(private_id, session.data.clone());
+        let (own, rooms): (Vec<Room>, _) = session
+            .rooms
+            .iter()
+            .cloned()
+            .partition(|room| **room == *socket.id_str());
+        socket.set_in_own_room(!own.is_empty());
+        namespace.join(&socket, rooms);
+        let missed = log.missed(namespace.name(), &session, &offset);
+        let future = {
+            let socket = socket.clone();
+            async move {
+                match missed.await {
+                    Some(missed) => socket.catch_up(&missed),
+                    None => socket.begin_afresh(),
+                }
+                begin_connect(&socket).await
+            }
+        };
+        self.begin_with(socket, early, future.boxed(), cx);
+    }
+
     pub(super) fn begin(&mut self, socket: Socket, early: Vec<OwnedEvent>, cx: &mut Context<'_>) {
         let future = begin_connect(&socket);
+        self.begin_with(socket, early, future, cx);
+    }
+
+    fn begin_with(
+        &mut self,
+        socket: Socket,
+        early: Vec<OwnedEvent>,
+        future: BoxFuture<'static, Result<(), ConnectError>>,
+        cx: &mut Context<'_>,
+    ) {
         // Most connections never have a second socket.
         self.entries.reserve_exact(1);
         let is_root = socket.namespace().name() == "/";
@@ -180,4 +272,22 @@ impl Client {
         );
         self.refuse(name, &refused.error());
     }
+}
+
+/// Asks the cluster for the session that a client claims.
+async fn take_session(
+    log: Arc<dyn RecoveryLog>,
+    namespace: Namespace,
+    claim: Claim,
+) -> Result<Admitted, Refused> {
+    let session = log
+        .take_session(namespace.name(), &claim.pid, &claim.offset)
+        .await;
+    Ok(Admitted {
+        namespace,
+        claim: match session {
+            Some(session) => Asked::Session(session, claim.offset),
+            None => Asked::Nothing,
+        },
+    })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{BroadcastOptions, ClusterAdapter, FoundSocket, RemoteAcks, RestoredSession, SavedSession};
+use super::{BroadcastOptions, ClusterAdapter, FoundSocket, RemoteAcks};
 use crate::selection::{Room, Selection};
 use crate::{Namespace, Payload, Prepared};
 
@@ -53,11 +53,5 @@ impl ClusterAdapter for Local {
 
     fn server_count(&self, _: &str) -> BoxFuture<'static, usize> {
         Box::pin(ready(1))
-    }
-
-    fn save_session(&self, _: &str, _: SavedSession) {}
-
-    fn restore_session(&self, _: &str, _: &str, _: &str) -> BoxFuture<'static, Option<RestoredSession>> {
-        Box::pin(ready(None))
     }
 }

@@ -4,6 +4,7 @@
 
 mod local;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -73,17 +74,11 @@ pub trait ClusterAdapter: Send + Sync + 'static {
     /// How many nodes there are, this one included.
     fn server_count(&self, namespace: &str) -> BoxFuture<'static, usize>;
 
-    /// Keeps the session of a socket that lost its connection, for some time.
-    fn save_session(&self, namespace: &str, session: SavedSession);
-
-    /// The session that was kept under this private id, with the messages that it missed since `offset`; `None` if it is
-    /// not kept any more.
-    fn restore_session(
-        &self,
-        namespace: &str,
-        private_id: &str,
-        offset: &str,
-    ) -> BoxFuture<'static, Option<RestoredSession>>;
+    /// The log by which clients of all nodes get their sessions back, if the adapter has one. With it, and with
+    /// [`connection_state_recovery`](crate::HubConfig::connection_state_recovery) on, nothing is kept in memory.
+    fn recovery_log(&self) -> Option<Arc<dyn RecoveryLog>> {
+        None
+    }
 
     /// A room got its first socket on this node.
     fn room_created(&self, namespace: &str, room: &Room) {
@@ -103,6 +98,52 @@ pub trait ClusterAdapter: Send + Sync + 'static {
 
     /// This node leaves the cluster.
     fn close(&self) {}
+}
+
+/// Keeps sessions and messages where all nodes find them: connection state recovery in a cluster. No call may block.
+pub trait RecoveryLog: Send + Sync + 'static {
+    /// Keeps the message, and carries it to the other nodes, which append its offset
+    /// ([`Prepared::with_offset`](crate::Prepared::with_offset)) and deliver it. Ready with the offset as soon as the
+    /// message is kept; with `None` if it is not, for instance because the broker does not answer soon: it is then
+    /// delivered on this node without one. Messages of one namespace are delivered in the order of the calls.
+    fn publish(
+        &self,
+        namespace: &str,
+        message: &Prepared,
+        selection: &Selection,
+        options: BroadcastOptions,
+    ) -> BoxFuture<'static, Option<String>>;
+
+    /// Keeps the session of a socket that lost its connection, for `max_age`.
+    fn save_session(&self, namespace: &str, session: SavedSession, max_age: Duration);
+
+    /// Takes the session that is kept under the private id: nobody else gets it. `None` if it is not kept any more, or if
+    /// the message at `offset`, the last one that the client got, is not.
+    fn take_session(
+        &self,
+        namespace: &str,
+        private_id: &str,
+        offset: &str,
+    ) -> BoxFuture<'static, Option<SavedSession>>;
+
+    /// The messages behind `offset` that were for the session ([`SavedSession::is_for`]), in their order. Called when its
+    /// socket is in its rooms: a message that is both among them and delivered later goes out once. `None` if they cannot
+    /// be read: the client then begins afresh.
+    fn missed(
+        &self,
+        namespace: &str,
+        session: &SavedSession,
+        offset: &str,
+    ) -> BoxFuture<'static, Option<Vec<Missed>>>;
+}
+
+/// A message of the log.
+#[derive(Debug, Clone)]
+pub struct Missed {
+    /// Its place in the log.
+    pub offset: String,
+    /// As it was published: the offset is not in it yet.
+    pub message: Prepared,
 }
 
 /// How the receivers of a broadcast are to be served.
@@ -152,11 +193,10 @@ pub struct SavedSession {
     pub data: Value,
 }
 
-/// A session with what it missed.
-#[derive(Debug, Clone)]
-pub struct RestoredSession {
-    /// The session as it was saved.
-    pub session: SavedSession,
-    /// The messages since, in their order.
-    pub missed: Vec<Prepared>,
+impl SavedSession {
+    /// Whether a message with this selection of receivers was for the socket of this session.
+    #[must_use]
+    pub fn is_for(&self, selection: &Selection) -> bool {
+        selection.includes(self.id, &self.rooms)
+    }
 }

@@ -25,6 +25,8 @@ const LEAVING: u8 = 4;
 const ENDED: u8 = 8;
 /// The namespace's listeners were told that the socket is in its own room.
 const OWN_ROOM_TOLD: u8 = 16;
+/// Some messages were sent already, from a cluster's log.
+const SEEN: u8 = 32;
 
 pub(super) type OnEvent = Arc<dyn Fn(&Socket, &Event<'_>) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
 pub(super) type OnOutgoing = Arc<dyn Fn(&Socket, &Event<'_>) + Send + Sync>;
@@ -435,8 +437,28 @@ impl Socket {
         self.uses(LEAVING)
     }
 
-    pub(super) fn hears_outgoing(&self) -> bool {
-        self.uses(OUTGOING)
+    /// Whether what is sent is to be looked at before.
+    pub(super) fn looks_at_outgoing(&self) -> bool {
+        self.uses(OUTGOING | SEEN)
+    }
+
+    pub(super) fn mark_seen(&self, has_seen: bool) {
+        if has_seen {
+            self.0.uses.fetch_or(SEEN, Ordering::Release);
+        } else {
+            self.0.uses.fetch_and(!SEEN, Ordering::Release);
+        }
+    }
+
+    /// Tells the listeners of what is sent. False if it must not be: the client has it already.
+    pub(super) fn look_at_outgoing(&self, message: &Prepared) -> bool {
+        if self.uses(SEEN) && self.has_seen(message) {
+            return false;
+        }
+        if self.uses(OUTGOING) {
+            self.tell_outgoing(message);
+        }
+        true
     }
 
     /// Drops the listeners, which may hold the socket itself.
@@ -474,8 +496,7 @@ impl Socket {
         is_found
     }
 
-    /// Tells the listeners of what is sent.
-    pub(super) fn tell_outgoing(&self, message: &Prepared) {
+    fn tell_outgoing(&self, message: &Prepared) {
         let Some(listeners) = self.listeners() else {
             return;
         };

@@ -340,7 +340,7 @@ impl Socket {
     }
 
     fn send(&self, packet: Encoded<'_>) {
-        if self.hears_outgoing() {
+        if self.looks_at_outgoing() {
             return self.send_heard(packet.into_prepared());
         }
         match self.state() {

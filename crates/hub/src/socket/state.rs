@@ -7,12 +7,14 @@ use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 use gatewire_proto::socketio::{ArgSlice, PacketKind};
+use serde_json::Value;
 
 use super::Socket;
 use super::listen::Listeners;
 use crate::ack::PendingAck;
+use crate::cluster::{Missed, SavedSession};
 use crate::encode::{self, Arguments};
-use crate::recovery::{self, Extensions, Session};
+use crate::recovery::{self, Extensions, Keeper, Seen, Session};
 use crate::selection::{Flags, Room};
 use crate::{AckError, DisconnectReason, EmitError, Handshake, Id, Outbox, Payload, Prepared, lock};
 
@@ -62,6 +64,8 @@ pub(super) struct Rare {
     pub(super) is_recovered: bool,
     /// What goes out before CONNECT is answered.
     missed: Vec<Prepared>,
+    /// What of that may be delivered once more.
+    seen: Option<Seen>,
 }
 
 impl Local {
@@ -78,6 +82,7 @@ impl Local {
                 && rare.listeners.is_none()
                 && rare.extensions.is_empty()
                 && rare.private_id.is_none()
+                && rare.seen.is_none()
         }) {
             self.rare = None;
         }
@@ -112,8 +117,8 @@ impl Socket {
 
     /// Sends one message of a broadcast.
     pub(crate) fn deliver(&self, message: &Prepared, flags: Flags) {
-        if self.hears_outgoing() && self.state() != State::Gone {
-            self.tell_outgoing(message);
+        if self.looks_at_outgoing() && self.state() != State::Gone && !self.look_at_outgoing(message) {
+            return;
         }
         match self.state() {
             State::Connected | State::Ending if !flags.volatile || self.0.outbox.is_writable() => {
@@ -126,8 +131,10 @@ impl Socket {
 
     /// Sends messages of several broadcasts at once, none of them volatile.
     pub(crate) fn deliver_all(&self, messages: &[Prepared]) {
-        if self.hears_outgoing() && self.state() != State::Gone {
-            messages.iter().for_each(|message| self.tell_outgoing(message));
+        if self.looks_at_outgoing() {
+            return messages
+                .iter()
+                .for_each(|message| self.deliver(message, Flags::DEFAULT));
         }
         match self.state() {
             State::Connected | State::Ending => self.0.outbox.send_all(messages),
@@ -194,33 +201,102 @@ impl Socket {
         rare.missed = missed;
     }
 
+    /// Gets what a cluster kept of a socket before it, but for the rooms and the messages.
+    pub(crate) fn come_back(&self, private_id: Id, data: Value) {
+        if !data.is_null() {
+            self.set(data);
+        }
+        let mut local = self.locked();
+        let rare = local.rare();
+        rare.private_id = Some(private_id);
+        rare.is_recovered = true;
+    }
+
+    /// Gets the messages that it missed; what was held meanwhile may be among them.
+    pub(crate) fn catch_up(&self, missed: &[Missed]) {
+        let seen = Seen::new(missed);
+        let missed = missed
+            .iter()
+            .map(|missed| missed.message.with_offset(&missed.offset))
+            .collect();
+        let mut local = self.locked();
+        if self.state() != State::Connecting {
+            return;
+        }
+        let rare = local.rare();
+        rare.held.retain(|message| !seen.has(message));
+        rare.missed = missed;
+        rare.seen = Some(seen);
+        self.mark_seen(true);
+    }
+
+    /// It did not come back after all: nothing is left of the socket before it but the id.
+    pub(crate) fn begin_afresh(&self) {
+        let rooms = self.rooms();
+        self.namespace().leave(self, &rooms);
+        self.namespace().join(self, vec![self.id_str().into()]);
+        let mut local = self.locked();
+        let rare = local.rare();
+        rare.private_id = Some(Id::generate());
+        rare.is_recovered = false;
+        let held = std::mem::take(&mut rare.held);
+        let extensions = std::mem::take(&mut rare.extensions);
+        drop(local);
+        drop((held, extensions));
+    }
+
+    /// Whether the client got the message already, from a cluster's log.
+    pub(super) fn has_seen(&self, message: &Prepared) -> bool {
+        let mut local = self.locked();
+        let Some(rare) = &mut local.rare else {
+            return false;
+        };
+        let has_seen = rare.seen.as_ref().is_some_and(|seen| seen.has(message));
+        if rare.seen.as_ref().is_none_or(Seen::is_over) {
+            rare.seen = None;
+            self.mark_seen(false);
+        }
+        has_seen
+    }
+
     /// Keeps the session of a socket that was connected, if its client may come back.
     pub(crate) fn save_session(&self) {
-        let Some(store) = self.namespace().io().recovery() else {
+        let Some(keeper) = self.namespace().io().recovery() else {
             return;
         };
         if !recovery::is_recoverable(self.reason()) {
             return;
         }
         let rooms = self.rooms();
-        let session = {
-            let local = self.locked();
-            let Some(rare) = local.rare.as_deref() else {
-                return;
-            };
-            let Some(private_id) = rare.private_id else {
-                return;
-            };
-            Session {
-                id: self.id(),
-                private_id,
-                namespace: self.namespace().name().into(),
-                rooms,
-                extensions: rare.extensions.clone(),
-            }
+        let kept = self.locked().rare.as_deref().and_then(|rare| {
+            let private_id = rare.private_id?;
+            Some((private_id, rare.extensions.clone()))
+        });
+        let Some((private_id, extensions)) = kept else {
+            return;
         };
-        store.save(session);
-        store.purge_later(self.namespace().io().runtime());
+        let name = self.namespace().name();
+        match keeper {
+            Keeper::Memory(store) => {
+                store.save(Session {
+                    id: self.id(),
+                    private_id,
+                    namespace: name.into(),
+                    rooms,
+                    extensions,
+                });
+                store.purge_later(self.namespace().io().runtime());
+            }
+            Keeper::Log(options, log) => {
+                let session = SavedSession {
+                    id: self.id(),
+                    private_id: private_id.to_string(),
+                    rooms,
+                    data: self.data_json(),
+                };
+                log.save_session(name, session, options.max_disconnection_duration);
+            }
+        }
     }
 
     /// Whether the socket has left for good.

@@ -1,56 +1,20 @@
-//! Connection state recovery, in memory: what was sent lately, and the sessions of sockets that lost their connection, so
-//! that a client that comes back soon gets its id, its rooms and its data again, and what it missed. One log serves all
-//! namespaces of a server; with the option off there is none.
+//! Recovery in memory: what was sent lately, and the sessions of sockets that lost their connection. One log serves all
+//! namespaces of a server.
 //!
 //! Whoever sends notes the message and chooses its receivers under one lock, and whoever comes back enters its rooms and
 //! reads the log under the same: so a message is either missed or received, never both.
 
-use std::any::{Any, TypeId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::encode::Arguments;
+use super::{Claim, Extensions, Recovery};
 use crate::selection::{Room, Selection};
-use crate::{DisconnectReason, EmitError, Id, Prepared, lock};
-
-/// How lost connections are recovered, `connectionStateRecovery` in Node. Beside the time, memory is bounded: what is
-/// beyond a bound is forgotten, oldest first, and a client that needs it begins a fresh session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovery {
-    /// How long a session and a message are kept. Default 2 min.
-    pub max_disconnection_duration: Duration,
-    /// Whether middleware and [`connect`](crate::NamespaceHandler::connect) are left out for a client that is recovered.
-    /// Default true.
-    pub skip_middlewares: bool,
-    /// Messages that are kept, of all namespaces together. Default 100,000.
-    pub max_packets: usize,
-    /// Bytes of such messages. Default 64 MiB.
-    pub max_bytes: usize,
-    /// Sessions that are kept. Default 10,000.
-    pub max_sessions: usize,
-}
-
-impl Default for Recovery {
-    fn default() -> Self {
-        Self {
-            max_disconnection_duration: Duration::from_secs(120),
-            skip_middlewares: true,
-            max_packets: 100_000,
-            max_bytes: 64 << 20,
-            max_sessions: 10_000,
-        }
-    }
-}
-
-/// Values that are kept with a socket, by their types.
-pub(crate) type Extensions = Vec<(TypeId, Arc<dyn Any + Send + Sync>)>;
+use crate::{Id, Prepared, lock};
 
 /// What a socket gets back.
 pub(crate) struct Session {
@@ -60,33 +24,6 @@ pub(crate) struct Session {
     /// The own one included.
     pub(crate) rooms: Vec<Room>,
     pub(crate) extensions: Extensions,
-}
-
-/// The names that a client sends with CONNECT to get its session back.
-#[derive(Deserialize)]
-pub(crate) struct Claim {
-    pid: String,
-    offset: String,
-}
-
-impl Claim {
-    /// `None` if the client does not ask, or not with strings.
-    pub(crate) fn read(auth: &str) -> Option<Self> {
-        serde_json::from_str(auth).ok()
-    }
-}
-
-/// Whether a session outlives this.
-pub(crate) fn is_recoverable(reason: DisconnectReason) -> bool {
-    matches!(
-        reason,
-        DisconnectReason::TransportError
-            | DisconnectReason::TransportClose
-            | DisconnectReason::ForcedClose
-            | DisconnectReason::PingTimeout
-            | DisconnectReason::ServerShuttingDown
-            | DisconnectReason::ForcedServerClose
-    )
 }
 
 /// The log and the sessions of one server.
@@ -124,11 +61,7 @@ impl Message {
     }
 
     fn is_for(&self, session: &Session) -> bool {
-        let is_in = |rooms: &[Room]| rooms.iter().any(|room| session.rooms.contains(room));
-        *self.namespace == *session.namespace
-            && self.selection.sender != Some(session.id)
-            && self.selection.rooms.as_deref().is_none_or(is_in)
-            && !is_in(&self.selection.except)
+        *self.namespace == *session.namespace && self.selection.includes(session.id, &session.rooms)
     }
 }
 
@@ -297,29 +230,24 @@ impl Kept {
     }
 }
 
-/// Arguments with the offset behind them.
-pub(crate) struct WithOffset<'a, A>(pub(crate) &'a A, pub(crate) u64);
-
-impl<A: Arguments> Arguments for WithOffset<'_, A> {
-    fn put(&self, event: &str, json: &mut Vec<u8>, attachments: &mut Vec<Bytes>) -> Result<(), EmitError> {
-        let start = json.len();
-        self.0.put(event, json, attachments)?;
-        if json.len() > start {
-            json.push(b',');
-        }
-        json.push(b'"');
-        json.extend_from_slice(&offset_text(self.1));
-        json.push(b'"');
-        Ok(())
-    }
-}
-
 /// Digits as in the offsets of the Node server.
 const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
 /// Always as long, the most significant digit first.
-fn offset_text(offset: u64) -> [u8; 11] {
-    std::array::from_fn(|at| DIGITS[(offset >> (60 - 6 * at) & 63) as usize])
+pub(crate) fn offset_text(offset: u64) -> OffsetText {
+    OffsetText(std::array::from_fn(|at| {
+        DIGITS[(offset >> (60 - 6 * at) & 63) as usize]
+    }))
+}
+
+/// An offset as the client gets it.
+pub(crate) struct OffsetText([u8; 11]);
+
+impl OffsetText {
+    pub(crate) fn as_str(&self) -> &str {
+        // They are digits of the table, all of them ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 fn parse_offset(text: &str) -> Option<u64> {
@@ -340,7 +268,7 @@ mod tests {
         #[test]
         fn offsets_are_read_as_written(offset: u64) {
             let text = offset_text(offset);
-            prop_assert_eq!(parse_offset(std::str::from_utf8(&text).unwrap()), Some(offset));
+            prop_assert_eq!(parse_offset(text.as_str()), Some(offset));
         }
 
         #[test]
