@@ -99,7 +99,7 @@ impl Client {
                     Asked::NotYet => self.enter(namespace, auth, early, cx),
                     Asked::Nothing => self.enter_fresh(namespace, auth, early, cx),
                     Asked::Session(session, offset) => {
-                        self.come_back(&namespace, auth, early, session, offset, cx);
+                        self.come_back(&namespace, auth, early, &session, &offset, cx);
                     }
                 },
                 Err(refused) => {
@@ -209,8 +209,8 @@ impl Client {
         namespace: &Namespace,
         auth: Auth,
         early: Vec<OwnedEvent>,
-        session: SavedSession,
-        offset: String,
+        session: &SavedSession,
+        offset: &str,
         cx: &mut Context<'_>,
     ) {
         let (outbox, connection) = (self.outbox.clone(), self.connection.clone());
@@ -229,7 +229,7 @@ impl Client {
             .partition(|room| **room == *socket.id_str());
         socket.set_in_own_room(!own.is_empty());
         namespace.join(&socket, rooms);
-        let missed = log.missed(namespace.name(), &session, &offset);
+        let missed = log.missed(namespace.name(), session, offset);
         let future = {
             let socket = socket.clone();
             async move {
