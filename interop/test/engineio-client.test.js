@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Socket } from "engine.io-client";
-import { Server, missingServer, reference } from "../lib/server.js";
+import { Server, missingServer } from "../lib/server.js";
 import { collect, once } from "../lib/wait.js";
 
-const skip = reference ? "the reference has no such program" : missingServer("engineio_client_support");
+const skip = missingServer("engineio_client_support");
 
 describe("engine.io-client", { skip }, () => {
   let server;
@@ -59,15 +59,36 @@ describe("engine.io-client", { skip }, () => {
 
       test("a session that does not exist is an error", async () => {
         const socket = new Socket(server.url, { path: "/engine.io/", transports: [transport], query: { sid: "gone" } });
+        let body;
+        // The client forgets it right after.
+        socket.once("error", ({ context }) => (body = context?.responseText));
         const [error] = await once(socket, "error");
         assert.equal(error.type, "TransportError");
+        if (transport === "polling") {
+          assert.equal(error.description, 400);
+          assert.equal(body, '{"code":1,"message":"Session ID unknown"}');
+        } else {
+          assert.equal(error.description.message, "Unexpected server response: 400");
+        }
       });
 
       test("a message above the limit ends the session", async () => {
         const { socket } = await open({ transports: [transport] });
         const closed = once(socket, "close");
+        let body;
+        socket.once("error", ({ context }) => (body = context?.responseText));
+        // The client sends it all the same: the limit tells it only how much goes into one POST.
         socket.send("a".repeat(200));
-        assert.match((await closed)[0], /^transport (error|close)$/);
+        const [reason, details] = await closed;
+        if (transport === "polling") {
+          assert.equal(reason, "transport error");
+          assert.equal(details.description, 413);
+          assert.equal(body, "");
+        } else {
+          assert.equal(reason, "transport close");
+          assert.equal(details.context.code, 1009);
+          assert.equal(details.context.reason, "");
+        }
       });
 
       test("stays open over several heartbeats", async () => {

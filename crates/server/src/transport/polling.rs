@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gatewire_hub::Message;
@@ -18,6 +19,10 @@ use crate::compression::Encoding;
 use crate::dialect::{Dialect, Payload};
 use crate::http::{self as answer, Body};
 use crate::outbox::{Lane, Outbox};
+
+/// The head start that the answer to a POST has before the answer to the GET that is open: a client that is told of the
+/// end first does not see what it has done wrong.
+const FORSAKEN: Duration = Duration::from_secs(1);
 
 /// The polling side of a session.
 #[derive(Default)]
@@ -95,6 +100,17 @@ impl PollLane {
     pub(crate) fn say_goodbye(&mut self) {
         self.push([Message::Text(Bytes::from_static(b"1"))]);
         self.flush();
+    }
+
+    /// Leaves the GET that waits without its answer until the client has given it up, or for [`FORSAKEN`]; it then hears
+    /// that the session is over.
+    fn forsake_poll(&mut self) {
+        if let Some(mut poll) = self.poll.take() {
+            tokio::spawn(async move {
+                // Either way it is dropped, which is the answer.
+                let _ = tokio::time::timeout(FORSAKEN, poll.closed()).await;
+            });
+        }
     }
 
     /// Takes what waits.
@@ -214,6 +230,9 @@ where
         }
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             tracing::debug!(sid = %outbox.sid, limit = outbox.config.max_payload, "a POST above max_payload bytes");
+            if let Lane::Polling(lane) = &mut outbox.lock().lane {
+                lane.forsake_poll();
+            }
             outbox.begin_close(CloseReason::TransportError);
             return answer::empty(StatusCode::PAYLOAD_TOO_LARGE);
         }

@@ -185,6 +185,31 @@ async fn a_body_above_the_limit_is_413_and_ends_the_session() {
 }
 
 #[tokio::test]
+async fn a_body_above_the_limit_is_answered_before_the_open_poll() {
+    let config = EngineConfig {
+        max_payload: 100,
+        ..EngineConfig::default()
+    };
+    let mut server = TestServer::start(config).await;
+    let target = format!("{POLLING}&sid={}", server.open_polling().await);
+    // Asked in memory, so that one look at the future tells that the poll is open.
+    let request = ::http::Request::get(&target)
+        .body(gatewire_server::Body::default())
+        .unwrap();
+    let engine = server.engine.clone();
+    let mut poll = std::pin::pin!(engine.handle(request, None));
+    assert!(timeout(Duration::ZERO, poll.as_mut()).await.is_err());
+    assert_eq!(
+        server.request("POST", &target, &[b'4'; 101]).await,
+        (413, String::new())
+    );
+    assert_eq!(server.closed().await, CloseReason::TransportError);
+    assert!(timeout(Duration::ZERO, poll.as_mut()).await.is_err());
+    let answer = timeout(Duration::from_secs(10), poll).await.unwrap();
+    assert_eq!(answer.status(), 400);
+}
+
+#[tokio::test]
 async fn a_slow_poster_is_not_waited_for() {
     let mut server = TestServer::start(fast()).await;
     let target = format!("{POLLING}&sid={}", server.open_polling().await);
