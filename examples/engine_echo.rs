@@ -49,5 +49,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ..EngineConfig::default()
     };
     let engine = Engine::new(config, Echo)?;
-    serve::serve(engine).await
+    serve::serve(engine, 3000).await
 }

@@ -93,5 +93,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ..EngineConfig::default()
     };
     let engine = Engine::with_hooks(config, hooks(), Support)?;
-    serve::serve(engine).await
+    serve::serve(engine, 3000).await
 }

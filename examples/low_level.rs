@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         cors: Some(Cors::default()),
         ..EngineConfig::default()
     };
-    serve::serve(Engine::new(config, SocketIo::new(io))?).await
+    serve::serve(Engine::new(config, SocketIo::new(io))?, 3000).await
 }
 
 /// The main namespace: people who say their name, private messages, and questions.

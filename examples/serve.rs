@@ -1,4 +1,4 @@
-//! Serves one engine on `HOST` (127.0.0.1) and `PORT` (3000), for the examples without gateways.
+//! Serves one engine on `HOST` (127.0.0.1) and `PORT`, for the examples without gateways.
 
 use std::env;
 use std::error::Error;
@@ -7,10 +7,10 @@ use std::future::pending;
 use gatewire_server::{Body, Engine, Listener};
 use http::{Request, Response, StatusCode};
 
-/// Serves `engine` for ever; what is not below its path is not found.
-pub(crate) async fn serve(engine: Engine) -> Result<(), Box<dyn Error>> {
+/// Serves `engine` for ever, on `port` unless the environment names another; what is not below its path is not found.
+pub(crate) async fn serve(engine: Engine, port: u16) -> Result<(), Box<dyn Error>> {
     let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
-    let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
+    let port: u16 = env::var("PORT").map_or(Ok(port), |port| port.parse())?;
     let listener = Listener::bind((host, port)).await?;
     println!("listening on http://{}", listener.local_addr()?);
 

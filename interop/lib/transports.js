@@ -40,6 +40,13 @@ export class Clients {
     return socket;
   }
 
+  /** Another namespace on the connection of `socket`; it need not be entered. */
+  beside(socket, namespace, options) {
+    const other = socket.io.socket(namespace, options);
+    this.#open.push(other);
+    return other;
+  }
+
   async upgraded(socket) {
     const { engine } = socket.io;
     if (this.transport.transports.length > 1 && engine.transport.name === "polling") await once(engine, "upgrade");
