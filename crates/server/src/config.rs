@@ -20,6 +20,10 @@ pub struct EngineConfig {
     pub allow_upgrades: bool,
     /// Whether clients of Engine.IO 3, that is, of Socket.IO 2, are served, too. Default false.
     pub allow_eio3: bool,
+    /// Whether clients may poll by `<script>` tags (JSONP, the query parameter `j`), which some of Socket.IO 2 do. A
+    /// script is read across origins whatever [`cors`](Self::cors) says, and comes without an `Origin` header. Default
+    /// true, as in the Node server; without, the parameter says nothing.
+    pub allow_jsonp: bool,
     /// Time from a pong (or from the open packet) to the next ping. Default 25 s.
     pub ping_interval: Duration,
     /// Time within which a ping must be answered. Default 20 s.
@@ -53,6 +57,7 @@ impl Default for EngineConfig {
             transports: vec![TransportKind::Polling, TransportKind::WebSocket],
             allow_upgrades: true,
             allow_eio3: false,
+            allow_jsonp: true,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             upgrade_timeout: Duration::from_secs(10),

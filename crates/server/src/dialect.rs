@@ -3,7 +3,7 @@
 
 use gatewire_hub::{Message, Prepared};
 use gatewire_proto::engineio::v3::{self, Form};
-use gatewire_proto::engineio::{Packet, PacketError, Protocol, payload};
+use gatewire_proto::engineio::{Packet, PacketError, Protocol, jsonp, payload};
 use gatewire_proto::websocket::{self, MAX_HEADER, Opcode};
 
 /// The protocol of one session, and for protocol 3 what its client can take.
@@ -22,6 +22,19 @@ pub(crate) enum Dialect {
 pub(crate) struct Payload {
     pub(crate) body: Vec<u8>,
     pub(crate) form: Form,
+}
+
+impl Payload {
+    /// The payload as a script, if the client polls by script tags. Bytes cannot be one; such a client is never sent any.
+    pub(crate) fn for_callback(self, callback: Option<&str>) -> Self {
+        match (callback, self.form) {
+            (Some(index), Form::Text) => Self {
+                body: jsonp::wrap(index, &String::from_utf8_lossy(&self.body)).into(),
+                ..self
+            },
+            _ => self,
+        }
+    }
 }
 
 impl Dialect {

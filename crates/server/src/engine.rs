@@ -168,25 +168,31 @@ impl Engine {
             Err(error) => return self.refuse(&error, &parts),
         };
         let is_handshake = matches!(target, Target::Handshake(..));
-        if is_handshake {
-            if !self.has_room() {
-                return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
-            }
-            if let Err(error) = self.0.hooks.decide(&parts).await {
-                return self.refuse(&error, &parts);
-            }
-        }
         let mut response = match target {
-            Target::Polling(outbox) => polling::handle(outbox, &mut parts, body).await,
-            Target::Handshake(TransportKind::Polling, dialect) => {
-                self.open_polling(dialect, &parts, peer).await
+            Target::Polling(outbox, callback) => {
+                polling::handle(outbox, callback.as_deref(), &mut parts, body).await
             }
-            Target::Handshake(TransportKind::WebSocket, dialect) => {
-                let engine = self.clone();
+            Target::Handshake(transport, dialect, callback) => {
+                if !self.has_room() {
+                    return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
+                }
+                let sid = match self.let_in(&parts).await {
+                    Ok(sid) => sid,
+                    Err(error) => return self.refuse(&error, &parts),
+                };
                 let handshake = request::handshake(&parts, peer);
-                self.accept(&parts, move |stream, unread| async move {
-                    engine.open_websocket(dialect, handshake, stream, unread);
-                })
+                match transport {
+                    TransportKind::Polling => {
+                        let callback = callback.as_deref();
+                        self.open_polling(sid, dialect, callback, handshake, &parts).await
+                    }
+                    TransportKind::WebSocket => {
+                        let engine = self.clone();
+                        self.accept(&parts, move |stream, unread| async move {
+                            engine.open_websocket(sid, dialect, handshake, stream, unread);
+                        })
+                    }
+                }
             }
             Target::Upgrade(outbox) => self.accept(&parts, |stream, unread| async move {
                 socket::probe(outbox, stream, unread).await;
@@ -196,11 +202,20 @@ impl Engine {
             response.status(),
             StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS
         ) {
+            answer::calm_old_browsers(response.headers_mut(), &parts.headers);
             self.0
                 .hooks
                 .change_headers(response.headers_mut(), &parts, is_handshake);
         }
         response
+    }
+
+    /// The id of a new session, if the hooks let it in.
+    async fn let_in(&self, parts: &Parts) -> Result<Id, HandshakeError> {
+        self.0.hooks.decide(parts).await?;
+        let sid = self.0.hooks.session_id(parts);
+        sid.filter(|sid| self.0.sessions.get(sid.as_str()).is_none())
+            .ok_or(HandshakeError::BadRequest)
     }
 
     fn refuse(&self, error: &HandshakeError, parts: &Parts) -> Response<Body> {
@@ -263,33 +278,49 @@ impl Engine {
 
     async fn open_polling(
         &self,
+        sid: Id,
         dialect: Dialect,
+        callback: Option<&str>,
+        handshake: Arc<Handshake>,
         parts: &Parts,
-        peer: Option<SocketAddr>,
     ) -> Response<Body> {
-        let outbox = Outbox::polling(Id::generate(), dialect, &self.0.config, Instant::now());
-        self.start(&outbox, request::handshake(parts, peer), Input::Polling(None));
-        let mut response = polling::poll(&outbox, &parts.headers).await;
-        let cookie = self
-            .0
-            .config
+        let config = &self.0.config;
+        let outbox = Outbox::polling(sid, dialect, config, Instant::now());
+        if !self.start(&outbox, handshake, Input::Polling(None)) {
+            return self.refuse(&HandshakeError::BadRequest, parts);
+        }
+        let mut response = polling::poll(&outbox, callback, &parts.headers).await;
+        if let Some(cookie) = config
             .cookie
             .as_ref()
-            .and_then(|cookie| cookie.header(outbox.sid.as_str()));
-        if let Some(cookie) = cookie {
+            .and_then(|cookie| cookie.header(sid.as_str()))
+        {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         response
     }
 
-    fn open_websocket(&self, dialect: Dialect, handshake: Arc<Handshake>, stream: Stream, unread: Vec<u8>) {
-        let outbox = Outbox::websocket(Id::generate(), dialect, &self.0.config, stream, Instant::now());
+    fn open_websocket(
+        &self,
+        sid: Id,
+        dialect: Dialect,
+        handshake: Arc<Handshake>,
+        stream: Stream,
+        unread: Vec<u8>,
+    ) {
+        let outbox = Outbox::websocket(sid, dialect, &self.0.config, stream, Instant::now());
         let input = SocketInput::new(socket::decoder(&self.0.config), unread);
-        self.start(&outbox, handshake, Input::Socket(input));
+        if !self.start(&outbox, handshake, Input::Socket(input)) {
+            tracing::warn!(%sid, "a WebSocket is dropped: another session got the id that was generated for it");
+        }
     }
 
-    /// Sends the open packet and starts the driver.
-    fn start(&self, outbox: &Arc<Outbox>, handshake: Arc<Handshake>, input: Input) {
+    /// Sends the open packet and starts the driver; false if there is a session of that id.
+    #[must_use]
+    fn start(&self, outbox: &Arc<Outbox>, handshake: Arc<Handshake>, input: Input) -> bool {
+        let Some(registration) = Registration::new(self, outbox) else {
+            return false;
+        };
         let config = &self.0.config;
         let open = OpenPacket {
             sid: outbox.sid.as_str(),
@@ -303,8 +334,9 @@ impl Engine {
             .0
             .application
             .open(Connection::new(outbox.clone()), handshake);
-        let registration = Registration::new(self.clone(), outbox.clone());
+        registration.begin();
         tokio::spawn(Driver::new(registration, session, input));
+        true
     }
 
     fn turn_wheel(&self) {
@@ -330,16 +362,26 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    fn new(engine: Engine, outbox: Arc<Outbox>) -> Self {
-        let now = Instant::now();
-        engine.0.drivers.send_modify(|drivers| *drivers += 1);
-        engine.0.sessions.insert(outbox.clone());
-        engine.turn_wheel();
-        engine.0.wheel.insert(Arc::downgrade(&outbox), now, now);
-        if engine.0.closed.load(Ordering::Acquire) {
-            outbox.begin_close(CloseReason::ServerShuttingDown);
+    /// `None` if another session has the id.
+    fn new(engine: &Engine, outbox: &Arc<Outbox>) -> Option<Self> {
+        if !engine.0.sessions.insert(outbox.clone()) {
+            return None;
         }
-        Self { engine, outbox }
+        engine.0.drivers.send_modify(|drivers| *drivers += 1);
+        Some(Self {
+            engine: engine.clone(),
+            outbox: outbox.clone(),
+        })
+    }
+
+    /// From now on the session's time runs.
+    fn begin(&self) {
+        let (engine, now) = (&self.engine, Instant::now());
+        engine.turn_wheel();
+        engine.0.wheel.insert(Arc::downgrade(&self.outbox), now, now);
+        if engine.0.closed.load(Ordering::Acquire) {
+            self.outbox.begin_close(CloseReason::ServerShuttingDown);
+        }
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {

@@ -6,12 +6,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use gatewire_hub::Id;
 use gatewire_proto::engineio::HandshakeError;
 use http::HeaderMap;
 use http::request::Parts;
 
 type Verdict = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type AllowRequest = Arc<dyn Fn(&Parts) -> Verdict + Send + Sync>;
+type GenerateId = Arc<dyn Fn(&Parts) -> Option<Id> + Send + Sync>;
 type ChangeHeaders = Arc<dyn Fn(&mut HeaderMap, &Parts) + Send + Sync>;
 type OnRefusal = Arc<dyn Fn(&HandshakeError, &Parts) + Send + Sync>;
 
@@ -28,6 +30,7 @@ type OnRefusal = Arc<dyn Fn(&HandshakeError, &Parts) + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Hooks {
     allow_request: Option<AllowRequest>,
+    generate_id: Option<GenerateId>,
     initial_headers: Option<ChangeHeaders>,
     headers: Option<ChangeHeaders>,
     connection_error: Option<OnRefusal>,
@@ -48,6 +51,26 @@ impl Hooks {
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         self.allow_request = Some(Arc::new(move |parts| Box::pin(decide(parts))));
+        self
+    }
+
+    /// Makes the ids of sessions, which are secrets of their clients: whoever knows one can poll in its name. Without,
+    /// they are 15 random bytes. `None`, and an id that another session has, refuses the handshake with code 3.
+    ///
+    /// ```
+    /// use gatewire_hub::Id;
+    /// use gatewire_server::Hooks;
+    ///
+    /// // A load balancer finds the node of a session by the first letters of its id.
+    /// let node = "eu7";
+    /// let hooks = Hooks::new().generate_id(move |_request| {
+    ///     let random = Id::generate();
+    ///     Id::parse(&format!("{node}{}", &random.as_str()[node.len()..]))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn generate_id(mut self, generate: impl Fn(&Parts) -> Option<Id> + Send + Sync + 'static) -> Self {
+        self.generate_id = Some(Arc::new(generate));
         self
     }
 
@@ -88,6 +111,14 @@ impl Hooks {
             .map_err(|message| HandshakeError::Forbidden((!message.is_empty()).then_some(message)))
     }
 
+    /// The id of a new session.
+    pub(crate) fn session_id(&self, parts: &Parts) -> Option<Id> {
+        match &self.generate_id {
+            None => Some(Id::generate()),
+            Some(generate) => generate(parts),
+        }
+    }
+
     /// Adds what the hooks say to a response that goes out well. `is_first` is the one that opens the session.
     pub(crate) fn change_headers(&self, headers: &mut HeaderMap, parts: &Parts, is_first: bool) {
         let first = self.initial_headers.iter().filter(|_| is_first);
@@ -108,6 +139,7 @@ impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hooks")
             .field("allow_request", &self.allow_request.is_some())
+            .field("generate_id", &self.generate_id.is_some())
             .field("initial_headers", &self.initial_headers.is_some())
             .field("headers", &self.headers.is_some())
             .field("connection_error", &self.connection_error.is_some())

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use gatewire_proto::engineio::HandshakeError;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT, X_XSS_PROTECTION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::compression::Encoding;
@@ -50,6 +50,21 @@ pub(crate) fn websocket_refusal(status: StatusCode, message: &str) -> Response<B
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// Tells old Internet Explorers, as the Node server does, not to look for attacks in what they poll: they would change it.
+pub(crate) fn calm_old_browsers(headers: &mut HeaderMap, request: &HeaderMap) {
+    let is_old = request.get(USER_AGENT).is_some_and(|agent| {
+        let agent = agent.as_bytes();
+        contains(agent, b";MSIE") || contains(agent, b"Trident/")
+    });
+    if is_old {
+        headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("0"));
+    }
+}
+
+fn contains(text: &[u8], words: &[u8]) -> bool {
+    text.windows(words.len()).any(|window| window == words)
 }
 
 /// Adds the headers of `more`, beside those that are there.

@@ -18,12 +18,15 @@ use crate::sessions::Sessions;
 /// What a well-formed request is for.
 pub(crate) enum Target {
     /// A new session.
-    Handshake(TransportKind, Dialect),
+    Handshake(TransportKind, Dialect, Callback),
     /// A GET or a POST of a session on polling.
-    Polling(Arc<Outbox>),
+    Polling(Arc<Outbox>, Callback),
     /// A WebSocket that wants to take a session over.
     Upgrade(Arc<Outbox>),
 }
+
+/// The number of the function that a client which polls by script tags wants called.
+pub(crate) type Callback = Option<Box<str>>;
 
 /// Whether the request asks for a WebSocket.
 pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
@@ -47,12 +50,13 @@ pub(crate) fn classify(
         .ok_or(HandshakeError::UnknownTransport)?;
     let is_upgrade = is_upgrade(&parts.headers);
     let protocol = Protocol::from_query(query.eio.as_deref());
+    let callback: Callback = query.jsonp.filter(|_| config.allow_jsonp).map(Box::from);
     if let Some(sid) = query.sid.as_deref() {
         let outbox = sessions.get(sid).ok_or(HandshakeError::UnknownSid)?;
         let is_same = outbox.dialect.protocol() == protocol;
         return match (is_upgrade, transport) {
             (true, TransportKind::WebSocket) if is_same => Ok(Target::Upgrade(outbox)),
-            (false, _) if is_same && outbox.transport() == transport => Ok(Target::Polling(outbox)),
+            (false, _) if is_same && outbox.transport() == transport => Ok(Target::Polling(outbox, callback)),
             _ => Err(HandshakeError::BadRequest),
         };
     }
@@ -64,10 +68,12 @@ pub(crate) fn classify(
     }
     let dialect = match protocol {
         Protocol::V4 => Dialect::V4,
-        Protocol::V3 if config.allow_eio3 => Dialect::V3 { b64: query.b64 },
+        Protocol::V3 if config.allow_eio3 => Dialect::V3 {
+            b64: query.b64 || callback.is_some(),
+        },
         Protocol::V3 => return Err(HandshakeError::UnsupportedVersion),
     };
-    Ok(Target::Handshake(transport, dialect))
+    Ok(Target::Handshake(transport, dialect, callback))
 }
 
 /// What is kept of the request that opens a session.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatewire_hub::Id;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use crate::outbox::Outbox;
 
@@ -28,14 +29,16 @@ impl Sessions {
         self.count.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn insert(&self, outbox: Arc<Outbox>) {
-        if self
-            .shard(outbox.sid.as_str())
-            .insert(outbox.sid, outbox)
-            .is_none()
-        {
-            self.count.fetch_add(1, Ordering::Relaxed);
-        }
+    /// False, and nothing is changed, if there is a session of that id already.
+    #[must_use]
+    pub(crate) fn insert(&self, outbox: Arc<Outbox>) -> bool {
+        let mut shard = self.shard(outbox.sid.as_str());
+        let Entry::Vacant(place) = shard.entry(outbox.sid) else {
+            return false;
+        };
+        place.insert(outbox);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     pub(crate) fn get(&self, sid: &str) -> Option<Arc<Outbox>> {

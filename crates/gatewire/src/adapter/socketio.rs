@@ -108,6 +108,13 @@ impl SocketIoAdapter {
         self
     }
 
+    /// Whether clients may poll by `<script>` tags (JSONP), past the rules of CORS. Default true, as in Node.
+    #[must_use]
+    pub fn allow_jsonp(mut self, allow: bool) -> Self {
+        self.engine.allow_jsonp = allow;
+        self
+    }
+
     /// The bounds that protect the server: connections, bytes that wait to be sent, and the like.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {

@@ -3,6 +3,7 @@
 //! WebSocket carries a packet is the caller's affair. What is different for old clients is in [`v3`].
 
 mod handshake;
+pub mod jsonp;
 mod packet;
 pub mod payload;
 mod query;

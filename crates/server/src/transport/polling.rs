@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gatewire_hub::Message;
 use gatewire_proto::engineio::v3::Form;
-use gatewire_proto::engineio::{CloseReason, HandshakeError};
+use gatewire_proto::engineio::{CloseReason, HandshakeError, jsonp};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -136,20 +136,25 @@ impl PollLane {
 }
 
 /// Answers a request of a session that is on polling.
-pub(crate) async fn handle<B>(outbox: Arc<Outbox>, parts: &mut Parts, body: B) -> Response<Body>
+pub(crate) async fn handle<B>(
+    outbox: Arc<Outbox>,
+    callback: Option<&str>,
+    parts: &mut Parts,
+    body: B,
+) -> Response<Body>
 where
     B: http_body::Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     match parts.method {
-        Method::GET => poll(&outbox, &parts.headers).await,
-        Method::POST => post(&outbox, &mut parts.headers, body).await,
+        Method::GET => poll(&outbox, callback, &parts.headers).await,
+        Method::POST => post(&outbox, callback, &mut parts.headers, body).await,
         _ => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
 
 /// Waits until there is something to say, and says it.
-pub(crate) async fn poll(outbox: &Outbox, headers: &HeaderMap) -> Response<Body> {
+pub(crate) async fn poll(outbox: &Outbox, callback: Option<&str>, headers: &HeaderMap) -> Response<Body> {
     let accepted = Encoding::accepted(headers);
     let waiting = {
         let mut state = outbox.lock();
@@ -178,6 +183,7 @@ pub(crate) async fn poll(outbox: &Outbox, headers: &HeaderMap) -> Response<Body>
     guard.answered = true;
     match payload {
         Ok(payload) => {
+            let payload = payload.for_callback(callback);
             let threshold = outbox.config.http_compression;
             let is_worth_it = threshold.is_some_and(|threshold| payload.body.len() >= threshold);
             answer::poll(payload, accepted.filter(|_| is_worth_it))
@@ -203,7 +209,7 @@ impl Drop for PollGuard<'_> {
 
 /// Reads the packets of a POST and waits until the driver has worked them off, so that a client cannot send faster
 /// than its messages are handled.
-async fn post<B>(outbox: &Outbox, headers: &mut HeaderMap, body: B) -> Response<Body>
+async fn post<B>(outbox: &Outbox, callback: Option<&str>, headers: &mut HeaderMap, body: B) -> Response<Body>
 where
     B: http_body::Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -241,6 +247,10 @@ where
             outbox.begin_close(CloseReason::TransportError);
             return answer::empty(StatusCode::BAD_REQUEST);
         }
+    };
+    let (body, form) = match callback {
+        None => (body, form),
+        Some(_) => (jsonp::unwrap(&body).into(), Form::Text),
     };
     let worked_off = {
         let mut state = outbox.lock();

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::support::{TestServer, sid_of};
 use ::http::{HeaderMap, HeaderValue, Request, Response};
 use bytes::Bytes;
+use gatewire_hub::Id;
 use gatewire_server::{Body, Cookie, Cors, EngineConfig, Hooks, Origin};
 use http_body_util::BodyExt;
 
@@ -200,4 +201,39 @@ async fn headers_are_changed_once_or_always() {
     }
     let response = ask(&server, "GET", "/socket.io/", &[]).await;
     assert_eq!(text(&response, "x-all"), "", "a refusal is left as it is");
+}
+
+#[tokio::test]
+async fn ids_are_the_applications_own_if_it_wants() {
+    let names = [
+        "first-session-000000",
+        "first-session-000000",
+        "another-session-0000",
+        "no id",
+    ];
+    let next = Arc::new(Mutex::new(names.into_iter()));
+    let refused = Arc::new(Mutex::new(0));
+    let count = refused.clone();
+    let hooks = Hooks::new()
+        .generate_id(move |_| Id::parse(next.lock().unwrap().next()?))
+        .connection_error(move |error, _| {
+            assert_eq!(error.code(), 3);
+            *count.lock().unwrap() += 1;
+        });
+    let server = TestServer::with_hooks(EngineConfig::default(), hooks).await;
+    assert_eq!(server.open_polling().await, names[0]);
+    let bad_request = r#"{"code":3,"message":"Bad request"}"#;
+    // One that is taken, one that is new, and none.
+    let response = ask(&server, "GET", POLLING, &[]).await;
+    assert_eq!(response.status(), 400);
+    assert_eq!(body_of(response).await, bad_request);
+    assert_eq!(server.websocket("").await.opened().await, names[2]);
+    let response = ask(&server, "GET", POLLING, &[]).await;
+    assert_eq!(body_of(response).await, bad_request);
+    assert_eq!(*refused.lock().unwrap(), 2);
+    assert_eq!(server.engine.clients_count(), 2);
+    // The first one is untouched.
+    let target = format!("{POLLING}&sid={}", names[0]);
+    post(&server, &target, "4hello").await;
+    assert_eq!(body_of(ask(&server, "GET", &target, &[]).await).await, "4hello");
 }

@@ -3,6 +3,9 @@
 mod eio3;
 mod fairness;
 mod http;
+mod jsonp;
 mod sessions;
 mod support;
+mod upgrade;
 mod vanish;
+mod wire;
