@@ -176,7 +176,7 @@ fn serve() -> (Arc<Broker>, Io, Io) {
             ..HubConfig::default()
         };
         let io = Io::with_cluster(config, Arc::new(Node(broker.clone())));
-        io.of("/");
+        let _ = io.of("/");
         io
     };
     (broker.clone(), io(), io())
