@@ -9,7 +9,7 @@ mod join;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use gatewire_proto::engineio::CloseReason;
@@ -123,6 +123,7 @@ impl Client {
             attention: AtomicBool::new(false),
             close: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+            writers: AtomicBool::new(false),
             is_v2: v2.is_some(),
         };
         let (outbox, reader): (Arc<dyn Outbox>, _) = match &io.config().parser {
@@ -228,6 +229,7 @@ impl Client {
             self.open_root(cx);
         }
         self.attend();
+        self.wake_writers();
         if self.lobby.is_some() {
             self.poll_lobby(cx);
         }
@@ -235,11 +237,17 @@ impl Client {
         while at < self.entries.len() {
             let is_waiting = matches!(self.entries[at].stage, Stage::Idle);
             if (is_waiting && !self.entries[at].has_mail()) || self.advance(at, cx) {
+                // Whether something of it still runs is of no interest here.
+                let _ = self.entries[at].beside.poll(cx);
                 at += 1;
             }
         }
         // A handler that has just run may have asked for something, too.
-        self.attend();
+        if self.attend() {
+            for entry in &mut self.entries {
+                let _ = entry.beside.poll(cx);
+            }
+        }
         if !self.leaving.is_empty() {
             self.leaving.retain_mut(|leaving| leaving.poll(cx).is_pending());
         }
@@ -421,12 +429,12 @@ impl Client {
         }
     }
 
-    /// Does what sockets have asked for, on whatever thread.
-    fn attend(&mut self) {
+    /// Does what sockets have asked for, on whatever thread; whether there was something.
+    fn attend(&mut self) -> bool {
         if !self.connection.attention.load(Ordering::Acquire)
             || !self.connection.attention.swap(false, Ordering::AcqRel)
         {
-            return;
+            return false;
         }
         let is_closing = self.connection.close.swap(false, Ordering::AcqRel);
         let mut at = 0;
@@ -440,11 +448,26 @@ impl Client {
                 self.put_out(entry.socket.namespace().name());
                 self.leave(entry);
             } else {
+                let entry = &mut self.entries[at];
+                entry.beside.collect(&entry.socket);
                 at += 1;
             }
         }
         if is_closing {
             self.outbox.close(CloseReason::ForcedClose);
+        }
+        true
+    }
+
+    /// Has those go on who wait for room to write, once there is some.
+    fn wake_writers(&self) {
+        if self.connection.writers.load(Ordering::Acquire)
+            && self.outbox.has_room()
+            && self.connection.writers.swap(false, Ordering::AcqRel)
+        {
+            for entry in &self.entries {
+                entry.socket.take_writers().into_iter().for_each(Waker::wake);
+            }
         }
     }
 
@@ -504,17 +527,9 @@ impl Client {
 
     /// As [`leave`](Self::leave), with `save` called before the handler is.
     fn leave_and(&mut self, entry: Entry, save: impl FnOnce(&Socket)) {
-        let Entry { socket, stage, .. } = entry;
-        socket.namespace().remove(&socket);
-        save(&socket);
-        let mut leaving = Leaving {
-            socket,
-            stage,
-            hook: None,
-        };
-        if !matches!(leaving.stage, Stage::Connecting(_)) {
-            leaving.start_hook();
-        }
+        entry.socket.namespace().remove(&entry.socket);
+        save(&entry.socket);
+        let leaving = Leaving::new(entry);
         if leaving.is_done() {
             leaving.socket.clear_rooms();
             leaving.socket.end_listeners();
@@ -537,6 +552,7 @@ impl Drop for Client {
             }
             entry.socket.clear_rooms();
             entry.socket.end_listeners();
+            drop(entry.socket.take_spawned());
         }
         for leaving in &self.leaving {
             leaving.socket.end_listeners();
@@ -560,6 +576,6 @@ mod tests {
     #[test]
     fn an_idle_client_is_small() {
         assert!(size_of::<Client>() <= 144, "{} bytes", size_of::<Client>());
-        assert!(size_of::<Entry>() <= 72, "{} bytes", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 80, "{} bytes", size_of::<Entry>());
     }
 }

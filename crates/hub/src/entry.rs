@@ -10,8 +10,8 @@ use gatewire_proto::socketio::{self, DecodeError, Limits, Packet};
 
 use crate::client::ProtocolError;
 use crate::guard::{All, guarded, poll_guarded};
-use crate::socket::{self, State};
-use crate::{AckSender, ConnectError, Event, HubConfig, OwnedEvent, Socket};
+use crate::socket::{self, Beside, State};
+use crate::{AckSender, ConnectError, DisconnectReason, Event, HubConfig, OwnedEvent, Socket};
 
 /// Waiting events that are handed over at a time, before other tasks get their turn.
 const BUDGET: usize = 64;
@@ -21,6 +21,7 @@ pub(crate) struct Entry {
     pub(crate) socket: Socket,
     pub(crate) is_root: bool,
     pub(crate) stage: Stage,
+    pub(crate) beside: Beside,
     /// Bytes of the events in the mailbox, as far as they can be counted.
     mailbox_bytes: u32,
     /// Without memory while nothing waits.
@@ -37,8 +38,21 @@ pub(crate) enum Stage {
 /// What is left of a socket that has left.
 pub(crate) struct Leaving {
     pub(crate) socket: Socket,
-    pub(crate) stage: Stage,
-    pub(crate) hook: Option<BoxFuture<'static, ()>>,
+    stage: Stage,
+    beside: Beside,
+    /// What the client sent before it left, if that is still handled.
+    mailbox: VecDeque<OwnedEvent>,
+    hook: Hook,
+}
+
+/// The call of the handler's `disconnect`.
+enum Hook {
+    /// To be made when nothing else runs.
+    Due,
+    /// To be made if the socket is let in after all.
+    Unsure,
+    Running(BoxFuture<'static, ()>),
+    Ended,
 }
 
 impl Entry {
@@ -51,6 +65,7 @@ impl Entry {
             socket,
             is_root,
             stage: Stage::Connecting(connect),
+            beside: Beside::default(),
             mailbox_bytes: 0,
             mailbox: VecDeque::new(),
         }
@@ -164,19 +179,9 @@ impl Entry {
     }
 
     pub(crate) fn hand_over(&mut self, event: Event<'_>, cx: &mut Context<'_>) {
-        let socket = &self.socket;
         // One that was put out by an event before gets no more.
-        if socket.state() != State::Connected {
-            return;
-        }
-        let call = || {
-            if socket.hears_events() {
-                return socket::dispatch(socket, event);
-            }
-            socket.namespace().handler().event(socket, event)
-        };
-        if let Some(Some(mut future)) = guarded(socket, call)
-            && poll_guarded(socket, &mut future, cx).is_pending()
+        if self.socket.state() == State::Connected
+            && let Some(future) = handle(&self.socket, event, cx)
         {
             self.stage = Stage::Running(future);
         }
@@ -210,8 +215,57 @@ fn size(event: &OwnedEvent) -> u32 {
     u32::try_from(event.size()).unwrap_or(u32::MAX)
 }
 
+/// Hands an event to whom it is for; what of it still runs.
+fn handle(socket: &Socket, event: Event<'_>, cx: &mut Context<'_>) -> Option<BoxFuture<'static, ()>> {
+    let call = || {
+        if socket.hears_events() {
+            return socket::dispatch(socket, event);
+        }
+        socket.namespace().handler().event(socket, event)
+    };
+    let mut future = guarded(socket, call).flatten()?;
+    poll_guarded(socket, &mut future, cx)
+        .is_pending()
+        .then_some(future)
+}
+
 impl Leaving {
-    pub(crate) fn start_hook(&mut self) {
+    /// Of a socket that has begun to leave, and that its namespace has forgotten.
+    pub(crate) fn new(entry: Entry) -> Self {
+        let Entry {
+            socket,
+            stage,
+            mut beside,
+            mut mailbox,
+            ..
+        } = entry;
+        beside.collect(&socket);
+        // Something may want to end because the client has gone.
+        beside.stir();
+        let is_connecting = matches!(stage, Stage::Connecting(_));
+        let waits = socket.namespace().handler().waits_for_handlers();
+        let is_put_out = matches!(
+            socket.reason(),
+            DisconnectReason::ServerNamespaceDisconnect | DisconnectReason::ForcedServerClose
+        );
+        // Listeners, who may filter events, are asked for sockets that are there alone.
+        if !waits || is_connecting || is_put_out || socket.hears_events() {
+            mailbox = VecDeque::new();
+        }
+        let mut leaving = Self {
+            socket,
+            stage,
+            beside,
+            mailbox,
+            hook: if is_connecting { Hook::Unsure } else { Hook::Due },
+        };
+        if matches!(leaving.hook, Hook::Due) && (!waits || leaving.is_quiet()) {
+            leaving.start_hook();
+        }
+        leaving
+    }
+
+    fn start_hook(&mut self) {
         let socket = &self.socket;
         let call = || {
             if socket.hears_leaving() {
@@ -220,37 +274,31 @@ impl Leaving {
             let handler = socket.namespace().handler();
             handler.disconnect(socket, socket.reason())
         };
-        self.hook = guarded(socket, call).flatten();
+        self.hook = guarded(socket, call).flatten().map_or(Hook::Ended, Hook::Running);
+    }
+
+    /// Whether nothing is left of what the client sent.
+    fn is_quiet(&self) -> bool {
+        matches!(self.stage, Stage::Idle) && self.mailbox.is_empty() && self.beside.is_empty()
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.hook.is_none() && matches!(self.stage, Stage::Idle)
+        matches!(self.hook, Hook::Ended) && self.is_quiet()
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let is_ended = match &mut self.stage {
-            Stage::Idle => false,
-            Stage::Running(future) => poll_guarded(&self.socket, future, cx).is_ready(),
-            Stage::Connecting(future) => match poll_guarded(&self.socket, future, cx) {
-                Poll::Pending => false,
-                Poll::Ready(outcome) => {
-                    // It was let in, although too late: whoever did so hears that it has left.
-                    if matches!(outcome, Some(Ok(()))) {
-                        self.start_hook();
-                    }
-                    true
-                }
-            },
-        };
-        if is_ended {
-            self.stage = Stage::Idle;
+        self.work(cx);
+        // What of it still runs is asked below.
+        let _ = self.beside.poll(cx);
+        if matches!(self.hook, Hook::Due) && self.is_quiet() {
+            self.start_hook();
         }
-        if let Some(hook) = &mut self.hook
+        if let Hook::Running(hook) = &mut self.hook
             && poll_guarded(&self.socket, hook, cx).is_ready()
         {
-            self.hook = None;
+            self.hook = Hook::Ended;
         }
-        if self.hook.is_none() && !matches!(self.stage, Stage::Connecting(_)) {
+        if matches!(self.hook, Hook::Ended) {
             self.socket.clear_rooms();
         }
         if self.is_done() {
@@ -259,6 +307,39 @@ impl Leaving {
         } else {
             Poll::Pending
         }
+    }
+
+    /// Goes on with the handler that runs, then with the events that wait.
+    fn work(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..BUDGET {
+            match &mut self.stage {
+                Stage::Idle => {}
+                Stage::Running(future) => {
+                    if poll_guarded(&self.socket, future, cx).is_pending() {
+                        return;
+                    }
+                }
+                Stage::Connecting(future) => {
+                    let Poll::Ready(outcome) = poll_guarded(&self.socket, future, cx) else {
+                        return;
+                    };
+                    // It was let in, although too late: whoever did so hears that it has left.
+                    self.hook = match outcome {
+                        Some(Ok(())) => Hook::Due,
+                        _ => Hook::Ended,
+                    };
+                }
+            }
+            self.stage = Stage::Idle;
+            let Some(event) = self.mailbox.pop_front() else {
+                return;
+            };
+            if let Some(future) = handle(&self.socket, event.as_event(), cx) {
+                self.stage = Stage::Running(future);
+                return;
+            }
+        }
+        cx.waker().wake_by_ref();
     }
 }
 

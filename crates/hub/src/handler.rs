@@ -38,6 +38,14 @@ pub trait NamespaceHandler: Send + Sync + 'static {
         }
     }
 
+    /// Whether [`disconnect`](Self::disconnect) is called only when all is done that the client sent before it left: what
+    /// runs of its handlers ends, and the events that wait in its mailbox are handled before, unless it was the server that
+    /// put the socket out. Without that the disconnect is told at once, as in the Node server, handlers go on beside it, and
+    /// events that wait are dropped.
+    fn waits_for_handlers(&self) -> bool {
+        false
+    }
+
     /// The socket has left the namespace, once for each that was connected. What it was in is still told by
     /// [`Socket::rooms`] until this has returned and the future is ready; messages no longer reach it.
     fn disconnect(&self, socket: &Socket, reason: DisconnectReason) -> Option<BoxFuture<'static, ()>> {

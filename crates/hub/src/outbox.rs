@@ -29,6 +29,12 @@ pub trait Outbox: Send + Sync + 'static {
     /// Whether a packet would be written at once: volatile messages are dropped otherwise.
     fn is_writable(&self) -> bool;
 
+    /// Whether so little waits to be written that more may be sent without haste. After a `false` the driver calls
+    /// [`Client::poll`](crate::Client::poll) once there is room again.
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// What carries the packets at present.
     fn transport(&self) -> TransportKind;
 }

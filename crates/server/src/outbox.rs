@@ -28,6 +28,9 @@ use crate::stream::Stream;
 use crate::transport::polling::{Inbox, PollLane};
 use crate::transport::websocket::Handover;
 
+/// Bytes that wait for a client before those who can send later are asked to.
+const HIGH_WATER: usize = 64 * 1024;
+
 /// What the driver, the HTTP requests, the senders and the timer of one session share.
 pub(crate) struct Outbox {
     me: Weak<Self>,
@@ -40,6 +43,8 @@ pub(crate) struct Outbox {
     closing: AtomicBool,
     /// The kernel did not take everything: the driver must wait for writability.
     blocked: AtomicBool,
+    /// Somebody was told that there is no room: the driver must hear of it when there is.
+    crowded: AtomicBool,
     /// A ping is unanswered: any packet of the client must be told to the heartbeat.
     awaiting_pong: AtomicBool,
     joined: AtomicBool,
@@ -148,6 +153,7 @@ impl Outbox {
             driver: AtomicWaker::new(),
             closing: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
             awaiting_pong: AtomicBool::new(false),
             joined: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
@@ -348,6 +354,21 @@ impl Outbox {
         }
     }
 
+    /// Wakes the driver if `waiting` bytes leave the room that somebody waits for.
+    pub(crate) fn tell_room(&self, waiting: usize) {
+        if self.crowded.load(Ordering::Relaxed)
+            && waiting < self.room()
+            && self.crowded.swap(false, Ordering::AcqRel)
+        {
+            self.driver.wake();
+        }
+    }
+
+    /// Bytes that may wait before those who ask are told to send no more for now.
+    fn room(&self) -> usize {
+        HIGH_WATER.min(self.config.limits.max_outbox / 2).max(1)
+    }
+
     /// Writes what waits, as far as it is taken; what is not makes the driver wait for writability.
     pub(crate) fn flush(&self) {
         self.flush_locked(&mut self.lock());
@@ -358,14 +379,19 @@ impl Outbox {
             Lane::Polling(lane) => {
                 lane.corked = false;
                 lane.flush();
+                self.tell_room(lane.len());
             }
             Lane::WebSocket(lane) => {
                 lane.corked = false;
-                if !lane.blocked
-                    && let Err(reason) = self.write_queue(lane)
-                {
-                    lane.queue.clear();
-                    self.begin_close_locked(state, reason);
+                if lane.blocked {
+                    return;
+                }
+                match self.write_queue(lane) {
+                    Ok(()) => self.tell_room(lane.queue.len()),
+                    Err(reason) => {
+                        lane.queue.clear();
+                        self.begin_close_locked(state, reason);
+                    }
                 }
             }
             Lane::Closed => {}
@@ -439,6 +465,7 @@ impl Outbox {
             lane.blocked = false;
         }
         self.blocked.store(false, Ordering::Release);
+        self.tell_room(0);
         Poll::Ready(())
     }
 

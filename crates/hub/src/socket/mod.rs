@@ -1,6 +1,7 @@
 //! One client in one namespace: the handle that handlers get. Its events go from the connection's
 //! [`Client`](crate::Client) to the namespace's handler, and to the socket's own listeners if it has some.
 
+mod beside;
 mod dispatch;
 mod listen;
 mod state;
@@ -24,6 +25,7 @@ use crate::{
     AckRequest, Broadcast, DisconnectReason, EmitError, Handshake, Id, Namespace, Outbox, Payload, Prepared,
 };
 
+pub(crate) use beside::Beside;
 pub(crate) use dispatch::{dispatch, leave};
 pub use listen::{EventError, ListenerId};
 pub(crate) use state::{Connection, Local, State};

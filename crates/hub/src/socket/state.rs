@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
+use std::task::Waker;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use gatewire_proto::socketio::{ArgSlice, PacketKind};
 use serde_json::Value;
 
@@ -27,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) close: AtomicBool,
     /// The driver may not be reading: it must hear of it when an answer of the client is awaited.
     pub(crate) stalled: AtomicBool,
+    /// Somebody waits for room to write.
+    pub(crate) writers: AtomicBool,
     /// The client speaks Socket.IO 2.
     pub(crate) is_v2: bool,
 }
@@ -59,6 +63,10 @@ pub(super) struct Rare {
     acks: HashMap<u64, PendingAck>,
     pub(super) listeners: Option<Arc<Listeners>>,
     pub(super) extensions: Extensions,
+    /// Futures that the driver has still to take.
+    pub(super) spawned: Vec<BoxFuture<'static, ()>>,
+    /// Who waits for room to write.
+    pub(super) writers: Vec<Waker>,
     /// By which the client gets its session back; only with recovery.
     private_id: Option<Id>,
     pub(super) is_recovered: bool,
@@ -83,6 +91,8 @@ impl Local {
                 && rare.extensions.is_empty()
                 && rare.private_id.is_none()
                 && rare.seen.is_none()
+                && rare.spawned.is_empty()
+                && rare.writers.is_empty()
         }) {
             self.rare = None;
         }
@@ -337,6 +347,9 @@ impl Socket {
             local.trim();
             (before, acks)
         };
+        for waker in self.take_writers() {
+            waker.wake();
+        }
         for pending in acks.into_iter().flatten() {
             pending.1.fail(self.id());
         }

@@ -21,6 +21,7 @@ use gatewire_hub::{
 pub struct Recorder {
     lines: Mutex<VecDeque<String>>,
     pub writable: AtomicBool,
+    pub full: AtomicBool,
     pub wakes: AtomicUsize,
 }
 
@@ -74,6 +75,10 @@ impl Outbox for Recorder {
         self.writable.load(Ordering::SeqCst)
     }
 
+    fn has_room(&self) -> bool {
+        !self.full.load(Ordering::SeqCst)
+    }
+
     fn transport(&self) -> TransportKind {
         TransportKind::WebSocket
     }
@@ -109,6 +114,7 @@ impl Peer {
         let outbox = Arc::new(Recorder {
             lines: Mutex::default(),
             writable: AtomicBool::new(true),
+            full: AtomicBool::new(false),
             wakes: AtomicUsize::new(0),
         });
         let client = client(outbox.clone());
@@ -224,6 +230,7 @@ pub struct Script {
     connected: Box<OnSocket>,
     event: Box<OnEvent>,
     disconnect: Box<OnDisconnect>,
+    waits: bool,
 }
 
 impl Default for Script {
@@ -233,6 +240,7 @@ impl Default for Script {
             connected: Box::new(|_| ()),
             event: Box::new(|_, _| None),
             disconnect: Box::new(|_, _| None),
+            waits: false,
         }
     }
 }
@@ -266,6 +274,12 @@ impl Script {
         self.disconnect = Box::new(on);
         self
     }
+
+    /// The disconnect is told when everything else has ended.
+    pub fn waiting(mut self) -> Self {
+        self.waits = true;
+        self
+    }
 }
 
 impl NamespaceHandler for Script {
@@ -279,6 +293,10 @@ impl NamespaceHandler for Script {
 
     fn event(&self, socket: &Socket, event: Event<'_>) -> Option<BoxFuture<'static, ()>> {
         (self.event)(socket, event)
+    }
+
+    fn waits_for_handlers(&self) -> bool {
+        self.waits
     }
 
     fn disconnect(&self, socket: &Socket, reason: DisconnectReason) -> Option<BoxFuture<'static, ()>> {

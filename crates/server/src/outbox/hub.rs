@@ -1,5 +1,7 @@
 //! The outbox as the hub sees it: messages and packets by the lane that the session is on.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use gatewire_hub::{FramedText, Message, Prepared};
 use gatewire_proto::engineio::{CloseReason, TransportKind};
@@ -68,6 +70,21 @@ impl gatewire_hub::Outbox for Outbox {
             Lane::Polling(lane) => lane.is_polled(),
             Lane::Closed => false,
         }
+    }
+
+    fn has_room(&self) -> bool {
+        let state = self.lock();
+        let waiting = match &state.lane {
+            Lane::WebSocket(lane) => lane.queue.len(),
+            Lane::Polling(lane) => lane.len(),
+            Lane::Closed => 0,
+        };
+        let has_room = waiting < self.room() || state.closing.is_some();
+        if !has_room {
+            // Under the lock, so that whoever makes room sees it.
+            self.crowded.store(true, Ordering::Release);
+        }
+        has_room
     }
 
     fn transport(&self) -> TransportKind {

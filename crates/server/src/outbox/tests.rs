@@ -96,3 +96,39 @@ fn what_a_stream_holds_back_is_flushed_by_the_driver() {
     assert_eq!(woken(), 0, "nothing is held back");
     assert!(stream.0.lock().unwrap().gone.ends_with(b"4c"));
 }
+
+#[test]
+fn the_driver_hears_of_room_that_was_asked_for() {
+    use gatewire_hub::Outbox as _;
+
+    let outbox = Outbox::polling(Id::generate(), Dialect::V4, &Arc::default(), Instant::now());
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let woken = || wakes.0.swap(0, Ordering::SeqCst);
+    let poll = || {
+        outbox.driver.register(&waker);
+        let headers = http::HeaderMap::new();
+        let mut poll = std::pin::pin!(crate::transport::polling::poll(&outbox, None, &headers));
+        assert!(
+            poll.as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_ready()
+        );
+    };
+
+    assert!(outbox.has_room());
+    outbox.send_packet(b"4a");
+    poll();
+    assert_eq!(woken(), 0, "nobody asked");
+    outbox.send_packet(&vec![b'4'; HIGH_WATER]);
+    assert!(!outbox.has_room());
+    poll();
+    assert_eq!(woken(), 1);
+    assert!(outbox.has_room());
+    outbox.send_packet(&vec![b'4'; HIGH_WATER]);
+    assert!(!outbox.has_room());
+    outbox.driver.register(&waker);
+    outbox.begin_close(CloseReason::TransportError);
+    assert_eq!(woken(), 1);
+    assert!(outbox.has_room(), "one that ends is not waited for");
+}
