@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::gateway::plan::{ServerPlan, plan};
 use crate::gateway::{BoundGateway, GatewayDefinition, NamespaceGateways};
 use crate::module::{Container, Graph, Module, VerifyError, verify};
+use crate::pipeline::{ExceptionFilter, Globals, Guard, Interceptor};
 use crate::site::Site;
 use crate::{Server, logger};
 
@@ -35,6 +36,7 @@ pub struct App {
     servers: Vec<(ServerPlan, Io)>,
     adapter: Adapter,
     router: Option<axum::Router>,
+    globals: Arc<Globals>,
 }
 
 /// The creation of an [`App`]; await it.
@@ -71,6 +73,35 @@ impl App {
     /// Sets the options for every server; what gateways say goes before.
     pub fn use_websocket_adapter(&mut self, adapter: impl Into<Adapter>) -> &mut Self {
         self.adapter = adapter.into();
+        self
+    }
+
+    /// Asks `guard` about every connection and every message, before the guards of gateways and handlers. For one that
+    /// injects providers: `app.use_global_guards(app.get::<JwtGuard>())`.
+    pub fn use_global_guards(&mut self, guard: impl Guard) -> &mut Self {
+        self.globals
+            .change(|globals| globals.bound.guards.push(Arc::new(guard)));
+        self
+    }
+
+    /// Puts `interceptor` around every handler, outside of those of gateways and handlers.
+    pub fn use_global_interceptors(&mut self, interceptor: impl Interceptor) -> &mut Self {
+        self.globals
+            .change(|globals| globals.bound.interceptors.push(Arc::new(interceptor)));
+        self
+    }
+
+    /// Gives `filter` the errors that no filter of a gateway or handler takes.
+    pub fn use_global_filters(&mut self, filter: impl ExceptionFilter) -> &mut Self {
+        self.globals
+            .change(|globals| globals.bound.filters.push(Arc::new(filter)));
+        self
+    }
+
+    /// Whether an `exception` tells the client which message it comes from, as `cause` with `pattern` and `data`. Default
+    /// true, as in NestJS.
+    pub fn include_cause(&mut self, include: bool) -> &mut Self {
+        self.globals.change(|globals| globals.include_cause = include);
         self
     }
 
@@ -343,14 +374,18 @@ impl<M: Module> Create<M> {
         for (module, providers) in container.summary() {
             log("Modules", format_args!("{module}: {}", providers.join(", ")));
         }
+        let globals = Arc::new(Globals::default());
         for (server, members) in &namespaces {
             let members: Vec<&(usize, GatewayDefinition)> =
                 members.iter().map(|&index| &gateways[index]).collect();
             let bound: Vec<Arc<dyn BoundGateway>> = members
                 .iter()
-                .filter_map(|(provider, gateway)| (gateway.bind)(container.instance(*provider)?))
-                .collect();
-            let handler = Arc::new(NamespaceGateways::new(bound));
+                .filter_map(|(provider, gateway)| {
+                    let instance = container.instance(*provider)?;
+                    (gateway.bind)(instance, &container.resolver(*provider)).transpose()
+                })
+                .collect::<Result<_, _>>()?;
+            let handler = Arc::new(NamespaceGateways::new(bound, Arc::clone(&globals)));
             handler.init(server).await;
             server.set_handler(handler);
             for (_, gateway) in members {
@@ -372,13 +407,14 @@ impl<M: Module> Create<M> {
         for (_, io) in &servers {
             // Taken only where no gateway has the root namespace: a client there is answered, too.
             io.of("/")
-                .set_handler(Arc::new(NamespaceGateways::new(Vec::new())));
+                .set_handler(Arc::new(NamespaceGateways::new(Vec::new(), Arc::clone(&globals))));
         }
         Ok(App {
             container: Arc::new(container),
             servers,
             adapter: Adapter::default(),
             router: None,
+            globals,
         })
     }
 }

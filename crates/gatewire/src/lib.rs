@@ -57,5 +57,8 @@ mod site;
 pub use app::{App, Bound, Create};
 pub use error::{Error, Result};
 pub use gatewire_hub::{DisconnectReason, HubConfig, Namespace as Server, Payload, Socket};
-pub use gatewire_macros::{injectable, module, subscribe_message, subscriptions, websocket_gateway};
+pub use gatewire_macros::{
+    injectable, module, set_metadata, subscribe_message, subscriptions, use_filters, use_guards,
+    use_interceptors, websocket_gateway,
+};
 pub use logger::Logger;

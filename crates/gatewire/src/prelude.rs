@@ -9,6 +9,11 @@ pub use crate::gateway::{
     OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit, Pattern, WsResponse,
 };
 pub use crate::logger::Logger;
-pub use crate::pipeline::WsException;
+pub use crate::pipeline::{
+    Answer, Exception, ExceptionFilter, ExecutionContext, Guard, Interceptor, Next, WsException,
+};
 pub use crate::{DisconnectReason, Payload, Server, Socket};
-pub use crate::{injectable, module, subscribe_message, subscriptions, websocket_gateway};
+pub use crate::{
+    injectable, module, set_metadata, subscribe_message, subscriptions, use_filters, use_guards,
+    use_interceptors, websocket_gateway,
+};

@@ -3,8 +3,8 @@
 /// Which hooks and subscriptions a gateway has.
 pub mod probe {
     pub use crate::gateway::probe::{
-        HasConnection, HasDisconnect, HasInit, HasSubscriptions, NoConnection, NoDisconnect, NoInit,
-        NoSubscriptions, Probe,
+        HasConnection, HasDisconnect, HasEnhancers, HasInit, HasSubscriptions, NoConnection, NoDisconnect,
+        NoEnhancers, NoInit, NoSubscriptions, Probe,
     };
 }
 

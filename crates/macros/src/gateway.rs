@@ -5,6 +5,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::diagnostics::Errors;
+use crate::enhancers;
 use crate::injectable::{implement, parse_struct};
 use crate::options::gateway_options;
 
@@ -21,6 +22,9 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let definition = quote! {
         ::core::option::Option::Some(::gatewire::gateway::GatewayDefinition::of::<Self>())
     };
+    let enhancers = enhancers::take(&mut item.attrs, &mut errors).unwrap_or_else(|| {
+        quote! { ::gatewire::pipeline::Enhancers::new() }
+    });
     let injectable = implement(&mut item, Some(definition), &mut errors);
     let name = &item.ident;
     let gateway = item.generics.params.is_empty().then(|| {
@@ -35,6 +39,12 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
                     #[allow(unused_imports, reason = "which of the traits apply is found out by the compiler")]
                     use ::gatewire::__private::probe::*;
                     (&Probe::<Self>::new()).subscriptions()
+                }
+
+                fn enhancers() -> ::gatewire::pipeline::Enhancers {
+                    #[allow(unused_imports, reason = "which of the traits apply is found out by the compiler")]
+                    use ::gatewire::__private::probe::*;
+                    #enhancers.and((&Probe::<Self>::new()).enhancers())
                 }
 
                 fn hooks() -> ::gatewire::gateway::Hooks<Self> {

@@ -2,6 +2,7 @@
 //! `gatewire`; they never rename, wrap or move what the user wrote, and hold no run-time logic.
 
 mod diagnostics;
+mod enhancers;
 mod gateway;
 mod injectable;
 mod module;
@@ -111,6 +112,35 @@ pub fn subscriptions(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn subscribe_message(_: TokenStream, item: TokenStream) -> TokenStream {
     subscriptions::misplaced(&item.into()).into()
+}
+
+/// Binds guards to a gateway (on the struct or its `#[subscriptions]` block) or to a handler.
+///
+/// An entry that is a type is resolved from the container: it must be injectable, may inject what the gateway's module
+/// sees, and need not be listed among the providers. Any other expression is a value, made once at start:
+/// `#[use_guards(JwtGuard, Throttle::per_client(10, Duration::from_secs(1)))]`.
+#[proc_macro_attribute]
+pub fn use_guards(args: TokenStream, item: TokenStream) -> TokenStream {
+    enhancers::reorder("use_guards", &args.into(), &item.into()).into()
+}
+
+/// Binds interceptors, in the way of [`macro@use_guards`]; the first is the outermost.
+#[proc_macro_attribute]
+pub fn use_interceptors(args: TokenStream, item: TokenStream) -> TokenStream {
+    enhancers::reorder("use_interceptors", &args.into(), &item.into()).into()
+}
+
+/// Binds exception filters, in the way of [`macro@use_guards`]; the last is asked first.
+#[proc_macro_attribute]
+pub fn use_filters(args: TokenStream, item: TokenStream) -> TokenStream {
+    enhancers::reorder("use_filters", &args.into(), &item.into()).into()
+}
+
+/// Puts values on a gateway or handler for its guards, interceptors and filters, which find them by their types:
+/// `#[set_metadata(Roles(&["admin"]))]` and `context.metadata::<Roles>()`.
+#[proc_macro_attribute]
+pub fn set_metadata(args: TokenStream, item: TokenStream) -> TokenStream {
+    enhancers::reorder("set_metadata", &args.into(), &item.into()).into()
 }
 
 /// Makes a struct a module.

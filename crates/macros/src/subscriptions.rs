@@ -11,6 +11,7 @@ use syn::{
 };
 
 use crate::diagnostics::{Errors, at, unknown};
+use crate::enhancers;
 
 /// Names that the protocol keeps for itself.
 const RESERVED: &[&str] = &[
@@ -41,6 +42,11 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
             return quote! { #item #error };
         }
     };
+    let enhancers = enhancers::take(&mut block.attrs, &mut errors).map(|enhancers| {
+        quote! {
+            fn enhancers() -> ::gatewire::pipeline::Enhancers { #enhancers }
+        }
+    });
     let mut seen: Vec<(String, proc_macro2::Span)> = Vec::new();
     let mut entries = Vec::new();
     for item in &mut block.items {
@@ -54,13 +60,14 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
             parse_quote!(#[allow(clippy::needless_pass_by_value, reason = "extractors are taken by value")]),
         );
         let before = errors.is_empty();
+        let enhancers = enhancers::take(&mut method.attrs, &mut errors);
         check_signature(method, &mut errors);
         for attribute in attributes {
             match attribute.parse_args::<Subscribe>() {
                 Ok(subscribe) => {
                     check_event(&subscribe.event, &mut seen, &mut errors);
                     if before && errors.is_empty() {
-                        entries.push(entry(method, &subscribe));
+                        entries.push(entry(method, &subscribe, enhancers.as_ref()));
                     }
                 }
                 Err(error) if matches!(attribute.meta, syn::Meta::List(_)) => errors.push(error),
@@ -80,6 +87,8 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
                 use ::gatewire::__private::reply::*;
                 ::std::vec![#(#entries),*]
             }
+
+            #enhancers
         }
 
         #errors
@@ -197,7 +206,7 @@ fn check_event(event: &Expr, seen: &mut Vec<(String, proc_macro2::Span)>, errors
 }
 
 /// `Subscription::new(event, handler, call)`.
-fn entry(method: &ImplItemFn, subscribe: &Subscribe) -> TokenStream {
+fn entry(method: &ImplItemFn, subscribe: &Subscribe, enhancers: Option<&TokenStream>) -> TokenStream {
     let event = &subscribe.event;
     let handler = &method.sig.ident;
     let name = handler.to_string();
@@ -215,9 +224,8 @@ fn entry(method: &ImplItemFn, subscribe: &Subscribe) -> TokenStream {
         .collect();
     let extract = types.iter().zip(&arguments).map(|(ty, argument)| {
         quote_spanned! { at(ty) =>
-            let #argument = match extract::<#ty>(__cx) {
-                ::core::result::Result::Ok(value) => value,
-                ::core::result::Result::Err(exception) => return __cx.reject(&exception),
+            let ::core::option::Option::Some(#argument) = extract::<#ty>(__cx) else {
+                return ::core::option::Option::None;
             };
         }
     });
@@ -255,6 +263,7 @@ fn entry(method: &ImplItemFn, subscribe: &Subscribe) -> TokenStream {
         };
         quote! { .concurrent(#limit) }
     });
+    let enhance = enhancers.map(|enhancers| quote! { .enhance(#enhancers) });
     quote! {
         ::gatewire::gateway::Subscription::new(
             #event,
@@ -263,6 +272,7 @@ fn entry(method: &ImplItemFn, subscribe: &Subscribe) -> TokenStream {
             |__gateway: &::std::sync::Arc<Self>, __cx: &::gatewire::gateway::MessageContext<'_>| { #body },
         )
         #concurrent
+        #enhance
     }
 }
 
@@ -274,7 +284,7 @@ fn answer(output: &ReturnType) -> TokenStream {
     };
     quote_spanned! { span =>
         match (&Tag::of(&__value)).result().split(__value) {
-            ::core::result::Result::Err(__exception) => __reply.exception(&__exception),
+            ::core::result::Result::Err(__exception) => __reply.exception(__exception),
             ::core::result::Result::Ok(__value) => match (&Tag::of(&__value)).option().split(__value) {
                 ::core::option::Option::None => __reply.nothing(),
                 ::core::option::Option::Some(__value) => (&Tag::of(&__value)).kind().send(__value, __reply),

@@ -59,12 +59,15 @@ impl IsResult {
         true
     }
 
-    /// The value or the exception.
+    /// The value or the error.
     ///
     /// # Errors
     /// The handler's.
-    pub fn split<T, E: Into<WsException>>(self, result: Result<T, E>) -> Result<T, WsException> {
-        result.map_err(Into::into)
+    pub fn split<T, E: Into<WsException> + Send + Sync + 'static>(
+        self,
+        result: Result<T, E>,
+    ) -> Result<T, E> {
+        result
     }
 }
 
@@ -189,12 +192,11 @@ special!(ResponseReply, [T: Serialize], WsResponse<T>, |response, reply| reply.r
 special!(PayloadReply, [], Payload, |payload, reply| reply
     .payload(&payload));
 
-/// One argument of a handler.
-///
-/// # Errors
-/// The extractor's rejection.
-pub fn extract<T: FromMessage>(message: &MessageContext<'_>) -> Result<T, WsException> {
-    T::from_message(message).map_err(Into::into)
+/// One argument of a handler; none if it was rejected, which is answered already.
+pub fn extract<T: FromMessage>(message: &MessageContext<'_>) -> Option<T> {
+    T::from_message(message)
+        .map_err(|rejection| message.reply().exception(rejection))
+        .ok()
 }
 
 /// The handler's future, with a panic as its error.

@@ -6,9 +6,8 @@ use gatewire_hub::{AckSender, Event};
 
 use super::extract::Ack;
 use super::reply::{AckState, CauseSource, HandlerName, Owed, PendingReply, Reply};
-use super::subscription::Handled;
 use crate::Socket;
-use crate::pipeline::WsException;
+use crate::pipeline::{Capture, ExecutionContext};
 
 /// One message on its way to its handler; what [`FromMessage`](super::FromMessage) reads from.
 pub struct MessageContext<'a> {
@@ -17,6 +16,8 @@ pub struct MessageContext<'a> {
     pattern: &'static str,
     handler: HandlerName,
     ack: RefCell<AckState>,
+    /// Who waits for the answer, if it is not for the client alone.
+    route: Option<&'a ExecutionContext>,
 }
 
 impl<'a> MessageContext<'a> {
@@ -26,15 +27,26 @@ impl<'a> MessageContext<'a> {
         pattern: &'static str,
         handler: HandlerName,
     ) -> Self {
-        let ack = event.ack(socket).map_or(AckState::NotAsked, |sender| {
-            AckState::Automatic(Owed::new(sender))
-        });
+        let ack = AckState::asked(event.ack(socket));
         Self {
             socket,
             event,
             pattern,
             handler,
             ack: RefCell::new(ack),
+            route: None,
+        }
+    }
+
+    /// A message that has come through the guards of its handler; `event` is the context's.
+    pub(crate) fn in_route(route: &'a ExecutionContext, event: &'a Event<'a>) -> Self {
+        Self {
+            socket: route.client(),
+            event,
+            pattern: route.pattern(),
+            handler: HandlerName::of(route.route()),
+            ack: RefCell::new(route.take_ack()),
+            route: (route.route().capture() != Capture::Nothing).then_some(route),
         }
     }
 
@@ -69,13 +81,6 @@ impl<'a> MessageContext<'a> {
         ack
     }
 
-    /// Answers with what an extractor found wrong; the handler is not run.
-    #[doc(hidden)]
-    pub fn reject(&self, exception: &WsException) -> Handled {
-        self.reply().exception(exception);
-        None
-    }
-
     /// The right to answer, once; a second one answers as if no acknowledgement had been asked for.
     #[doc(hidden)]
     pub fn reply(&self) -> Reply<'a> {
@@ -85,23 +90,35 @@ impl<'a> MessageContext<'a> {
             handler: self.handler,
             ack: self.ack.take(),
             cause: CauseSource::Event(self.event),
+            route: self.route,
         }
     }
 
     /// The right to answer later. `may_fail` keeps a copy of the message for the error's cause.
     #[doc(hidden)]
     pub fn detach(&self, may_fail: bool) -> PendingReply {
+        let mut ack = self.ack.take();
+        if let Some(route) = self.route {
+            // The handler's future may be dropped before its end: the answer is then up to those who dropped it.
+            route.keep_ack(std::mem::take(&mut ack));
+        }
         PendingReply {
             socket: self.socket.clone(),
             pattern: self.pattern,
             handler: self.handler,
-            ack: self.ack.take(),
-            cause: may_fail.then(|| self.event.to_payload()),
+            ack,
+            cause: (may_fail && self.route.is_none()).then(|| self.event.to_payload()),
+            route: self.route.cloned(),
         }
     }
 }
 
 impl AckState {
+    /// The acknowledgement of a message whose handler has not been called yet.
+    pub(super) fn asked(sender: Option<AckSender>) -> Self {
+        sender.map_or(Self::NotAsked, |sender| Self::Automatic(Owed::new(sender)))
+    }
+
     pub(super) fn sender(self) -> Option<AckSender> {
         match self {
             Self::NotAsked => None,

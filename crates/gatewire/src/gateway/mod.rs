@@ -15,6 +15,7 @@ mod subscription;
 use std::sync::Arc;
 
 pub use context::MessageContext;
+pub(crate) use extract::misfit;
 pub use extract::{Ack, ConnectedSocket, Extension, FromMessage, Handshake, MessageBody, Pattern};
 pub use gatewire_proto::engineio::TransportKind;
 pub use gatewire_server::{Cors, Origin};
@@ -23,10 +24,12 @@ pub use lifecycle::{
 };
 pub(crate) use namespace::{BoundGateway, NamespaceGateways};
 pub use options::GatewayOptions;
+pub(crate) use reply::{AckState, panic_text};
 pub use reply::{PendingReply, Reply, WsResponse};
-pub use subscription::{CONCURRENT_LIMIT, Handled, Subscription, Subscriptions};
+pub use subscription::{CONCURRENT_LIMIT, Call, Handled, Subscription, Subscriptions};
 
-use crate::module::{Injectable, Instance};
+use crate::module::{InjectError, Injectable, Instance, Provider, Resolver};
+use crate::pipeline::Enhancers;
 use namespace::Bound;
 
 /// A struct that speaks events; implemented by [`#[websocket_gateway]`](crate::websocket_gateway).
@@ -44,6 +47,11 @@ pub trait Gateway: Injectable {
 
     /// The lifecycle hooks that the struct implements.
     fn hooks() -> Hooks<Self>;
+
+    /// What is bound to all of its handlers and to its connections.
+    fn enhancers() -> Enhancers {
+        Enhancers::new()
+    }
 }
 
 /// A gateway as a provider carries it: known by its name and options, bound to its instance once there is one.
@@ -53,22 +61,32 @@ pub struct GatewayDefinition {
     pub(crate) options: GatewayOptions,
     /// Event and handler.
     pub(crate) events: Vec<(&'static str, &'static str)>,
-    pub(crate) bind: fn(&Instance) -> Option<Arc<dyn BoundGateway>>,
+    /// Guards, interceptors and filters that its module must be able to build.
+    pub(crate) classes: Vec<fn() -> Provider>,
+    pub(crate) bind: fn(&Instance, &Resolver<'_>) -> Result<Option<Arc<dyn BoundGateway>>, InjectError>,
 }
 
 impl GatewayDefinition {
     /// The gateway `G`.
     pub fn of<G: Gateway>() -> Self {
+        let subscriptions = G::subscriptions();
+        let handlers = subscriptions.iter();
         Self {
             name: G::NAME,
             options: G::options(),
-            events: G::subscriptions()
-                .iter()
+            events: handlers
+                .clone()
                 .map(|subscription| (subscription.event, subscription.handler))
                 .collect(),
-            bind: |instance| {
-                let gateway = Arc::clone(instance.downcast_ref::<Arc<G>>()?);
-                Some(Arc::new(Bound::new(gateway)))
+            classes: G::enhancers()
+                .classes()
+                .chain(handlers.flat_map(|subscription| subscription.enhancers.classes()))
+                .collect(),
+            bind: |instance, resolver| {
+                let Some(gateway) = instance.downcast_ref::<Arc<G>>() else {
+                    return Ok(None);
+                };
+                Ok(Some(Arc::new(Bound::new(Arc::clone(gateway), resolver)?)))
             },
         }
     }

@@ -2,8 +2,8 @@
 //! in the order in which the gateways are declared.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -12,8 +12,12 @@ use tokio::sync::Semaphore;
 
 use super::context::MessageContext;
 use super::reply::{AckState, CauseSource, HandlerName, Owed, Reply, panic_text};
+use super::subscription::Call;
 use super::{Gateway, Handled, Hooks, Subscription};
-use crate::pipeline::{INTERNAL, WsException};
+use crate::module::{InjectError, Resolver};
+use crate::pipeline::{
+    BoundEnhancers, Exception, ExecutionContext, Globals, INTERNAL, Route, RouteName, WsException, run,
+};
 use crate::{DisconnectReason, Server, Socket};
 
 /// A gateway with its instance, its type erased.
@@ -21,10 +25,16 @@ pub(crate) trait BoundGateway: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     fn has_connection(&self) -> bool;
     fn has_disconnect(&self) -> bool;
-    /// The events, by index.
-    fn events(&self) -> Vec<&'static str>;
-    /// Runs the handler with this index.
-    fn call(&self, index: usize, socket: &Socket, event: &Event<'_>) -> Handled;
+    /// The events with the names of their handlers and what is bound to those, by index.
+    fn events(&self) -> Vec<(&'static str, &'static str, &BoundEnhancers)>;
+    /// What is bound to the gateway.
+    fn enhancers(&self) -> &BoundEnhancers;
+    /// Runs the handler with this index, to which nothing is bound.
+    fn call(&self, index: usize, socket: &Socket, event: &Event<'_>, include_cause: bool) -> Handled;
+    /// Extracts the arguments of the handler with this index, and calls it.
+    fn invoke(&self, index: usize, message: &MessageContext<'_>) -> Handled;
+    /// Runs what is left of a call beside the connection, if the handler with this index is concurrent.
+    fn detach(&self, index: usize, future: BoxFuture<'static, ()>) -> Handled;
     fn init(&self, server: &Server) -> Option<BoxFuture<'static, ()>>;
     fn connection(&self, socket: &Socket) -> Option<BoxFuture<'static, Result<(), WsException>>>;
     fn disconnect(&self, socket: &Socket, reason: DisconnectReason) -> Option<BoxFuture<'static, ()>>;
@@ -39,6 +49,18 @@ pub(crate) struct NamespaceGateways {
     /// Whether any gateway has the hook: clients of those without cost nothing for it.
     has_connection: bool,
     has_disconnect: bool,
+    globals: Arc<Globals>,
+    /// Made when the first client comes: the application has bound what it wants by then.
+    routes: OnceLock<Routes>,
+}
+
+/// What is bound to whom.
+struct Routes {
+    /// By place in [`NamespaceGateways::events`]; most handlers have none.
+    events: Box<[Option<Arc<Route>>]>,
+    /// The connection's, by gateway; `None` if nothing is bound to any.
+    connection: Option<Arc<[Option<Arc<Route>>]>>,
+    include_cause: bool,
 }
 
 struct Entry {
@@ -50,10 +72,10 @@ struct Entry {
 impl NamespaceGateways {
     /// `gateways` in their declared order; of two handlers for one event the first counts (the check at start has
     /// refused that).
-    pub(crate) fn new(gateways: Vec<Arc<dyn BoundGateway>>) -> Self {
+    pub(crate) fn new(gateways: Vec<Arc<dyn BoundGateway>>, globals: Arc<Globals>) -> Self {
         let mut events = Vec::new();
         for (gateway, bound) in gateways.iter().enumerate() {
-            for (subscription, event) in bound.events().into_iter().enumerate() {
+            for (subscription, (event, ..)) in bound.events().into_iter().enumerate() {
                 events.push(Entry {
                     event,
                     gateway,
@@ -68,7 +90,14 @@ impl NamespaceGateways {
             gateways: gateways.into(),
             events: events.into(),
             unknown: AtomicU64::new(0),
+            globals,
+            routes: OnceLock::new(),
         }
+    }
+
+    fn routes(&self) -> &Routes {
+        self.routes
+            .get_or_init(|| Routes::new(&self.gateways, &self.events, &self.globals))
     }
 
     /// Runs every `after_init`.
@@ -82,12 +111,11 @@ impl NamespaceGateways {
         }
     }
 
-    fn find(&self, event: &str) -> Option<&Entry> {
-        let at = self
-            .events
+    /// The place of the handler in `events`.
+    fn find(&self, event: &str) -> Option<usize> {
+        self.events
             .binary_search_by(|entry| order(entry.event, event))
-            .ok()?;
-        self.events.get(at)
+            .ok()
     }
 
     /// Nobody handles it: counted, logged, and answered if an answer is waited for.
@@ -100,17 +128,63 @@ impl NamespaceGateways {
             let reply = Reply {
                 socket,
                 pattern: name,
-                handler: HandlerName {
-                    gateway: "",
-                    handler: "",
-                },
+                handler: self.nobody(),
                 ack: AckState::Automatic(Owed::new(ack)),
                 cause: CauseSource::Event(event),
+                route: None,
             };
             reply.refuse(&WsException::new("Unknown event"));
         }
     }
+
+    /// Stands for a handler where there is none.
+    fn nobody(&self) -> HandlerName {
+        HandlerName {
+            gateway: "",
+            handler: "",
+            include_cause: self.routes().include_cause,
+        }
+    }
 }
+
+impl Routes {
+    fn new(gateways: &[Arc<dyn BoundGateway>], events: &[Entry], globals: &Globals) -> Self {
+        let globals = globals.get();
+        let include_cause = globals.include_cause;
+        let events = events.iter().map(|entry| {
+            let gateway = &gateways[entry.gateway];
+            let (pattern, handler, own) = gateway.events()[entry.subscription];
+            let name = RouteName {
+                gateway: gateway.name(),
+                handler,
+                pattern,
+            };
+            Route::new(name, include_cause, &[&globals.bound, gateway.enhancers(), own])
+        });
+        // Of several gateways only the first asks the application's guards: a client is asked once.
+        let connection = gateways.iter().enumerate().map(|(at, gateway)| {
+            let name = RouteName {
+                gateway: gateway.name(),
+                handler: CONNECTION,
+                pattern: CONNECTION,
+            };
+            let mut outer = globals.bound.clone();
+            if at > 0 {
+                outer.guards.clear();
+            }
+            Route::new(name, include_cause, &[&outer, gateway.enhancers()])
+        });
+        let connection: Arc<[_]> = connection.collect();
+        Self {
+            events: events.collect(),
+            connection: connection.iter().any(Option::is_some).then_some(connection),
+            include_cause,
+        }
+    }
+}
+
+/// The name of the hook, and the pattern of a connection.
+const CONNECTION: &str = "handle_connection";
 
 fn order(a: &str, b: &str) -> std::cmp::Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
@@ -118,22 +192,16 @@ fn order(a: &str, b: &str) -> std::cmp::Ordering {
 
 impl NamespaceHandler for NamespaceGateways {
     fn connect(&self, socket: &Socket) -> BoxFuture<'static, Result<(), ConnectError>> {
-        if !self.has_connection {
+        let routes = self.routes().connection.clone();
+        if !self.has_connection && routes.is_none() {
             return Box::pin(std::future::ready(Ok(())));
         }
         let (gateways, socket) = (Arc::clone(&self.gateways), socket.clone());
         Box::pin(async move {
             for (at, gateway) in gateways.iter().enumerate() {
-                let Some(hook) = gateway.connection(&socket) else {
+                let route = routes.as_ref().and_then(|routes| routes[at].as_ref());
+                let Err(exception) = enter(&**gateway, &socket, route).await else {
                     continue;
-                };
-                let exception = match AssertUnwindSafe(hook).catch_unwind().await {
-                    Ok(Ok(())) => continue,
-                    Ok(Err(exception)) => exception,
-                    Err(panic) => {
-                        log_panic(gateway.name(), "handle_connection", &*panic);
-                        WsException::new(INTERNAL)
-                    }
                 };
                 if let Some(hidden) = exception.hidden() {
                     let name = gateway.name();
@@ -150,29 +218,31 @@ impl NamespaceHandler for NamespaceGateways {
     }
 
     fn event(&self, socket: &Socket, event: Event<'_>) -> Option<BoxFuture<'static, ()>> {
-        match self.find(event.name()) {
-            Some(entry) => self.gateways[entry.gateway].call(entry.subscription, socket, &event),
-            None => {
-                self.unknown(socket, &event);
-                None
-            }
-        }
+        let Some(at) = self.find(event.name()) else {
+            self.unknown(socket, &event);
+            return None;
+        };
+        let (entry, routes) = (&self.events[at], self.routes());
+        let gateway = &self.gateways[entry.gateway];
+        let Some(route) = &routes.events[at] else {
+            return gateway.call(entry.subscription, socket, &event, routes.include_cause);
+        };
+        let ack = AckState::asked(event.ack(socket));
+        let context = ExecutionContext::new(socket.clone(), Arc::clone(route), Some(event.to_owned()), ack);
+        let future = run(context, Arc::clone(gateway), entry.subscription);
+        gateway.detach(entry.subscription, Box::pin(future))
     }
 
     fn too_deep(&self, socket: &Socket, event: &str, ack: Option<AckSender>) {
         let reply = Reply {
             socket,
             pattern: event,
-            handler: HandlerName {
-                gateway: "",
-                handler: "",
-            },
-            ack: ack.map_or(AckState::NotAsked, |sender| {
-                AckState::Automatic(Owed::new(sender))
-            }),
+            handler: self.nobody(),
+            ack: AckState::asked(ack),
             cause: CauseSource::Unknown,
+            route: None,
         };
-        reply.exception(&WsException::new("The data nests too deep"));
+        reply.exception(WsException::new("The data nests too deep"));
     }
 
     fn disconnect(&self, socket: &Socket, reason: DisconnectReason) -> Option<BoxFuture<'static, ()>> {
@@ -186,6 +256,44 @@ impl NamespaceHandler for NamespaceGateways {
             }
         }))
     }
+}
+
+/// Asks a gateway's guards, then its hook.
+async fn enter(
+    gateway: &dyn BoundGateway,
+    socket: &Socket,
+    route: Option<&Arc<Route>>,
+) -> Result<(), WsException> {
+    let Some(route) = route else {
+        return accept(gateway, socket).await;
+    };
+    let context = ExecutionContext::new(socket.clone(), Arc::clone(route), None, AckState::NotAsked);
+    let accepted = match route.guard(&context).await {
+        Ok(()) => accept(gateway, socket).await.map_err(Exception::from),
+        Err(exception) => Err(exception),
+    };
+    match accepted {
+        Ok(()) => Ok(()),
+        // A filter lets nobody in, whatever it answers.
+        Err(exception) => Err(match route.filter(exception, &context).await {
+            Ok(answer) => WsException::refusal(&answer),
+            Err(exception) => exception,
+        }),
+    }
+}
+
+/// Calls `handle_connection`, if the gateway has it.
+async fn accept(gateway: &dyn BoundGateway, socket: &Socket) -> Result<(), WsException> {
+    let Some(hook) = gateway.connection(socket) else {
+        return Ok(());
+    };
+    AssertUnwindSafe(hook)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| {
+            log_panic(gateway.name(), CONNECTION, &*panic);
+            Err(WsException::new(INTERNAL))
+        })
 }
 
 async fn leave(gateway: &dyn BoundGateway, socket: &Socket, reason: DisconnectReason) {
@@ -203,26 +311,42 @@ fn log_panic(gateway: &'static str, hook: &str, panic: &(dyn std::any::Any + Sen
 /// A gateway of type `G` with its instance.
 pub(super) struct Bound<G> {
     gateway: Arc<G>,
-    subscriptions: Vec<(Subscription<G>, Option<Arc<Semaphore>>)>,
+    subscriptions: Vec<BoundSubscription<G>>,
     hooks: Hooks<G>,
+    enhancers: BoundEnhancers,
+}
+
+struct BoundSubscription<G> {
+    event: &'static str,
+    handler: &'static str,
+    call: Call<G>,
+    gate: Option<Arc<Semaphore>>,
+    enhancers: BoundEnhancers,
 }
 
 impl<G: Gateway> Bound<G> {
-    pub(super) fn new(gateway: Arc<G>) -> Self {
-        let subscriptions = G::subscriptions()
-            .into_iter()
-            .map(|subscription| {
-                let gate = subscription
-                    .concurrent
-                    .map(|limit| Arc::new(Semaphore::new(limit)));
-                (subscription, gate)
+    pub(super) fn new(gateway: Arc<G>, resolver: &Resolver<'_>) -> Result<Self, InjectError> {
+        let bind = |subscription: Subscription<G>| {
+            let gate = subscription
+                .concurrent
+                .map(|limit| Arc::new(Semaphore::new(limit)));
+            Ok(BoundSubscription {
+                event: subscription.event,
+                handler: subscription.handler,
+                call: subscription.call,
+                gate,
+                enhancers: subscription.enhancers.resolve(resolver)?,
             })
-            .collect();
-        Self {
+        };
+        Ok(Self {
             gateway,
-            subscriptions,
+            subscriptions: G::subscriptions()
+                .into_iter()
+                .map(bind)
+                .collect::<Result<_, _>>()?,
             hooks: G::hooks(),
-        }
+            enhancers: G::enhancers().resolve(resolver)?,
+        })
     }
 }
 
@@ -239,29 +363,41 @@ impl<G: Gateway> BoundGateway for Bound<G> {
         self.hooks.disconnect.is_some()
     }
 
-    fn events(&self) -> Vec<&'static str> {
+    fn events(&self) -> Vec<(&'static str, &'static str, &BoundEnhancers)> {
         self.subscriptions
             .iter()
-            .map(|(subscription, _)| subscription.event)
+            .map(|bound| (bound.event, bound.handler, &bound.enhancers))
             .collect()
     }
 
-    fn call(&self, index: usize, socket: &Socket, event: &Event<'_>) -> Handled {
-        let (subscription, gate) = &self.subscriptions[index];
+    fn enhancers(&self) -> &BoundEnhancers {
+        &self.enhancers
+    }
+
+    fn call(&self, index: usize, socket: &Socket, event: &Event<'_>, include_cause: bool) -> Handled {
+        let subscription = &self.subscriptions[index];
         let handler = HandlerName {
             gateway: G::NAME,
             handler: subscription.handler,
+            include_cause,
         };
         let message = MessageContext::new(socket, event, subscription.event, handler);
-        match catch_unwind(AssertUnwindSafe(|| (subscription.call)(&self.gateway, &message))) {
-            Ok(handled) => match gate {
-                Some(gate) => handled.and_then(|future| spawn(gate, future)),
-                None => handled,
-            },
-            Err(panic) => {
-                message.reply().panicked(&*panic);
-                None
-            }
+        self.invoke(index, &message)
+            .and_then(|future| self.detach(index, future))
+    }
+
+    fn invoke(&self, index: usize, message: &MessageContext<'_>) -> Handled {
+        let call = self.subscriptions[index].call;
+        catch_unwind(AssertUnwindSafe(|| call(&self.gateway, message))).unwrap_or_else(|panic| {
+            message.reply().panicked(&*panic);
+            None
+        })
+    }
+
+    fn detach(&self, index: usize, future: BoxFuture<'static, ()>) -> Handled {
+        match &self.subscriptions[index].gate {
+            Some(gate) => spawn(gate, future),
+            None => Some(future),
         }
     }
 

@@ -274,7 +274,8 @@ mod tests {
             name,
             options,
             events: events.to_vec(),
-            bind: |_| None,
+            classes: Vec::new(),
+            bind: |_, _| Ok(None),
         }
     }
 

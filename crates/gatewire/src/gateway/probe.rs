@@ -7,6 +7,7 @@ use super::lifecycle::{
     ConnectionHook, DisconnectHook, InitHook, OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit,
 };
 use super::subscription::{Subscription, Subscriptions};
+use crate::pipeline::Enhancers;
 
 /// The gateway `G`.
 pub struct Probe<G>(PhantomData<fn() -> G>);
@@ -48,6 +49,7 @@ macro_rules! probe {
 }
 
 probe!(HasSubscriptions, NoSubscriptions, Subscriptions, subscriptions -> Vec<Subscription<G>>, G::subscriptions());
+probe!(HasEnhancers, NoEnhancers, Subscriptions, enhancers -> Enhancers, G::enhancers());
 probe!(
     HasInit, NoInit, OnGatewayInit,
     init -> Option<InitHook<G>>,

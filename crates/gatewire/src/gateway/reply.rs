@@ -10,7 +10,10 @@ use serde_json::value::RawValue;
 
 use super::extract::AckSlot;
 use crate::Socket;
-use crate::pipeline::{Cause, INTERNAL, WsException, internal_json};
+use crate::pipeline::{
+    Answer, AnswerKind, Capture, Cause, Exception, ExecutionContext, INTERNAL, Route, WsException,
+    internal_json,
+};
 
 /// A reply under an event of its own: emitted to the sender as `event` with `data`; an acknowledgement that was
 /// asked for is answered with no value. Only this type means that; a value with a field `event` is a value.
@@ -32,11 +35,22 @@ impl<T> WsResponse<T> {
     }
 }
 
-/// `Gateway::handler`, for the log.
+/// `Gateway::handler`, for the log, and whether its errors name their cause.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HandlerName {
     pub(crate) gateway: &'static str,
     pub(crate) handler: &'static str,
+    pub(crate) include_cause: bool,
+}
+
+impl HandlerName {
+    pub(super) fn of(route: &Route) -> Self {
+        Self {
+            gateway: route.gateway,
+            handler: route.handler,
+            include_cause: route.include_cause,
+        }
+    }
 }
 
 /// Who answers the acknowledgement.
@@ -98,6 +112,8 @@ pub struct Reply<'a> {
     pub(super) handler: HandlerName,
     pub(super) ack: AckState,
     pub(super) cause: CauseSource<'a>,
+    /// Who waits for the answer, if it is not for the client alone.
+    pub(super) route: Option<&'a ExecutionContext>,
 }
 
 /// The right to answer one message once its future is ready.
@@ -108,6 +124,7 @@ pub struct PendingReply {
     pub(super) handler: HandlerName,
     pub(super) ack: AckState,
     pub(super) cause: Option<Payload>,
+    pub(super) route: Option<ExecutionContext>,
 }
 
 impl PendingReply {
@@ -117,11 +134,15 @@ impl PendingReply {
             socket: &self.socket,
             pattern: self.pattern,
             handler: self.handler,
-            ack: std::mem::take(&mut self.ack),
+            ack: match &self.route {
+                Some(route) => route.take_ack(),
+                None => std::mem::take(&mut self.ack),
+            },
             cause: self
                 .cause
                 .as_ref()
                 .map_or(CauseSource::Unknown, CauseSource::Payload),
+            route: self.route.as_ref(),
         }
     }
 
@@ -131,9 +152,51 @@ impl PendingReply {
     }
 }
 
+impl<'a> Reply<'a> {
+    /// The answer of a route that has come to its end.
+    pub(crate) fn in_route(route: &'a ExecutionContext) -> Self {
+        Self {
+            socket: route.client(),
+            pattern: route.pattern(),
+            handler: HandlerName::of(route.route()),
+            ack: route.take_ack(),
+            cause: route.args().map_or(CauseSource::Unknown, CauseSource::Payload),
+            route: None,
+        }
+    }
+}
+
 impl Reply<'_> {
+    /// Gives the answer to those who wait for it, if somebody does.
+    fn hand_in(&mut self, answer: impl FnOnce() -> Result<Answer, WsException>) -> bool {
+        let Some(route) = self.route else {
+            return false;
+        };
+        if route.route().capture() != Capture::All {
+            return false;
+        }
+        route.keep_ack(std::mem::take(&mut self.ack));
+        route.settle(answer().map_err(Exception::from));
+        true
+    }
+
+    /// What interceptors and filters have left of an answer.
+    pub(crate) fn answer(self, answer: Answer) {
+        match answer.0 {
+            AnswerKind::Nothing => self.nothing(),
+            AnswerKind::Value(data) => self.payload(&data),
+            AnswerKind::Event(event, data) => {
+                self.socket.emit_payload(&event, &data);
+                self.nothing();
+            }
+        }
+    }
+
     /// A plain value: the acknowledgement, or where none was asked for an event of the same name to the sender.
     pub fn value<T: Serialize + ?Sized>(mut self, value: &T) {
+        if self.hand_in(|| Answer::value(value)) {
+            return;
+        }
         match std::mem::take(&mut self.ack) {
             AckState::Automatic(mut owed) => {
                 if let Err(error) = owed.send(value) {
@@ -151,7 +214,10 @@ impl Reply<'_> {
     }
 
     /// `()` or `None`: an acknowledgement with no value, if one was asked for.
-    pub fn nothing(self) {
+    pub fn nothing(mut self) {
+        if self.hand_in(|| Ok(Answer::nothing())) {
+            return;
+        }
         if let AckState::Automatic(owed) = self.ack
             && let Some(sender) = owed.take()
         {
@@ -160,7 +226,10 @@ impl Reply<'_> {
     }
 
     /// A [`WsResponse`].
-    pub fn response<T: Serialize>(self, response: &WsResponse<T>) {
+    pub fn response<T: Serialize>(mut self, response: &WsResponse<T>) {
+        if self.hand_in(|| Answer::event(response.event.clone(), &response.data)) {
+            return;
+        }
         match self.socket.try_emit(&response.event, &response.data) {
             Ok(()) => self.nothing(),
             Err(error) => self.unencodable(&error),
@@ -168,7 +237,10 @@ impl Reply<'_> {
     }
 
     /// All arguments of a [`Payload`], untouched.
-    pub fn payload(self, payload: &Payload) {
+    pub fn payload(mut self, payload: &Payload) {
+        if self.hand_in(|| Ok(Answer::payload(payload.clone()))) {
+            return;
+        }
         match self.ack {
             AckState::Automatic(owed) => {
                 if let Some(sender) = owed.take() {
@@ -180,9 +252,20 @@ impl Reply<'_> {
         }
     }
 
-    /// An error: the event `exception`, and the same object as the acknowledgement if one was asked for and is not
-    /// answered yet.
-    pub fn exception(self, exception: &WsException) {
+    /// An error, for the filters if there are some, or else for the client.
+    pub fn exception<E: Into<WsException> + Send + Sync + 'static>(self, error: E) {
+        match self.route {
+            Some(route) => {
+                route.keep_ack(self.ack);
+                route.settle(Err(Exception::from(error)));
+            }
+            None => self.raise(&error.into()),
+        }
+    }
+
+    /// An error for the client: the event `exception`, and the same object as the acknowledgement if one was asked for
+    /// and is not answered yet.
+    pub(crate) fn raise(self, exception: &WsException) {
         if let Some(hidden) = exception.hidden() {
             self.log(format_args!("failed: {hidden}"));
         }
@@ -204,24 +287,27 @@ impl Reply<'_> {
     /// A panic of the handler: its text stays here.
     pub fn panicked(self, panic: &(dyn Any + Send)) {
         self.log(format_args!("panicked: {}", panic_text(panic)));
-        self.exception(&WsException::new(INTERNAL));
+        self.exception(WsException::new(INTERNAL));
     }
 
     fn unencodable(self, error: &dyn std::fmt::Display) {
         self.log(format_args!("gave a reply that cannot be encoded: {error}"));
-        self.exception(&WsException::new(INTERNAL));
+        self.exception(WsException::new(INTERNAL));
     }
 
     fn json(&self, exception: &WsException) -> Box<RawValue> {
+        if !self.handler.include_cause {
+            return exception.to_json(None);
+        }
         let data = self.cause.data();
-        exception.to_json(&Cause {
+        exception.to_json(Some(&Cause {
             pattern: self.pattern,
             data: data.as_deref(),
-        })
+        }))
     }
 
     fn log(&self, what: std::fmt::Arguments<'_>) {
-        let HandlerName { gateway, handler } = self.handler;
+        let HandlerName { gateway, handler, .. } = self.handler;
         tracing::error!(target: "gatewire", context = gateway, "{handler} ({:?}) {what}", self.pattern);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::context::MessageContext;
+use crate::pipeline::Enhancers;
 
 /// How many calls of a `concurrent` handler run at a time, over all clients, unless it says otherwise.
 pub const CONCURRENT_LIMIT: usize = 1000;
@@ -20,28 +21,34 @@ pub type Handled = Option<BoxFuture<'static, ()>>;
 pub trait Subscriptions: Sized {
     /// One entry for each `#[subscribe_message]`.
     fn subscriptions() -> Vec<Subscription<Self>>;
+
+    /// What the attributes of the block bind to the gateway.
+    fn enhancers() -> Enhancers {
+        Enhancers::new()
+    }
 }
+
+/// Extracts the arguments of a handler of the gateway `G` and calls it.
+pub type Call<G> = fn(&Arc<G>, &MessageContext<'_>) -> Handled;
 
 /// One handler of the gateway `G`.
 pub struct Subscription<G> {
     pub(crate) event: &'static str,
     pub(crate) handler: &'static str,
     pub(crate) concurrent: Option<usize>,
-    pub(crate) call: fn(&Arc<G>, &MessageContext<'_>) -> Handled,
+    pub(crate) call: Call<G>,
+    pub(crate) enhancers: Enhancers,
 }
 
 impl<G> Subscription<G> {
     /// `handler` is the method's name, for logs and faults.
-    pub fn new(
-        event: &'static str,
-        handler: &'static str,
-        call: fn(&Arc<G>, &MessageContext<'_>) -> Handled,
-    ) -> Self {
+    pub fn new(event: &'static str, handler: &'static str, call: Call<G>) -> Self {
         Self {
             event,
             handler,
             concurrent: None,
             call,
+            enhancers: Enhancers::new(),
         }
     }
 
@@ -49,6 +56,13 @@ impl<G> Subscription<G> {
     #[must_use]
     pub fn concurrent(mut self, limit: usize) -> Self {
         self.concurrent = Some(limit.max(1));
+        self
+    }
+
+    /// Binds guards, interceptors, filters and metadata to it.
+    #[must_use]
+    pub fn enhance(mut self, enhancers: Enhancers) -> Self {
+        self.enhancers = self.enhancers.and(enhancers);
         self
     }
 }

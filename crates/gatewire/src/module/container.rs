@@ -59,6 +59,19 @@ impl Container {
         Ok(container)
     }
 
+    /// What the provider with this index may see.
+    pub(crate) fn resolver(&self, index: usize) -> Resolver<'_> {
+        let node = &self.graph.providers[index];
+        Resolver {
+            scope: Scope {
+                container: self,
+                module: node.module,
+            },
+            owner: &node.provider.name,
+            server: None,
+        }
+    }
+
     /// The instance of the provider with this index.
     pub(crate) fn instance(&self, index: usize) -> Option<&Instance> {
         self.instances[index].as_ref()

@@ -45,7 +45,25 @@ impl Graph {
             duplicates: Vec::new(),
         };
         graph.enter(ModuleRef::of::<Root>(), &mut HashMap::new());
+        graph.add_classes();
         graph
+    }
+
+    /// Adds the guards, interceptors and filters that gateways name and their modules do not see: they need not be listed.
+    fn add_classes(&mut self) {
+        for at in 0..self.providers.len() {
+            let node = &self.providers[at];
+            let (module, gateway) = (node.module, &node.provider.gateway);
+            for class in gateway
+                .as_ref()
+                .map_or_else(Vec::new, |gateway| gateway.classes.clone())
+            {
+                let provider = class();
+                if self.find(module, provider.key.id()).is_none() {
+                    self.add(module, provider);
+                }
+            }
+        }
     }
 
     /// The provider of `key` that the providers of `module` see: their own module's first, then the imports in the

@@ -72,13 +72,22 @@ impl WsException {
 
     /// The error object as JSON. Only a value that was serialised before goes in, so this cannot fail; were it to,
     /// the object without its cause is still true.
-    pub(crate) fn to_json(&self, cause: &Cause<'_>) -> Box<RawValue> {
+    pub(crate) fn to_json(&self, cause: Option<&Cause<'_>>) -> Box<RawValue> {
         let json = match &*self.0 {
             Kind::Object(value) => serde_json::value::to_raw_value(value),
             Kind::Message(message) => serde_json::value::to_raw_value(&Wire::new(message, cause)),
             Kind::Internal(_) => serde_json::value::to_raw_value(&Wire::new(INTERNAL, cause)),
         };
         json.unwrap_or_else(|_| internal_json())
+    }
+
+    /// The refusal of a connection for which a filter has answered.
+    pub(crate) fn refusal(answer: &super::Answer) -> Self {
+        match answer.read::<Value>() {
+            Ok(Value::String(message)) => Self::new(message),
+            Ok(value) => Self(Box::new(Kind::Object(value))),
+            Err(error) => error,
+        }
     }
 
     /// The refusal of a connection.
@@ -118,11 +127,13 @@ pub(crate) struct Cause<'a> {
 struct Wire<'a> {
     status: &'static str,
     message: &'a str,
-    cause: &'a Cause<'a>,
+    /// Left out if the application does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a Cause<'a>>,
 }
 
 impl<'a> Wire<'a> {
-    fn new(message: &'a str, cause: &'a Cause<'a>) -> Self {
+    fn new(message: &'a str, cause: Option<&'a Cause<'a>>) -> Self {
         Self {
             status: "error",
             message,
@@ -194,14 +205,14 @@ mod tests {
     #[test]
     fn wire_form_is_nests() {
         let data = RawValue::from_string(r#"{"k":1}"#.to_owned()).unwrap();
-        let with = Cause {
+        let with = Some(Cause {
             pattern: "e",
             data: Some(&data),
-        };
-        let without = Cause {
+        });
+        let without = Some(Cause {
             pattern: "e",
             data: None,
-        };
+        });
         let secret = || WsException::internal(std::io::Error::other("password is hunter2"));
         for (exception, cause, wire) in [
             (
@@ -215,6 +226,11 @@ mod tests {
                 r#"{"status":"error","message":"bad creds","cause":{"pattern":"e"}}"#,
             ),
             (
+                WsException::new("bad creds"),
+                None,
+                r#"{"status":"error","message":"bad creds"}"#,
+            ),
+            (
                 WsException::object(json!([{"property": "name"}])),
                 with,
                 r#"[{"property":"name"}]"#,
@@ -226,7 +242,7 @@ mod tests {
                 r#"{"status":"error","message":"Internal server error","cause":{"pattern":"e","data":{"k":1}}}"#,
             ),
         ] {
-            assert_eq!(exception.to_json(&cause).get(), wire);
+            assert_eq!(exception.to_json(cause.as_ref()).get(), wire);
         }
         assert!(secret().hidden().is_some());
     }

@@ -1,7 +1,32 @@
-//! The message pipeline. For now it is the handler and its exceptions; guards, interceptors, pipes and filters take
-//! their place around them.
+//! The pipeline around a handler, in NestJS's order: guards, interceptors, extractors, the handler, interceptors again,
+//! and exception filters for every error on the way.
+//!
+//! Each is bound to a handler or a gateway by an attribute (`#[use_guards(..)]`, `#[use_interceptors(..)]`,
+//! `#[use_filters(..)]`) or to all by the [`App`](crate::App). An entry that is a type (`JwtGuard`) is resolved from the
+//! container, so that it may inject providers; any other expression (`Throttle::per_client(..)`) is a value of its own.
+//!
+//! A handler to which nothing is bound takes none of this: that is decided at start, not for each message.
 
+mod answer;
+mod context;
+mod enhancers;
 mod exception;
+mod filter;
+mod guard;
+mod interceptor;
+mod route;
+mod thrown;
 
+pub use answer::Answer;
+pub(crate) use answer::Kind as AnswerKind;
+pub use context::ExecutionContext;
+pub(crate) use enhancers::Bound as BoundEnhancers;
+pub use enhancers::Enhancers;
 pub use exception::WsException;
 pub(crate) use exception::{Cause, INTERNAL, internal_json};
+pub use filter::ExceptionFilter;
+pub use guard::Guard;
+pub use interceptor::Interceptor;
+pub use route::Next;
+pub(crate) use route::{Capture, Globals, Route, RouteName, run};
+pub use thrown::Exception;

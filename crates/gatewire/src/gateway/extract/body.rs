@@ -35,7 +35,7 @@ impl FromMessage for Payload {
 }
 
 /// Serde's own words, without the place: the text is a slice of a packet that the client never saw as such.
-fn misfit(error: &serde_json::Error) -> WsException {
+pub(crate) fn misfit(error: &serde_json::Error) -> WsException {
     let text = error.to_string();
     let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
     WsException::new(format!("Invalid message body: {text}"))

@@ -8,6 +8,7 @@ mod client;
 pub use ack::Ack;
 pub(crate) use ack::AckSlot;
 pub use body::MessageBody;
+pub(crate) use body::misfit;
 pub use client::{ConnectedSocket, Extension, Handshake, Pattern};
 
 use super::context::MessageContext;
@@ -41,7 +42,7 @@ use crate::pipeline::WsException;
 )]
 pub trait FromMessage: Sized {
     /// What is answered if it cannot be taken.
-    type Rejection: Into<WsException>;
+    type Rejection: Into<WsException> + Send + Sync + 'static;
 
     /// Takes it.
     ///

@@ -1,0 +1,139 @@
+//! What guards, interceptors and filters know of the message or connection that they are asked about.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gatewire_hub::{OwnedEvent, Payload};
+use serde::de::DeserializeOwned;
+
+use super::route::Route;
+use super::{Answer, Exception, WsException};
+use crate::Socket;
+use crate::gateway::AckState;
+
+/// One message, or one connection, on its way through the pipeline. A clone is another handle of the same.
+#[derive(Clone)]
+pub struct ExecutionContext(Arc<Inner>);
+
+struct Inner {
+    client: Socket,
+    route: Arc<Route>,
+    /// None for a connection.
+    event: Option<OwnedEvent>,
+    call: Mutex<Call>,
+}
+
+/// The part of a message that changes.
+#[derive(Default)]
+struct Call {
+    ack: AckState,
+    /// What the handler has answered, where interceptors or filters wait for it.
+    outcome: Option<Result<Answer, Exception>>,
+}
+
+impl ExecutionContext {
+    pub(crate) fn new(client: Socket, route: Arc<Route>, event: Option<OwnedEvent>, ack: AckState) -> Self {
+        Self(Arc::new(Inner {
+            client,
+            route,
+            event,
+            call: Mutex::new(Call { ack, outcome: None }),
+        }))
+    }
+
+    /// The client. Values kept with it (`client().set(user)`) are read by the extractor `Extension<User>`.
+    pub fn client(&self) -> &Socket {
+        &self.0.client
+    }
+
+    /// Whether this is about a client that connects, and not about a message.
+    pub fn is_connection(&self) -> bool {
+        self.0.event.is_none()
+    }
+
+    /// The message's event as it stands in `#[subscribe_message(..)]`; `handle_connection` for a connection.
+    pub fn pattern(&self) -> &'static str {
+        self.0.route.pattern
+    }
+
+    /// The name of the gateway's struct.
+    pub fn gateway(&self) -> &'static str {
+        self.0.route.gateway
+    }
+
+    /// The name of the handler; `handle_connection` for a connection.
+    pub fn handler(&self) -> &'static str {
+        self.0.route.handler
+    }
+
+    /// What the client sent: the message's body, or for a connection the `auth` object of its CONNECT.
+    ///
+    /// # Errors
+    /// If it is no `T`; the client may read why.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, WsException> {
+        let data = match &self.0.event {
+            Some(event) => event.body(),
+            None => self.0.client.auth(),
+        };
+        data.map_err(|error| crate::gateway::misfit(&error))
+    }
+
+    /// Every argument of the message as it came; `None` for a connection.
+    pub fn args(&self) -> Option<&Payload> {
+        self.0.event.as_ref().map(OwnedEvent::payload)
+    }
+
+    /// The value of type `T` that `#[set_metadata(..)]` has put on the handler, or else on the gateway.
+    pub fn metadata<T: Any>(&self) -> Option<&T> {
+        self.all_metadata().next()
+    }
+
+    /// All values of type `T` that `#[set_metadata(..)]` has put on the handler and the gateway, the handler's first.
+    pub fn all_metadata<T: Any>(&self) -> impl Iterator<Item = &T> {
+        let metadata = self.0.route.metadata.iter();
+        metadata.filter_map(|value| value.downcast_ref())
+    }
+
+    pub(crate) fn route(&self) -> &Route {
+        &self.0.route
+    }
+
+    pub(crate) fn event(&self) -> Option<&OwnedEvent> {
+        self.0.event.as_ref()
+    }
+
+    /// Takes the acknowledgement out: whoever has it answers.
+    pub(crate) fn take_ack(&self) -> AckState {
+        std::mem::take(&mut self.call().ack)
+    }
+
+    /// Keeps the acknowledgement until somebody answers.
+    pub(crate) fn keep_ack(&self, ack: AckState) {
+        self.call().ack = ack;
+    }
+
+    /// The handler's answer, for those who wait for it.
+    pub(crate) fn settle(&self, outcome: Result<Answer, Exception>) {
+        self.call().outcome = Some(outcome);
+    }
+
+    pub(crate) fn take_outcome(&self) -> Option<Result<Answer, Exception>> {
+        self.call().outcome.take()
+    }
+
+    fn call(&self) -> MutexGuard<'_, Call> {
+        self.0.call.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for ExecutionContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecutionContext")
+            .field("client", &self.0.client)
+            .field("gateway", &self.gateway())
+            .field("handler", &self.handler())
+            .field("pattern", &self.pattern())
+            .finish_non_exhaustive()
+    }
+}
