@@ -3,7 +3,7 @@
 mod support;
 
 use bytes::Bytes;
-use gatewire_hub::{HubConfig, Payload};
+use gatewire_hub::{HubConfig, Io, Payload};
 use serde_json::{Value, json};
 use support::{Gate, Log, Peer, Script, serve, serve_with};
 
@@ -234,4 +234,24 @@ fn values_are_kept_with_a_socket() {
     assert_eq!(socket.get::<String>().as_deref().map(String::as_str), Some("b"));
     assert_eq!(socket.remove::<u8>().as_deref(), Some(&1));
     assert_eq!(socket.get::<u8>(), None);
+}
+
+#[test]
+fn data_that_nests_too_deep_is_told_to_its_sender() {
+    let log = Log::default();
+    let io = Io::default();
+    let heard = log.clone();
+    io.on_connection(move |socket| {
+        let heard = heard.clone();
+        socket.on("e", move |_, event| heard.note(event.name()));
+    });
+    let mut peer = Peer::joined(&io, "/");
+    let deep = "[".repeat(101) + &"]".repeat(101);
+    peer.recv(&format!(r#"27["e",{deep}]"#)).unwrap();
+    let error = r#"37[{"message":"the data nests too deep","status":"error"}]"#;
+    assert_eq!(peer.sent(), [error]);
+    peer.recv(&format!(r#"2["e",{deep}]"#)).unwrap();
+    peer.recv(r#"2["e",[[1]]]"#).unwrap();
+    assert!(peer.sent().is_empty());
+    assert_eq!(log.take(), ["e"]);
 }
