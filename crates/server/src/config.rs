@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gatewire_proto::engineio::{Timing, TransportKind};
+use gatewire_proto::engineio::TransportKind;
 
 use crate::client_files::ClientFilesError;
 use crate::cookie::Cookie;
@@ -78,14 +78,6 @@ impl EngineConfig {
     pub(crate) fn prefix(&self) -> String {
         let slash = if self.add_trailing_slash { "/" } else { "" };
         format!("/{}{slash}", self.path.trim_matches('/'))
-    }
-
-    pub(crate) fn timing(&self) -> Timing {
-        Timing {
-            ping_interval: self.ping_interval,
-            ping_timeout: self.ping_timeout,
-            upgrade_timeout: self.upgrade_timeout,
-        }
     }
 
     pub(crate) fn allows(&self, transport: TransportKind) -> bool {

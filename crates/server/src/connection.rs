@@ -15,8 +15,8 @@ use tokio::time::{Instant, Sleep};
 use crate::application::Session;
 use crate::cork;
 use crate::dialect::Dialect;
-use crate::engine::Registration;
 use crate::outbox::{Lane, Outbox};
+use crate::registry::Registration;
 use crate::scratch;
 use crate::transport::polling::Inbox;
 
@@ -168,7 +168,7 @@ impl Driver {
             // Its POST is answered.
             *inbox = None;
         }
-        let limits = &self.outbox().config.limits;
+        let limits = &self.outbox().rules.limits;
         let mut patience = limits.close_timeout;
         let mut transport_done = false;
         let mut state = self.outbox().lock();
@@ -443,7 +443,7 @@ fn read_body(
     };
     let limits = payload::Limits {
         max_packets: outbox
-            .config
+            .rules
             .limits
             .max_packets_per_payload
             .saturating_sub(inbox.packets),

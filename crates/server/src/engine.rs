@@ -3,32 +3,29 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use gatewire_hub::{Handshake, Id};
-use gatewire_proto::engineio::{CloseReason, HandshakeError, OpenPacket, TransportKind};
+use gatewire_proto::engineio::{HandshakeError, OpenPacket, TransportKind};
 use gatewire_proto::websocket;
 use http::header::{SEC_WEBSOCKET_VERSION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
 
 use crate::application::{Application, Connection};
 use crate::client_files::ClientFiles;
 use crate::config::{ConfigError, EngineConfig};
-use crate::connection::{Driver, Input, SocketInput};
+use crate::connection::{Input, SocketInput};
 use crate::dialect::Dialect;
 use crate::hooks::Hooks;
 use crate::http::{self as answer, Body};
 use crate::outbox::Outbox;
+use crate::registry::Registry;
 use crate::request::{self, Target};
-use crate::sessions::Sessions;
+use crate::rules::Rules;
 use crate::stream::Stream;
-use crate::timer::Wheel;
 use crate::transport::{polling, websocket as socket};
 
 /// One Engine.IO server. Cheap to clone; all clones are the same server.
@@ -36,19 +33,14 @@ use crate::transport::{polling, websocket as socket};
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    config: Arc<EngineConfig>,
+    config: EngineConfig,
     /// The configured path with a trailing slash: what the path of each request starts with.
     prefix: String,
-    application: Arc<dyn Application>,
+    application: Box<dyn Application>,
     hooks: Hooks,
     client_files: Option<ClientFiles>,
-    sessions: Sessions,
-    wheel: Arc<Wheel<Outbox>>,
-    /// The task that turns the wheel, started with the first session.
-    wheel_task: OnceLock<AbortHandle>,
-    closed: AtomicBool,
-    /// Drivers that have not ended.
-    drivers: watch::Sender<usize>,
+    rules: Arc<Rules>,
+    registry: Arc<Registry>,
 }
 
 impl Engine {
@@ -79,13 +71,10 @@ impl Engine {
             prefix: config.prefix(),
             hooks,
             client_files,
-            wheel: Arc::new(Wheel::new(config.shortest_deadline(), Instant::now())),
-            wheel_task: OnceLock::new(),
-            config: Arc::new(config),
-            application: Arc::new(application),
-            sessions: Sessions::new(),
-            closed: AtomicBool::new(false),
-            drivers: watch::Sender::new(0),
+            rules: Arc::new(Rules::from(&config)),
+            registry: Registry::new(config.shortest_deadline()),
+            config,
+            application: Box::new(application),
         })))
     }
 
@@ -110,7 +99,7 @@ impl Engine {
     /// Sessions that are open.
     #[must_use]
     pub fn clients_count(&self) -> usize {
-        self.0.sessions.len()
+        self.0.registry.sessions.len()
     }
 
     /// Answers one HTTP request whose path [`matches`](Self::matches). `peer` is the client's address, if known. For a
@@ -139,17 +128,12 @@ impl Engine {
 
     /// Ends every session with the reason "server shutting down" and refuses new ones.
     pub fn close(&self) {
-        self.0.closed.store(true, Ordering::Release);
-        for outbox in self.0.sessions.all() {
-            outbox.begin_close(CloseReason::ServerShuttingDown);
-        }
+        self.0.registry.close();
     }
 
     /// Waits until every session has ended, disconnect hooks included.
     pub async fn drained(&self) {
-        let mut drivers = self.0.drivers.subscribe();
-        // An error means that the sender, which `self` holds, is gone.
-        let _ = drivers.wait_for(|drivers| *drivers == 0).await;
+        self.0.registry.drained().await;
     }
 
     async fn dispatch<B>(&self, mut parts: Parts, body: B, peer: Option<SocketAddr>) -> Response<Body>
@@ -163,7 +147,7 @@ impl Engine {
         {
             return file;
         }
-        let target = match request::classify(&parts, &self.0.config, &self.0.sessions) {
+        let target = match request::classify(&parts, &self.0.config, &self.0.registry.sessions) {
             Ok(target) => target,
             Err(error) => return self.refuse(&error, &parts),
         };
@@ -173,7 +157,8 @@ impl Engine {
                 polling::handle(outbox, callback.as_deref(), &mut parts, body).await
             }
             Target::Handshake(transport, dialect, callback) => {
-                if !self.has_room() {
+                let max_sessions = self.0.config.limits.max_sessions;
+                if !self.0.registry.has_room(max_sessions) {
                     return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
                 }
                 let sid = match self.let_in(&parts).await {
@@ -214,7 +199,7 @@ impl Engine {
     async fn let_in(&self, parts: &Parts) -> Result<Id, HandshakeError> {
         self.0.hooks.decide(parts).await?;
         let sid = self.0.hooks.session_id(parts);
-        sid.filter(|sid| self.0.sessions.get(sid.as_str()).is_none())
+        sid.filter(|sid| self.0.registry.sessions.get(sid.as_str()).is_none())
             .ok_or(HandshakeError::BadRequest)
     }
 
@@ -225,20 +210,6 @@ impl Engine {
         } else {
             answer::refusal(error)
         }
-    }
-
-    fn has_room(&self) -> bool {
-        if self.0.closed.load(Ordering::Acquire) {
-            return false;
-        }
-        let room = self.0.sessions.len() < self.0.config.limits.max_sessions;
-        if !room {
-            tracing::warn!(
-                max_sessions = self.0.config.limits.max_sessions,
-                "a handshake is refused: the server is full"
-            );
-        }
-        room
     }
 
     /// Answers a WebSocket handshake, and runs `then` with the stream once the 101 is out.
@@ -285,7 +256,7 @@ impl Engine {
         parts: &Parts,
     ) -> Response<Body> {
         let config = &self.0.config;
-        let outbox = Outbox::polling(sid, dialect, config, Instant::now());
+        let outbox = Outbox::polling(sid, dialect, &self.0.rules, Instant::now());
         if !self.start(&outbox, handshake, Input::Polling(None)) {
             return self.refuse(&HandshakeError::BadRequest, parts);
         }
@@ -308,8 +279,8 @@ impl Engine {
         stream: Stream,
         unread: Vec<u8>,
     ) {
-        let outbox = Outbox::websocket(sid, dialect, &self.0.config, stream, Instant::now());
-        let input = SocketInput::new(socket::decoder(&self.0.config), unread);
+        let outbox = Outbox::websocket(sid, dialect, &self.0.rules, stream, Instant::now());
+        let input = SocketInput::new(self.0.rules.decoder(), unread);
         if !self.start(&outbox, handshake, Input::Socket(input)) {
             tracing::warn!(%sid, "a WebSocket is dropped: another session got the id that was generated for it");
         }
@@ -318,7 +289,7 @@ impl Engine {
     /// Sends the open packet and starts the driver; false if there is a session of that id.
     #[must_use]
     fn start(&self, outbox: &Arc<Outbox>, handshake: Arc<Handshake>, input: Input) -> bool {
-        let Some(registration) = Registration::new(self, outbox) else {
+        let Some(registration) = self.0.registry.register(outbox) else {
             return false;
         };
         let config = &self.0.config;
@@ -334,70 +305,7 @@ impl Engine {
             .0
             .application
             .open(Connection::new(outbox.clone()), handshake);
-        registration.begin();
-        tokio::spawn(Driver::new(registration, session, input));
+        registration.begin(session, input);
         true
-    }
-
-    fn turn_wheel(&self) {
-        self.0.wheel_task.get_or_init(|| {
-            let wheel = self.0.wheel.clone();
-            tokio::spawn(async move { wheel.run().await }).abort_handle()
-        });
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if let Some(task) = self.wheel_task.get() {
-            task.abort();
-        }
-    }
-}
-
-/// A session's place in the engine, held by its driver: dropped, by whatever end, it leaves nothing behind.
-pub(crate) struct Registration {
-    engine: Engine,
-    outbox: Arc<Outbox>,
-}
-
-impl Registration {
-    /// `None` if another session has the id.
-    fn new(engine: &Engine, outbox: &Arc<Outbox>) -> Option<Self> {
-        if !engine.0.sessions.insert(outbox.clone()) {
-            return None;
-        }
-        engine.0.drivers.send_modify(|drivers| *drivers += 1);
-        Some(Self {
-            engine: engine.clone(),
-            outbox: outbox.clone(),
-        })
-    }
-
-    /// From now on the session's time runs.
-    fn begin(&self) {
-        let (engine, now) = (&self.engine, Instant::now());
-        engine.turn_wheel();
-        engine.0.wheel.insert(Arc::downgrade(&self.outbox), now, now);
-        if engine.0.closed.load(Ordering::Acquire) {
-            self.outbox.begin_close(CloseReason::ServerShuttingDown);
-        }
-    }
-
-    pub(crate) fn outbox(&self) -> &Outbox {
-        &self.outbox
-    }
-
-    /// Takes the session out of the table and closes its transport; later calls do nothing.
-    pub(crate) fn remove(&self) {
-        self.outbox.shut();
-        self.engine.0.sessions.remove(self.outbox.sid);
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.remove();
-        self.engine.0.drivers.send_modify(|drivers| *drivers -= 1);
     }
 }

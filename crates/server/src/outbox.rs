@@ -20,10 +20,10 @@ use gatewire_hub::{Id, Message};
 use gatewire_proto::engineio::{self, CloseReason, Protocol, TransportKind};
 use gatewire_proto::websocket::{self, Opcode};
 
-use crate::config::EngineConfig;
 use crate::cork;
 use crate::dialect::Dialect;
 use crate::queue::{MAX_SLICES, WriteQueue};
+use crate::rules::Rules;
 use crate::stream::Stream;
 use crate::transport::polling::{Inbox, PollLane};
 use crate::transport::websocket::Handover;
@@ -36,7 +36,7 @@ pub(crate) struct Outbox {
     me: Weak<Self>,
     pub(crate) sid: Id,
     pub(crate) dialect: Dialect,
-    pub(crate) config: Arc<EngineConfig>,
+    pub(crate) rules: Arc<Rules>,
     /// The driver's task.
     pub(crate) driver: AtomicWaker,
     /// Mirrors `State::closing.is_some()`, for a look without the lock.
@@ -114,20 +114,20 @@ impl Frame<'_> {
 }
 
 impl Outbox {
-    pub(crate) fn polling(sid: Id, dialect: Dialect, config: &Arc<EngineConfig>, now: Instant) -> Arc<Self> {
+    pub(crate) fn polling(sid: Id, dialect: Dialect, rules: &Arc<Rules>, now: Instant) -> Arc<Self> {
         let lane = Lane::Polling(Box::new(PollLane::new(dialect)));
-        Self::new(sid, dialect, config, TransportKind::Polling, lane, now)
+        Self::new(sid, dialect, rules, TransportKind::Polling, lane, now)
     }
 
     pub(crate) fn websocket(
         sid: Id,
         dialect: Dialect,
-        config: &Arc<EngineConfig>,
+        rules: &Arc<Rules>,
         stream: Stream,
         now: Instant,
     ) -> Arc<Self> {
         let lane = Lane::WebSocket(SocketLane::default());
-        let outbox = Self::new(sid, dialect, config, TransportKind::WebSocket, lane, now);
+        let outbox = Self::new(sid, dialect, rules, TransportKind::WebSocket, lane, now);
         // A fresh cell takes the first value it is given.
         let _ = outbox.stream.set(stream);
         outbox
@@ -136,7 +136,7 @@ impl Outbox {
     fn new(
         sid: Id,
         dialect: Dialect,
-        config: &Arc<EngineConfig>,
+        rules: &Arc<Rules>,
         transport: TransportKind,
         lane: Lane,
         now: Instant,
@@ -149,7 +149,7 @@ impl Outbox {
             me: me.clone(),
             sid,
             dialect,
-            config: config.clone(),
+            rules: rules.clone(),
             driver: AtomicWaker::new(),
             closing: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
@@ -159,11 +159,11 @@ impl Outbox {
             stalled: AtomicBool::new(false),
             stream: OnceLock::new(),
             state: Mutex::new(State {
-                session: open(&config.timing(), transport, now),
+                session: open(&rules.timing, transport, now),
                 lane,
                 closing: None,
                 handover: None,
-                connect_deadline: now + config.connect_timeout,
+                connect_deadline: now + rules.connect_timeout,
             }),
         })
     }
@@ -345,7 +345,7 @@ impl Outbox {
             Lane::Polling(lane) => lane.len(),
             Lane::Closed => 0,
         };
-        if waiting > self.config.limits.max_outbox {
+        if waiting > self.rules.limits.max_outbox {
             tracing::warn!(sid = %self.sid, waiting, "the client does not take its messages: more than max_outbox bytes wait, the connection is closed");
             if let Lane::WebSocket(lane) = &mut state.lane {
                 lane.queue.clear();
@@ -366,7 +366,7 @@ impl Outbox {
 
     /// Bytes that may wait before those who ask are told to send no more for now.
     fn room(&self) -> usize {
-        HIGH_WATER.min(self.config.limits.max_outbox / 2).max(1)
+        HIGH_WATER.min(self.rules.limits.max_outbox / 2).max(1)
     }
 
     /// Writes what waits, as far as it is taken; what is not makes the driver wait for writability.

@@ -185,7 +185,7 @@ pub(crate) async fn poll(outbox: &Outbox, callback: Option<&str>, headers: &Head
     match payload {
         Ok(payload) => {
             let payload = payload.for_callback(callback);
-            let threshold = outbox.config.http_compression;
+            let threshold = outbox.rules.http_compression;
             let is_worth_it = threshold.is_some_and(|threshold| payload.body.len() >= threshold);
             answer::poll(payload, accepted.filter(|_| is_worth_it))
         }
@@ -226,8 +226,8 @@ where
         return answer::empty(StatusCode::BAD_REQUEST);
     }
     // A client that cannot send one body in the time in which it must answer a ping is as good as gone.
-    let patience = outbox.config.ping_interval + outbox.config.ping_timeout;
-    let body = Limited::new(body, outbox.config.max_payload).collect();
+    let patience = outbox.rules.timing.ping_interval + outbox.rules.timing.ping_timeout;
+    let body = Limited::new(body, outbox.rules.max_payload).collect();
     let body = match tokio::time::timeout(patience, body).await {
         Ok(Ok(body)) => body.to_bytes(),
         Err(_elapsed) => {
@@ -236,7 +236,7 @@ where
             return answer::empty(StatusCode::REQUEST_TIMEOUT);
         }
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            tracing::debug!(sid = %outbox.sid, limit = outbox.config.max_payload, "a POST above max_payload bytes");
+            tracing::debug!(sid = %outbox.sid, limit = outbox.rules.max_payload, "a POST above max_payload bytes");
             if let Lane::Polling(lane) = &mut outbox.lock().lane {
                 lane.forsake_poll();
             }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewire_proto::engineio::{Packet, Probe, UpgradeRefused};
-use gatewire_proto::websocket::{self, Decoder, Event, Limits, Opcode, Received};
+use gatewire_proto::websocket::{self, Decoder, Event, Opcode, Received};
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderValue, Response, StatusCode};
 use std::io::IoSlice;
 
-use crate::config::EngineConfig;
 use crate::http::Body;
 use crate::outbox::{Lane, Outbox};
 use crate::scratch;
@@ -48,14 +47,6 @@ pub(crate) fn switching_protocols(upgrade: &websocket::Upgrade) -> Response<Body
     response
 }
 
-/// A decoder with the limits of the engine.
-pub(crate) fn decoder(config: &EngineConfig) -> Decoder {
-    Decoder::new(Limits {
-        max_message: config.max_payload,
-        max_fragments: config.limits.max_fragments,
-    })
-}
-
 /// Plays the server's part of the probe on a new WebSocket of a polling session, and hands the stream over to the
 /// session's driver. Gives up, closing this stream alone, when the client does or after the upgrade timeout.
 pub(crate) async fn probe(outbox: Arc<Outbox>, stream: Stream, unread: Vec<u8>) {
@@ -64,12 +55,12 @@ pub(crate) async fn probe(outbox: Arc<Outbox>, stream: Stream, unread: Vec<u8>) 
         return close(&stream);
     }
     let upgrade = Upgrade {
-        decoder: decoder(&outbox.config),
+        decoder: outbox.rules.decoder(),
         outbox: &outbox,
         stream,
         probed: false,
     };
-    let timeout = outbox.config.upgrade_timeout;
+    let timeout = outbox.rules.timing.upgrade_timeout;
     match tokio::time::timeout(timeout, upgrade.run(unread)).await {
         Ok(Ok(())) => {}
         Ok(Err(failure)) => {

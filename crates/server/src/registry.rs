@@ -1,0 +1,130 @@
+//! The sessions of one server: the table of those that are open, the wheel that keeps their deadlines, and the count of
+//! the drivers that have not ended. It opens nothing by itself and knows no protocol.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use gatewire_proto::engineio::CloseReason;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::application::Session;
+use crate::connection::{Driver, Input};
+use crate::outbox::Outbox;
+use crate::sessions::Sessions;
+use crate::timer::Wheel;
+
+/// The sessions of one server.
+pub(crate) struct Registry {
+    pub(crate) sessions: Sessions,
+    wheel: Arc<Wheel<Outbox>>,
+    /// The task that turns the wheel, started with the first session.
+    wheel_task: OnceLock<AbortHandle>,
+    closed: AtomicBool,
+    /// Drivers that have not ended.
+    drivers: watch::Sender<usize>,
+}
+
+impl Registry {
+    /// A registry for sessions none of whose deadlines is shorter than `shortest`.
+    pub(crate) fn new(shortest: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            sessions: Sessions::new(),
+            wheel: Arc::new(Wheel::new(shortest, Instant::now())),
+            wheel_task: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            drivers: watch::Sender::new(0),
+        })
+    }
+
+    /// Whether one more session may be opened.
+    pub(crate) fn has_room(&self, max_sessions: usize) -> bool {
+        if self.closed.load(Ordering::Acquire) {
+            return false;
+        }
+        let room = self.sessions.len() < max_sessions;
+        if !room {
+            tracing::warn!(max_sessions, "a handshake is refused: the server is full");
+        }
+        room
+    }
+
+    /// Ends every session and lets no new one in.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        for outbox in self.sessions.all() {
+            outbox.begin_close(CloseReason::ServerShuttingDown);
+        }
+    }
+
+    /// Waits until every driver has ended.
+    pub(crate) async fn drained(&self) {
+        let mut drivers = self.drivers.subscribe();
+        // An error means that the sender, which `self` holds, is gone.
+        let _ = drivers.wait_for(|drivers| *drivers == 0).await;
+    }
+
+    /// Gives a session its place; `None` if another one has the id.
+    pub(crate) fn register(self: &Arc<Self>, outbox: &Arc<Outbox>) -> Option<Registration> {
+        if !self.sessions.insert(outbox.clone()) {
+            return None;
+        }
+        self.drivers.send_modify(|drivers| *drivers += 1);
+        Some(Registration {
+            registry: self.clone(),
+            outbox: outbox.clone(),
+        })
+    }
+
+    fn turn_wheel(&self) {
+        self.wheel_task.get_or_init(|| {
+            let wheel = self.wheel.clone();
+            tokio::spawn(async move { wheel.run().await }).abort_handle()
+        });
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        if let Some(task) = self.wheel_task.get() {
+            task.abort();
+        }
+    }
+}
+
+/// A session's place in the registry, held by its driver: dropped, by whatever end, it leaves nothing behind.
+pub(crate) struct Registration {
+    registry: Arc<Registry>,
+    outbox: Arc<Outbox>,
+}
+
+impl Registration {
+    /// Starts the driver. From now on the session's time runs.
+    pub(crate) fn begin(self, session: Box<dyn Session>, input: Input) {
+        let (registry, now) = (&self.registry, Instant::now());
+        registry.turn_wheel();
+        registry.wheel.insert(Arc::downgrade(&self.outbox), now, now);
+        if registry.closed.load(Ordering::Acquire) {
+            self.outbox.begin_close(CloseReason::ServerShuttingDown);
+        }
+        tokio::spawn(Driver::new(self, session, input));
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Takes the session out of the table and closes its transport; later calls do nothing.
+    pub(crate) fn remove(&self) {
+        self.outbox.shut();
+        self.registry.sessions.remove(self.outbox.sid);
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.remove();
+        self.registry.drivers.send_modify(|drivers| *drivers -= 1);
+    }
+}

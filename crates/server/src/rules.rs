@@ -1,0 +1,54 @@
+//! What one session goes by, whichever server has opened it: the part of the server's options that its driver, its outbox
+//! and its requests look at.
+
+use std::time::Duration;
+
+use gatewire_proto::engineio::Timing;
+use gatewire_proto::websocket::{self, Decoder};
+
+use crate::config::{EngineConfig, Limits};
+
+/// The options of a session; one copy for all sessions of a server.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// Heartbeat and upgrade.
+    pub(crate) timing: Timing,
+    pub(crate) connect_timeout: Duration,
+    /// Bytes of one message, and of one POST.
+    pub(crate) max_payload: usize,
+    /// Bytes from which a polling response is compressed.
+    pub(crate) http_compression: Option<usize>,
+    pub(crate) limits: Limits,
+}
+
+impl From<&EngineConfig> for Rules {
+    fn from(config: &EngineConfig) -> Self {
+        Self {
+            timing: Timing {
+                ping_interval: config.ping_interval,
+                ping_timeout: config.ping_timeout,
+                upgrade_timeout: config.upgrade_timeout,
+            },
+            connect_timeout: config.connect_timeout,
+            max_payload: config.max_payload,
+            http_compression: config.http_compression,
+            limits: config.limits.clone(),
+        }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::from(&EngineConfig::default())
+    }
+}
+
+impl Rules {
+    /// A decoder for a WebSocket of such a session.
+    pub(crate) fn decoder(&self) -> Decoder {
+        Decoder::new(websocket::Limits {
+            max_message: self.max_payload,
+            max_fragments: self.limits.max_fragments,
+        })
+    }
+}
