@@ -1,12 +1,13 @@
 //! What the client suites of `interop/` talk to: rooms, broadcasts, acknowledgements both ways, binary data, refusals and
 //! disconnects. Its twin on the npm package is `interop/reference/interop_server.js`; the same tests run against both.
 //! Reads `PORT` (3000) and `HOST` (127.0.0.1); `EIO3=1` lets clients of Socket.IO 2 in, too, `RECOVERY=1`
-//! gives clients that lost their connection their session back.
+//! gives clients that lost their connection their session back, `DEFLATE=1` compresses WebSocket messages.
 
 use std::env;
 use std::time::Duration;
 
 use bytes::Bytes;
+use gatewire::adapter::DeflateOptions;
 use gatewire::prelude::*;
 use gatewire_hub::{BroadcastAckError, HubConfig, Recovery};
 use serde::{Deserialize, Serialize};
@@ -274,13 +275,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let allow_eio3 = env::var("EIO3").is_ok_and(|value| value == "1");
+    let deflates = env::var("DEFLATE").is_ok_and(|value| value == "1");
     let recovers = env::var("RECOVERY").is_ok_and(|value| value == "1");
     let config = HubConfig {
         connection_state_recovery: recovers.then(Recovery::default),
         ..HubConfig::default()
     };
     let mut app = App::create::<InteropModule>().hub_config(config).await?;
-    app.use_websocket_adapter(SocketIoAdapter::new().allow_eio3(allow_eio3));
+    app.use_websocket_adapter(
+        SocketIoAdapter::new()
+            .allow_eio3(allow_eio3)
+            .per_message_deflate(deflates.then(DeflateOptions::default)),
+    );
     let app = app.bind((host, port)).await?;
     println!("listening on http://{}", app.local_addr());
     app.serve().await;

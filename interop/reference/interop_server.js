@@ -6,6 +6,7 @@ import { listen } from "./listen.js";
 
 const http = createServer((_, response) => response.writeHead(404).end());
 const allowEIO3 = process.env.EIO3 === "1";
+const perMessageDeflate = process.env.DEFLATE === "1";
 const connectionStateRecovery = process.env.RECOVERY === "1" ? {} : undefined;
 const io = new Server(http, {
   pingInterval: 1000,
@@ -13,6 +14,7 @@ const io = new Server(http, {
   cors: { origin: "*" },
   allowEIO3,
   connectionStateRecovery,
+  perMessageDeflate,
 });
 
 function rooms(socket) {

@@ -1,13 +1,13 @@
 //! Packets as they go out: a [`Prepared`] one is encoded once and shared by all its receivers, a [`FramedText`] is for
-//! one connection and lives only as long as the call that sends it. Both are of the text form; another form of a packet
-//! is made from a prepared one, once, and kept with it.
+//! one connection and lives only as long as the call that sends it. Both are of the text form; another form of a packet,
+//! or its compressed frames, are made from a prepared one, once, and kept with it.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use gatewire_proto::socketio::{self, Limits, Packet, PacketKind, Parser};
-use gatewire_proto::websocket::{self, MAX_HEADER, Opcode};
+use gatewire_proto::websocket::{self, DeflateOptions, MAX_HEADER, Opcode};
 use serde::Serialize;
 
 use crate::encode::{self, One};
@@ -28,6 +28,14 @@ struct Inner {
     /// What a cluster's log calls it.
     offset: Option<Box<str>>,
     forms: OnceLock<Box<Form>>,
+    deflated: OnceLock<Box<Deflated>>,
+}
+
+/// The frames with messages compressed.
+struct Deflated {
+    frames: Bytes,
+    /// The longest message that is compressed, in bytes.
+    longest: usize,
 }
 
 /// The packet in the form of a parser; in a list, for a server may have connections of several.
@@ -158,6 +166,7 @@ impl Prepared {
             rest,
             offset: None,
             forms: OnceLock::new(),
+            deflated: OnceLock::new(),
         }))
     }
 
@@ -165,6 +174,50 @@ impl Prepared {
     #[must_use]
     pub fn websocket(&self) -> &Bytes {
         &self.0.websocket
+    }
+
+    /// The frames for a client with which permessage-deflate was agreed on, and whose window has `window_bits`: messages
+    /// above the threshold are compressed by the first who asks, and shared. A client with a smaller window than the
+    /// server's gets the plain frames if a message is longer than its window.
+    #[must_use]
+    pub fn deflated(&self, options: &DeflateOptions, window_bits: u8) -> &Bytes {
+        // Longer than each of its messages.
+        if self.0.websocket.len() < options.threshold {
+            return &self.0.websocket;
+        }
+        let deflated = self.0.deflated.get_or_init(|| Box::new(self.deflate(options)));
+        let is_readable = window_bits >= options.server_max_window_bits
+            || deflated.longest <= 1_usize.checked_shl(window_bits.into()).unwrap_or(usize::MAX);
+        if is_readable {
+            &deflated.frames
+        } else {
+            &self.0.websocket
+        }
+    }
+
+    fn deflate(&self, options: &DeflateOptions) -> Deflated {
+        let mut frames = Vec::new();
+        let mut longest = 0;
+        for message in self.messages() {
+            let (opcode, data) = match &message {
+                Message::Text(text) => (Opcode::Text, text),
+                Message::Binary(data) => (Opcode::Binary, data),
+            };
+            let (bits, level) = (options.server_max_window_bits, options.level);
+            if data.len() >= options.threshold
+                && websocket::put_deflated_frame(&mut frames, opcode, data, bits, level)
+            {
+                longest = longest.max(data.len());
+            } else {
+                websocket::put_frame(&mut frames, opcode, data);
+            }
+        }
+        let frames = if longest == 0 {
+            self.0.websocket.clone()
+        } else {
+            frames.into()
+        };
+        Deflated { frames, longest }
     }
 
     /// The messages of the packet in their order, for a transport that has no frames.
@@ -336,6 +389,40 @@ mod tests {
             websocket::put_frame(&mut frame, Opcode::Text, text.as_bytes());
             assert_eq!(*prepared.websocket(), frame);
         }
+    }
+
+    #[test]
+    fn is_compressed_once_for_all_who_can_read_it() {
+        let options = DeflateOptions::default();
+        let prepared = Prepared::event("/", "e", &"x".repeat(5_000), None).unwrap();
+        let first = prepared.deflated(&options, 15);
+        assert_eq!(first[0], 0xc1);
+        assert!(first.len() < 100);
+        for bits in 13..=15 {
+            let again = prepared.clone();
+            assert_eq!(again.deflated(&options, bits).as_ptr(), first.as_ptr());
+        }
+        // A window of 4 KiB: the message may refer to what lies further back.
+        assert_eq!(prepared.deflated(&options, 12), prepared.websocket());
+
+        let mut seed = 1_u32;
+        let noise: Bytes = std::iter::repeat_with(|| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 24) as u8
+        })
+        .take(2_000)
+        .collect();
+        let zeros = Bytes::from(vec![0; 2_000]);
+        let prepared = Prepared::from_data("/", r#"["e"]"#, &[noise.clone(), zeros], None);
+        let frames = prepared.deflated(&options, 15);
+        assert_eq!(frames[0], 0x81, "below the threshold");
+        let second = usize::from(frames[1]) + 2;
+        assert_eq!(frames[second], 0x82, "would not get shorter");
+        assert_eq!(frames[second + 4..][..noise.len()], noise);
+        assert_eq!(frames[second + 4 + noise.len()], 0xc2);
+
+        let small = Prepared::event("/", "e", &"x".repeat(900), None).unwrap();
+        assert_eq!(small.deflated(&options, 15).as_ptr(), small.websocket().as_ptr());
     }
 
     #[test]

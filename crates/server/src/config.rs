@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewire_proto::engineio::TransportKind;
+use gatewire_proto::websocket::DeflateOptions;
 
 use crate::client_files::ClientFilesError;
 use crate::cookie::Cookie;
@@ -39,6 +40,9 @@ pub struct EngineConfig {
     /// Bytes from which a polling response is compressed if the client accepts gzip or deflate; `None` compresses none.
     /// Default 1,024.
     pub http_compression: Option<usize>,
+    /// Compression of WebSocket messages (permessage-deflate, RFC 7692) for clients that offer it; `None` accepts no
+    /// offer. Default `None`: it costs time for each message, and gains nothing below some hundred bytes.
+    pub per_message_deflate: Option<DeflateOptions>,
     /// The cookie with the session id that a polling handshake sets. Default `None`.
     pub cookie: Option<Cookie>,
     /// The folder with the browser bundles of the official client (the `dist` folder of an installed `socket.io-client`),
@@ -65,6 +69,7 @@ impl Default for EngineConfig {
             max_payload: 1_000_000,
             cors: None,
             http_compression: Some(1_024),
+            per_message_deflate: None,
             cookie: None,
             client_files: None,
             add_trailing_slash: true,
@@ -132,6 +137,9 @@ impl EngineConfig {
                 path: self.path.clone(),
             });
         }
+        if let Some(deflate) = &self.per_message_deflate {
+            check_deflate(deflate)?;
+        }
         if let Some(cookie) = &self.cookie
             && !cookie.is_valid()
         {
@@ -141,6 +149,24 @@ impl EngineConfig {
         }
         Ok(())
     }
+}
+
+pub(crate) fn check_deflate(options: &DeflateOptions) -> Result<(), ConfigError> {
+    for (option, value, min, max) in [
+        ("level", options.level, 1, 9),
+        ("server_max_window_bits", options.server_max_window_bits, 9, 15),
+        ("client_max_window_bits", options.client_max_window_bits, 8, 15),
+    ] {
+        if !(min..=max).contains(&value) {
+            return Err(ConfigError::Deflate {
+                option,
+                value,
+                min,
+                max,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Bounds on what one client, or all together, may make the server keep.
@@ -185,6 +211,18 @@ pub enum ConfigError {
     Zero {
         /// The option's name.
         option: &'static str,
+    },
+    /// A parameter of the compression outside its range.
+    #[error("the option `{option}` of `per_message_deflate` is {value}: give it a value from {min} to {max}")]
+    Deflate {
+        /// The option's name.
+        option: &'static str,
+        /// The value as given.
+        value: u8,
+        /// The least that is allowed.
+        min: u8,
+        /// The most that is allowed.
+        max: u8,
     },
     /// An empty list of transports.
     #[error("the engine option `transports` is empty: name \"polling\", \"websocket\" or both")]
@@ -244,6 +282,22 @@ mod tests {
             ..EngineConfig::default()
         };
         assert_eq!(silent.validate(), Err(ConfigError::NoTransport));
+        let shallow = EngineConfig {
+            per_message_deflate: Some(DeflateOptions {
+                server_max_window_bits: 8,
+                ..DeflateOptions::default()
+            }),
+            ..EngineConfig::default()
+        };
+        assert_eq!(
+            shallow.validate(),
+            Err(ConfigError::Deflate {
+                option: "server_max_window_bits",
+                value: 8,
+                min: 9,
+                max: 15
+            })
+        );
         assert_eq!(EngineConfig::default().validate(), Ok(()));
     }
 

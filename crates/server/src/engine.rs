@@ -8,11 +8,9 @@ use std::time::Instant;
 
 use gatewire_hub::{Handshake, Id};
 use gatewire_proto::engineio::{HandshakeError, OpenPacket, TransportKind};
-use gatewire_proto::websocket;
-use http::header::{SEC_WEBSOCKET_VERSION, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::upgrade::OnUpgrade;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use crate::application::{Application, Connection};
 use crate::client_files::ClientFiles;
@@ -25,8 +23,8 @@ use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::request::{self, Target};
 use crate::rules::Rules;
-use crate::stream::Stream;
-use crate::transport::{polling, websocket as socket};
+use crate::transport::polling;
+use crate::transport::websocket::{self as socket, Opened};
 
 /// One Engine.IO server. Cheap to clone; all clones are the same server.
 #[derive(Clone)]
@@ -173,15 +171,18 @@ impl Engine {
                     }
                     TransportKind::WebSocket => {
                         let engine = self.clone();
-                        self.accept(&parts, move |stream, unread| async move {
-                            engine.open_websocket(sid, dialect, handshake, stream, unread);
+                        self.accept(&parts, move |opened| async move {
+                            engine.open_websocket(sid, dialect, handshake, opened);
                         })
                     }
                 }
             }
-            Target::Upgrade(outbox) => self.accept(&parts, |stream, unread| async move {
-                socket::probe(outbox, stream, unread).await;
-            }),
+            Target::Upgrade(outbox) => {
+                self.accept(
+                    &parts,
+                    |opened| async move { socket::probe(outbox, opened).await },
+                )
+            }
         };
         if matches!(
             response.status(),
@@ -212,39 +213,13 @@ impl Engine {
         }
     }
 
-    /// Answers a WebSocket handshake, and runs `then` with the stream once the 101 is out.
-    fn accept<F>(
-        &self,
-        parts: &Parts,
-        then: impl FnOnce(Stream, Vec<u8>) -> F + Send + 'static,
-    ) -> Response<Body>
+    /// Answers a WebSocket handshake. The first protocol that the client offers is taken, as the Node server does.
+    fn accept<F>(&self, parts: &Parts, then: impl FnOnce(Opened) -> F + Send + 'static) -> Response<Body>
     where
         F: Future<Output = ()> + Send,
     {
-        let upgrade = match websocket::accept_upgrade(&parts.method, parts.version, &parts.headers) {
-            Ok(upgrade) => upgrade,
-            Err(error) => {
-                let mut response = answer::websocket_refusal(error.status(), &error.to_string());
-                response
-                    .headers_mut()
-                    .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-                return response;
-            }
-        };
-        let Some(upgraded) = parts.extensions.get::<OnUpgrade>().cloned() else {
-            tracing::warn!("the HTTP server offers no upgrade of the connection: no WebSocket can be opened");
-            return answer::empty(StatusCode::NOT_IMPLEMENTED);
-        };
-        tokio::spawn(async move {
-            match upgraded.await {
-                Ok(upgraded) => {
-                    let (stream, unread) = Stream::from_upgraded(upgraded);
-                    then(stream, unread).await;
-                }
-                Err(error) => tracing::debug!(%error, "the connection ended before it became a WebSocket"),
-            }
-        });
-        socket::switching_protocols(&upgrade)
+        let deflate = self.0.config.per_message_deflate.as_ref();
+        socket::accept(parts, deflate, |upgrade| upgrade.protocols().next(), then)
     }
 
     async fn open_polling(
@@ -271,16 +246,15 @@ impl Engine {
         response
     }
 
-    fn open_websocket(
-        &self,
-        sid: Id,
-        dialect: Dialect,
-        handshake: Arc<Handshake>,
-        stream: Stream,
-        unread: Vec<u8>,
-    ) {
-        let outbox = Outbox::websocket(sid, dialect, &self.0.rules, stream, Instant::now());
-        let input = SocketInput::new(self.0.rules.decoder(), unread);
+    fn open_websocket(&self, sid: Id, dialect: Dialect, handshake: Arc<Handshake>, opened: Opened) {
+        let Opened {
+            stream,
+            unread,
+            deflate,
+        } = opened;
+        let rules = &self.0.rules;
+        let outbox = Outbox::websocket(sid, dialect, rules, stream, deflate, Instant::now());
+        let input = SocketInput::new(rules.decoder(deflate), unread);
         if !self.start(&outbox, handshake, Input::Socket(input)) {
             tracing::warn!(%sid, "a WebSocket is dropped: another session got the id that was generated for it");
         }

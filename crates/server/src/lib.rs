@@ -36,6 +36,7 @@ pub use config::{ConfigError, EngineConfig, Limits};
 pub use cookie::{Cookie, SameSite};
 pub use cors::{Cors, Origin};
 pub use engine::Engine;
+pub use gatewire_proto::websocket::DeflateOptions;
 pub use hooks::Hooks;
 pub use http::Body;
 pub use listener::{Listener, ListenerConfig};

@@ -18,7 +18,7 @@ use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use gatewire_hub::{Id, Message};
 use gatewire_proto::engineio::{self, CloseReason, Protocol, TransportKind};
-use gatewire_proto::websocket::{self, Opcode};
+use gatewire_proto::websocket::{self, Deflate, DeflateOptions, Opcode};
 
 use crate::cork;
 use crate::dialect::Dialect;
@@ -89,6 +89,17 @@ pub(crate) struct SocketLane {
     blocked: bool,
     /// The Close frame is queued: nothing may follow it.
     sealed: bool,
+    /// What was agreed on with the client about compression.
+    deflate: Option<Deflate>,
+}
+
+impl SocketLane {
+    fn new(deflate: Option<Deflate>) -> Self {
+        Self {
+            deflate,
+            ..Self::default()
+        }
+    }
 }
 
 /// A WebSocket frame to be sent: one that others share, or one for this socket alone.
@@ -124,9 +135,10 @@ impl Outbox {
         dialect: Dialect,
         rules: &Arc<Rules>,
         stream: Stream,
+        deflate: Option<Deflate>,
         now: Instant,
     ) -> Arc<Self> {
-        let lane = Lane::WebSocket(SocketLane::default());
+        let lane = Lane::WebSocket(SocketLane::new(deflate));
         let outbox = Self::new(sid, dialect, rules, TransportKind::WebSocket, lane, now);
         // A fresh cell takes the first value it is given.
         let _ = outbox.stream.set(stream);
@@ -238,6 +250,9 @@ impl Outbox {
 
     /// Sends one Engine.IO text packet, type digit included.
     pub(crate) fn send_packet(&self, text: &[u8]) {
+        if self.send_deflated(Opcode::Text, text) {
+            return;
+        }
         let mut state = self.lock();
         self.send_packet_locked(&mut state, text);
     }
@@ -256,6 +271,9 @@ impl Outbox {
 
     /// Sends one binary message.
     pub(crate) fn send_binary(&self, data: &[u8]) {
+        if self.dialect == Dialect::V4 && self.send_deflated(Opcode::Binary, data) {
+            return;
+        }
         let mut state = self.lock();
         match &state.lane {
             Lane::WebSocket(_) => {
@@ -268,6 +286,34 @@ impl Outbox {
             }
             Lane::Closed => {}
         }
+    }
+
+    /// What was agreed on about compression, if the session is on a WebSocket and `bytes` are worth it. If not, not even
+    /// the lock is taken.
+    fn deflate(&self, bytes: usize) -> Option<(&DeflateOptions, Deflate)> {
+        let options = self.rules.per_message_deflate.as_ref()?;
+        if bytes < options.threshold {
+            return None;
+        }
+        match &self.lock().lane {
+            Lane::WebSocket(lane) => Some((options, lane.deflate?)),
+            Lane::Polling(_) | Lane::Closed => None,
+        }
+    }
+
+    /// Sends a message for this connection alone compressed, if that was agreed on and is worth it; false if nothing was
+    /// sent. The lock is not held meanwhile, so that no broadcast waits for it.
+    fn send_deflated(&self, opcode: Opcode, message: &[u8]) -> bool {
+        let Some((options, deflate)) = self.deflate(message.len()) else {
+            return false;
+        };
+        let bits = deflate.server_window_bits();
+        let mut frame = Vec::new();
+        let is_shorter = websocket::put_deflated_frame(&mut frame, opcode, message, bits, options.level);
+        if is_shorter {
+            self.send_frame(&mut self.lock(), &Frame::Own(&frame));
+        }
+        is_shorter
     }
 
     /// Queues a control frame of the WebSocket layer (a pong).
@@ -480,11 +526,17 @@ impl Outbox {
     }
 
     /// Moves the session from polling to `stream`: what waits for a poll becomes frames, in order.
-    pub(crate) fn switch_to_websocket(&self, state: &mut State, stream: Stream, mut handover: Handover) {
+    pub(crate) fn switch_to_websocket(
+        &self,
+        state: &mut State,
+        stream: Stream,
+        deflate: Option<Deflate>,
+        mut handover: Handover,
+    ) {
         if self.stream.set(stream).is_err() {
             return;
         }
-        let mut socket = SocketLane::default();
+        let mut socket = SocketLane::new(deflate);
         if let Lane::Polling(mut polling) = std::mem::replace(&mut state.lane, Lane::Closed) {
             polling.release();
             handover.inbox = polling.take_inbox();

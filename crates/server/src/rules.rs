@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use gatewire_proto::engineio::Timing;
-use gatewire_proto::websocket::{self, Decoder};
+use gatewire_proto::websocket::{self, Decoder, Deflate, DeflateOptions};
 
 use crate::config::{EngineConfig, Limits};
 
@@ -18,6 +18,7 @@ pub(crate) struct Rules {
     pub(crate) max_payload: usize,
     /// Bytes from which a polling response is compressed.
     pub(crate) http_compression: Option<usize>,
+    pub(crate) per_message_deflate: Option<DeflateOptions>,
     pub(crate) limits: Limits,
 }
 
@@ -32,6 +33,7 @@ impl From<&EngineConfig> for Rules {
             connect_timeout: config.connect_timeout,
             max_payload: config.max_payload,
             http_compression: config.http_compression,
+            per_message_deflate: config.per_message_deflate.clone(),
             limits: config.limits.clone(),
         }
     }
@@ -45,10 +47,11 @@ impl Default for Rules {
 
 impl Rules {
     /// A decoder for a WebSocket of such a session.
-    pub(crate) fn decoder(&self) -> Decoder {
+    pub(crate) fn decoder(&self, deflate: Option<Deflate>) -> Decoder {
         Decoder::new(websocket::Limits {
             max_message: self.max_payload,
             max_fragments: self.limits.max_fragments,
         })
+        .with_deflate(deflate)
     }
 }

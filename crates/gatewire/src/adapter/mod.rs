@@ -2,7 +2,7 @@
 
 mod socketio;
 
-pub use gatewire_server::{Cookie, Hooks, Limits, SameSite};
+pub use gatewire_server::{Cookie, DeflateOptions, Hooks, Limits, SameSite};
 pub use socketio::SocketIoAdapter;
 
 /// Any adapter; what [`App::use_websocket_adapter`](crate::App::use_websocket_adapter) takes.

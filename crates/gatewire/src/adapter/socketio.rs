@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewire_hub::Io;
-use gatewire_server::{ConfigError, Cookie, Engine, EngineConfig, Hooks, Limits, SocketIo};
+use gatewire_server::{ConfigError, Cookie, DeflateOptions, Engine, EngineConfig, Hooks, Limits, SocketIo};
 
 use crate::gateway::plan::ServerPlan;
 use crate::gateway::{Cors, GatewayOptions, TransportKind};
@@ -134,6 +134,14 @@ impl SocketIoAdapter {
     #[must_use]
     pub fn http_compression(mut self, threshold: Option<usize>) -> Self {
         self.engine.http_compression = threshold;
+        self
+    }
+
+    /// Compression of WebSocket messages for clients that offer it (permessage-deflate); `None` accepts no offer. Default
+    /// `None`.
+    #[must_use]
+    pub fn per_message_deflate(mut self, options: impl Into<Option<DeflateOptions>>) -> Self {
+        self.engine.per_message_deflate = options.into();
         self
     }
 

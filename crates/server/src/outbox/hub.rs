@@ -5,20 +5,30 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use gatewire_hub::{FramedText, Message, Prepared};
 use gatewire_proto::engineio::{CloseReason, TransportKind};
+use gatewire_proto::websocket::{Deflate, DeflateOptions, Opcode};
 
 use super::{Frame, Lane, Outbox};
 use crate::cork;
 use crate::dialect::Dialect;
 
+/// The frames of a packet in the form that was agreed on with the client.
+fn frames<'a>(message: &'a Prepared, deflate: Option<(&DeflateOptions, Deflate)>) -> &'a Bytes {
+    match deflate {
+        Some((options, deflate)) => message.deflated(options, deflate.server_window_bits()),
+        None => message.websocket(),
+    }
+}
+
 impl gatewire_hub::Outbox for Outbox {
     fn send(&self, message: &Prepared) {
+        let frames = frames(message, self.deflate(message.websocket().len()));
         let mut state = self.lock();
         match &state.lane {
             Lane::WebSocket(_) if self.dialect != Dialect::V4 && message.has_binary() => {
                 let frames = self.dialect.frames(message);
                 self.send_frame(&mut state, &Frame::Own(&frames));
             }
-            Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Shared(message.websocket())),
+            Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Shared(frames)),
             Lane::Polling(_) => self.send_poll(&mut state, message.messages()),
             Lane::Closed => {}
         }
@@ -26,6 +36,13 @@ impl gatewire_hub::Outbox for Outbox {
 
     fn send_all(&self, messages: &[Prepared]) {
         {
+            let deflate = self.deflate(usize::MAX);
+            if deflate.is_some() {
+                // Before the lock is taken.
+                for message in messages {
+                    frames(message, deflate);
+                }
+            }
             let mut state = self.lock();
             let state = &mut *state;
             if let (Lane::WebSocket(lane), None) = (&mut state.lane, state.closing)
@@ -33,7 +50,7 @@ impl gatewire_hub::Outbox for Outbox {
                 && self.dialect == Dialect::V4
             {
                 for message in messages {
-                    lane.queue.push_shared(message.websocket().clone());
+                    lane.queue.push_shared(frames(message, deflate).clone());
                 }
                 self.flush_locked(state);
                 self.check_bound(state);
@@ -46,6 +63,9 @@ impl gatewire_hub::Outbox for Outbox {
     }
 
     fn send_text(&self, text: &FramedText<'_>) {
+        if self.send_deflated(Opcode::Text, text.text()) {
+            return;
+        }
         let mut state = self.lock();
         match &state.lane {
             Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Own(text.frame())),

@@ -1,17 +1,22 @@
-//! WebSocket: taking the stream out of the HTTP server after the 101, and the probe that moves a polling session to
+//! WebSocket: the handshake, taking the stream out of the HTTP server after the 101, and the probe that moves a polling session to
 //! it (Engine.IO 4, "upgrade"). After that the stream belongs to the driver.
 
 use std::future::poll_fn;
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewire_proto::engineio::{Packet, Probe, UpgradeRefused};
-use gatewire_proto::websocket::{self, Decoder, Event, Opcode, Received};
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use gatewire_proto::websocket::{self, Decoder, Deflate, DeflateOptions, Event, Opcode, Received, Upgrade};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use std::io::IoSlice;
+use hyper::upgrade::OnUpgrade;
 
-use crate::http::Body;
+use crate::http::{self as answer, Body};
 use crate::outbox::{Lane, Outbox};
 use crate::scratch;
 use crate::stream::Stream;
@@ -29,8 +34,68 @@ pub(crate) struct Handover {
     pub(crate) inbox: Option<Inbox>,
 }
 
-/// The 101 that accepts `upgrade`. The first protocol that the client offers is taken, as the Node server does.
-pub(crate) fn switching_protocols(upgrade: &websocket::Upgrade) -> Response<Body> {
+/// A WebSocket that has just been opened.
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    /// Bytes that the client sent behind its request.
+    pub(crate) unread: Vec<u8>,
+    /// What was agreed on about compression.
+    pub(crate) deflate: Option<Deflate>,
+}
+
+/// Answers a WebSocket handshake, and runs `then` with the connection once the 101 is out. Compression is negotiated if
+/// there are options for it; `choose` takes one of the subprotocols that the client offers.
+pub(crate) fn accept<F>(
+    parts: &Parts,
+    options: Option<&DeflateOptions>,
+    choose: impl FnOnce(&Upgrade) -> Option<&str>,
+    then: impl FnOnce(Opened) -> F + Send + 'static,
+) -> Response<Body>
+where
+    F: Future<Output = ()> + Send,
+{
+    let upgrade = match websocket::accept_upgrade(&parts.method, parts.version, &parts.headers) {
+        Ok(upgrade) => upgrade,
+        Err(error) => {
+            let mut response = answer::websocket_refusal(error.status(), &error.to_string());
+            response
+                .headers_mut()
+                .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            return response;
+        }
+    };
+    let deflate = match options.map(|options| Deflate::negotiate(&parts.headers, options)) {
+        Some(Ok(deflate)) => deflate,
+        Some(Err(error)) => return answer::websocket_refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+        None => None,
+    };
+    let Some(upgraded) = parts.extensions.get::<OnUpgrade>().cloned() else {
+        tracing::warn!("the HTTP server offers no upgrade of the connection: no WebSocket can be opened");
+        return answer::empty(StatusCode::NOT_IMPLEMENTED);
+    };
+    tokio::spawn(async move {
+        match upgraded.await {
+            Ok(upgraded) => {
+                let (stream, unread) = Stream::from_upgraded(upgraded);
+                then(Opened {
+                    stream,
+                    unread,
+                    deflate,
+                })
+                .await;
+            }
+            Err(error) => tracing::debug!(%error, "the connection ended before it became a WebSocket"),
+        }
+    });
+    switching_protocols(&upgrade, choose(&upgrade), deflate)
+}
+
+/// The 101 that accepts `upgrade`.
+fn switching_protocols(
+    upgrade: &Upgrade,
+    protocol: Option<&str>,
+    deflate: Option<Deflate>,
+) -> Response<Body> {
     let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -39,23 +104,30 @@ pub(crate) fn switching_protocols(upgrade: &websocket::Upgrade) -> Response<Body
     if let Ok(accept) = HeaderValue::from_str(upgrade.accept()) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     }
-    if let Some(protocol) = upgrade.protocols().next()
-        && let Ok(protocol) = HeaderValue::from_str(protocol)
-    {
+    if let Some(Ok(protocol)) = protocol.map(HeaderValue::from_str) {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    if let Some(Ok(deflate)) = deflate.map(|deflate| HeaderValue::try_from(deflate.to_string())) {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, deflate);
     }
     response
 }
 
 /// Plays the server's part of the probe on a new WebSocket of a polling session, and hands the stream over to the
 /// session's driver. Gives up, closing this stream alone, when the client does or after the upgrade timeout.
-pub(crate) async fn probe(outbox: Arc<Outbox>, stream: Stream, unread: Vec<u8>) {
+pub(crate) async fn probe(outbox: Arc<Outbox>, opened: Opened) {
+    let Opened {
+        stream,
+        unread,
+        deflate,
+    } = opened;
     if let Err(refused) = outbox.lock().session.start_upgrade(Instant::now()) {
         tracing::debug!(sid = %outbox.sid, %refused, "an upgrade is refused");
         return close(&stream);
     }
-    let upgrade = Upgrade {
-        decoder: outbox.rules.decoder(),
+    let upgrade = Probing {
+        decoder: outbox.rules.decoder(deflate),
+        deflate,
         outbox: &outbox,
         stream,
         probed: false,
@@ -74,8 +146,9 @@ pub(crate) async fn probe(outbox: Arc<Outbox>, stream: Stream, unread: Vec<u8>) 
     }
 }
 
-struct Upgrade<'a> {
+struct Probing<'a> {
     outbox: &'a Arc<Outbox>,
+    deflate: Option<Deflate>,
     stream: Stream,
     decoder: Decoder,
     /// The probe is answered: polls are released until the client sends its upgrade packet.
@@ -99,7 +172,7 @@ enum Step {
     Done(usize),
 }
 
-impl Upgrade<'_> {
+impl Probing<'_> {
     async fn run(mut self, mut unread: Vec<u8>) -> Result<(), Failure> {
         loop {
             match self.decode(&mut unread)? {
@@ -187,6 +260,7 @@ impl Upgrade<'_> {
         self.outbox.switch_to_websocket(
             &mut state,
             self.stream,
+            self.deflate,
             Handover {
                 decoder: self.decoder,
                 unread,

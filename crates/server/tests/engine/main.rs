@@ -1,5 +1,6 @@
 //! Engines as a client sees them: over real TCP, and asked in memory.
 
+mod deflate;
 mod eio3;
 mod fairness;
 mod http;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use gatewire_hub::Handshake;
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::websocket::{Opcode, put_masked_frame};
@@ -179,15 +180,22 @@ impl TestServer {
 
     /// Opens a WebSocket; the open packet is not read yet.
     pub(crate) async fn websocket(&self, query: &str) -> TestSocket {
+        let (socket, answer) = self.websocket_with(query, "").await;
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        socket
+    }
+
+    /// Asks for a WebSocket with these header lines, too; the answer's head may be a refusal.
+    pub(crate) async fn websocket_with(&self, query: &str, headers: &str) -> (TestSocket, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let head = format!(
             "GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n\
-             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             {headers}\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         let answer = read_head(&mut stream).await;
-        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
-        TestSocket(stream)
+        (TestSocket(stream), answer)
     }
 }
 
@@ -205,6 +213,26 @@ pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
+/// What a client makes of a compressed payload.
+fn inflate(payload: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(1 << 20);
+    let payload = [payload, &[0, 0, 0xff, 0xff]].concat();
+    Decompress::new(false)
+        .decompress_vec(&payload, &mut message, FlushDecompress::Sync)
+        .unwrap();
+    message
+}
+
+/// The payload of a compressed message.
+fn deflate(message: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(message.len() + 100);
+    Compress::new(Compression::default(), false)
+        .compress_vec(message, &mut payload, FlushCompress::Sync)
+        .unwrap();
+    payload.truncate(payload.len() - 4);
+    payload
+}
+
 /// The id in an open packet.
 pub(crate) fn sid_of(open: &str) -> String {
     open.split('"').nth(3).expect("an open packet").to_owned()
@@ -215,6 +243,8 @@ pub(crate) fn sid_of(open: &str) -> String {
 pub(crate) enum Frame {
     Text(String),
     Binary(Vec<u8>),
+    /// A compressed message, as it was before.
+    Deflated(Opcode, Vec<u8>),
     Pong(Vec<u8>),
     /// With the code, or 1005 for none.
     Close(u16),
@@ -229,6 +259,14 @@ impl TestSocket {
     pub(crate) async fn send(&mut self, opcode: Opcode, payload: &[u8]) {
         let mut frame = Vec::new();
         put_masked_frame(&mut frame, true, opcode, [1, 2, 3, 4], payload);
+        self.0.write_all(&frame).await.unwrap();
+    }
+
+    /// Sends a compressed message.
+    pub(crate) async fn send_deflated(&mut self, opcode: Opcode, message: &[u8]) {
+        let mut frame = Vec::new();
+        put_masked_frame(&mut frame, true, opcode, [1, 2, 3, 4], &deflate(message));
+        frame[0] |= 0x40;
         self.0.write_all(&frame).await.unwrap();
     }
 
@@ -255,6 +293,8 @@ impl TestSocket {
         match head[0] {
             0x81 => Frame::Text(String::from_utf8(payload).unwrap()),
             0x82 => Frame::Binary(payload),
+            0xc1 => Frame::Deflated(Opcode::Text, inflate(&payload)),
+            0xc2 => Frame::Deflated(Opcode::Binary, inflate(&payload)),
             0x8a => Frame::Pong(payload),
             0x88 => Frame::Close(
                 payload
