@@ -1,15 +1,17 @@
 //! What the client suites of `interop/` talk to: rooms, broadcasts, acknowledgements both ways, binary data, refusals and
 //! disconnects. Its twin on the npm package is `interop/reference/interop_server.js`; the same tests run against both.
-//! Reads `PORT` (3000) and `HOST` (127.0.0.1); `EIO3=1` lets clients of Socket.IO 2 in, too, `RECOVERY=1`
-//! gives clients that lost their connection their session back, `DEFLATE=1` compresses WebSocket messages.
+//! Reads `PORT` (3000) and `HOST` (127.0.0.1); `EIO3=1` lets clients of Socket.IO 2 in, too, `RECOVERY=1` gives
+//! clients that lost their connection their session back, `DEFLATE=1` compresses WebSocket messages, and
+//! `PARSER=msgpack` speaks MessagePack with all clients.
 
 use std::env;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use gatewire::adapter::DeflateOptions;
 use gatewire::prelude::*;
-use gatewire_hub::{BroadcastAckError, HubConfig, Recovery};
+use gatewire_hub::{BroadcastAckError, ConnectError, HubConfig, MsgpackParser, Parser, Recovery};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -201,6 +203,16 @@ impl MainGateway {
             .map_err(WsException::internal)
     }
 
+    #[subscribe_message("ask-bytes")]
+    async fn ask_bytes(
+        &self,
+        client: Socket,
+        MessageBody(bytes): MessageBody<Bytes>,
+    ) -> Result<Payload, WsException> {
+        let answer = client.emit_with_ack("question", &Picture { bytes }).await;
+        answer.map_err(WsException::internal)
+    }
+
     #[subscribe_message("ask-room")]
     async fn ask_room(&self, MessageBody(ask): MessageBody<RoomQuestion>) -> Result<Answers, WsException> {
         let room = self
@@ -223,6 +235,27 @@ impl MainGateway {
     #[subscribe_message("kick")]
     async fn kick(&self, client: Socket, MessageBody(Kick { close }): MessageBody<Kick>) {
         client.disconnect(close);
+    }
+}
+
+/// Namespaces that clients bring into being, for which gateways have no words: `/room-1`, `/room-lobby` and so on.
+impl OnGatewayInit for MainGateway {
+    async fn after_init(&self, server: &Server) {
+        let rooms = server.io().of_pattern("/room-:name");
+        rooms.use_middleware(async |socket| match socket.namespace().param("name") {
+            Some("13") => Err(ConnectError::new("out of order").with_data(json!({ "until": "tomorrow" }))),
+            _ => Ok(()),
+        });
+        rooms.on_connection(|socket| {
+            socket.on("where", |socket, event| {
+                if let Some(ack) = event.ack(socket) {
+                    ack.send(socket.namespace().name());
+                }
+            });
+            socket.on("say", |socket, event| {
+                socket.namespace().emit_payload("said", &event.to_payload());
+            });
+        });
     }
 }
 
@@ -277,8 +310,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let allow_eio3 = env::var("EIO3").is_ok_and(|value| value == "1");
     let deflates = env::var("DEFLATE").is_ok_and(|value| value == "1");
     let recovers = env::var("RECOVERY").is_ok_and(|value| value == "1");
+    let speaks_msgpack = env::var("PARSER").is_ok_and(|value| value == "msgpack");
     let config = HubConfig {
         connection_state_recovery: recovers.then(Recovery::default),
+        parser: speaks_msgpack.then(|| Arc::new(MsgpackParser) as Arc<dyn Parser>),
         ..HubConfig::default()
     };
     let mut app = App::create::<InteropModule>().hub_config(config).await?;

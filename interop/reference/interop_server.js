@@ -2,6 +2,7 @@
 
 import { createServer } from "node:http";
 import { Server } from "socket.io";
+import msgpack from "socket.io-msgpack-parser";
 import { listen } from "./listen.js";
 
 const http = createServer((_, response) => response.writeHead(404).end());
@@ -15,6 +16,7 @@ const io = new Server(http, {
   allowEIO3,
   connectionStateRecovery,
   perMessageDeflate,
+  parser: process.env.PARSER === "msgpack" ? msgpack : undefined,
 });
 
 function rooms(socket) {
@@ -76,6 +78,7 @@ io.on("connection", (socket) => {
       ack({ error: "timeout" });
     }
   });
+  socket.on("ask-bytes", async (bytes, ack) => ack(await socket.emitWithAck("question", { bytes })));
   socket.on("ask-room", async ({ room, question, timeout }, ack) => {
     try {
       ack({ answers: await io.in(room).timeout(timeout).emitWithAck("question", question) });
@@ -102,5 +105,15 @@ io.of("/private").use((socket, next) => {
   next(error);
 });
 io.of("/private").on("connection", (socket) => socket.on("ping", (ack) => ack("pong")));
+
+const children = io.of(/^\/room-[^/]+$/);
+children.use((socket, next) => {
+  if (socket.nsp.name !== "/room-13") return next();
+  next(Object.assign(new Error("out of order"), { data: { until: "tomorrow" } }));
+});
+children.on("connection", (socket) => {
+  socket.on("where", (ack) => ack(socket.nsp.name));
+  socket.on("say", (...words) => socket.nsp.emit("said", ...words));
+});
 
 listen(http);

@@ -1,55 +1,13 @@
 // Connection state recovery with the official client: the TCP connection is cut, the client knows of nothing.
 
 import assert from "node:assert/strict";
-import { once as emitted } from "node:events";
-import net from "node:net";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { Proxy } from "../lib/proxy.js";
 import { Server, missingServer } from "../lib/server.js";
 import { Clients, TRANSPORTS } from "../lib/transports.js";
 import { PATIENCE, collect, once, within } from "../lib/wait.js";
 
 const skip = missingServer("interop_server");
-
-/** Hands bytes on to the server, and can be cut. */
-class Proxy {
-  #sockets = new Set();
-  #isCut = false;
-
-  static async start(port) {
-    const proxy = new Proxy();
-    proxy.listener = net.createServer((near) => {
-      if (proxy.#isCut) return near.destroy();
-      const far = net.connect(port, "127.0.0.1");
-      for (const [from, to] of [[near, far], [far, near]]) {
-        proxy.#sockets.add(from);
-        from.on("error", () => {});
-        from.on("close", () => {
-          proxy.#sockets.delete(from);
-          to.destroy();
-        });
-        from.pipe(to);
-      }
-    });
-    proxy.listener.listen(0, "127.0.0.1");
-    await emitted(proxy.listener, "listening");
-    proxy.url = `http://127.0.0.1:${proxy.listener.address().port}`;
-    return proxy;
-  }
-
-  cut() {
-    this.#isCut = true;
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  mend() {
-    this.#isCut = false;
-  }
-
-  close() {
-    this.cut();
-    this.listener.close();
-  }
-}
 
 for (const [label, transport] of TRANSPORTS) {
   describe(`recovery, ${label}`, { skip }, () => {
