@@ -41,3 +41,8 @@ pub use hooks::Hooks;
 pub use http::Body;
 pub use listener::{Listener, ListenerConfig};
 pub use socketio::SocketIo;
+
+/// The guide's programs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/low-level-api.md")]
+struct LowLevelApi;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::Socket;
-use crate::guard::{All, guarded};
+use crate::guard::guarded;
 use crate::{DisconnectReason, Event, OwnedEvent, Prepared, lock};
 
 /// There are listeners of events, or middleware.
@@ -267,8 +267,9 @@ impl Socket {
         self.add(|listeners, id| listeners.outgoing.push((id, call)))
     }
 
-    /// As [`on_any_outgoing`](Self::on_any_outgoing) with a future, which a task of its own runs: who sends does not wait
-    /// for it, and several run side by side. While 1,024 of one listener run, further events are not told to it.
+    /// As [`on_any_outgoing`](Self::on_any_outgoing) with a future, which runs as those of [`spawn`](Self::spawn) do: who
+    /// sends does not wait for it, and several run side by side. While 1,024 of one listener run, further events are not
+    /// told to it.
     pub fn on_any_outgoing_async<F, Fut>(&self, listener: F) -> ListenerId
     where
         F: Fn(Self, OwnedEvent) -> Fut + Send + Sync + 'static,
@@ -540,21 +541,14 @@ where
 {
     let places = Arc::new(Semaphore::new(MAX_SPAWNED));
     Arc::new(move |socket, event| {
-        let (Some(runtime), Ok(place)) = (
-            socket.namespace().io().runtime(),
-            places.clone().try_acquire_owned(),
-        ) else {
-            tracing::warn!(
-                socket = %socket.id(),
-                event = event.name(),
-                "a listener of what is sent was not called: {MAX_SPAWNED} of its futures run, or there is no runtime"
-            );
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            let (socket, event) = (socket.id(), event.name());
+            tracing::warn!(%socket, event, "a listener of what is sent was not called: {MAX_SPAWNED} of its futures run");
             return;
         };
-        let futures = vec![listener(socket.clone(), event.to_owned()).boxed()];
-        let socket = socket.clone();
-        runtime.spawn(async move {
-            All { socket, futures }.await;
+        let future = listener(socket.clone(), event.to_owned());
+        socket.spawn(async move {
+            future.await;
             drop(place);
         });
     })
