@@ -2,7 +2,7 @@
 //! children their middleware, listeners and handler.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::guard::guarded_in;
 use crate::hooks::Hooks;
 use crate::namespace::Shared;
 use crate::pattern::Pattern;
-use crate::{ConnectError, Handshake, Io, Namespace, NamespaceHandler, RoomEvent, Socket};
+use crate::{ConnectError, Handshake, Io, Namespace, NamespaceHandler, RoomEvent, Socket, lock};
 
 /// A CONNECT to a namespace that does not exist.
 #[derive(Debug, Clone)]
@@ -114,7 +114,12 @@ impl ParentNamespace {
 
     /// As [`Namespace::set_handler`], for the children that come after.
     pub fn set_handler(&self, handler: Arc<dyn NamespaceHandler>) -> bool {
-        self.parent.handler.set(handler).is_ok()
+        let mut slot = lock(&self.parent.handler);
+        let is_free = slot.is_none();
+        if is_free {
+            *slot = Some(handler);
+        }
+        is_free
     }
 
     /// The children that there are.
@@ -170,7 +175,7 @@ impl fmt::Debug for Accepts {
 pub(crate) struct Parent {
     pub(crate) accepts: Accepts,
     pub(crate) hooks: Hooks,
-    handler: OnceLock<Arc<dyn NamespaceHandler>>,
+    handler: Mutex<Option<Arc<dyn NamespaceHandler>>>,
 }
 
 impl Parent {
@@ -178,8 +183,14 @@ impl Parent {
         Self {
             accepts,
             hooks: Hooks::default(),
-            handler: OnceLock::new(),
+            handler: Mutex::default(),
         }
+    }
+
+    pub(crate) fn release(&self) {
+        let handler = lock(&self.handler).take();
+        // What it holds may end with it, and hold this parent's server.
+        drop(handler);
     }
 
     /// A child of that name, which is in no table yet.
@@ -187,7 +198,7 @@ impl Parent {
         Shared::child(
             name,
             self.clone(),
-            self.handler.get().cloned(),
+            lock(&self.handler).clone(),
             Box::new(self.hooks.copy()),
         )
     }

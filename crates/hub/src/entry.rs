@@ -116,7 +116,7 @@ impl Entry {
         }
         let namespace = socket.namespace();
         namespace.tell_own_room(socket);
-        let _ = guarded(socket, || namespace.handler().connected(socket));
+        let _ = guarded(socket, || socket.handler().connected(socket));
         if let Some(hooks) = namespace.hooks() {
             let listeners = hooks.connection.get();
             let calls = listeners
@@ -173,7 +173,7 @@ impl Entry {
         let ack = packet.id.map(|id| AckSender::new(socket.clone(), id));
         // Nothing is left to do if it panicked: that is logged.
         let _ = guarded(socket, || {
-            socket.namespace().handler().too_deep(socket, &name, ack)
+            socket.handler().too_deep(socket, &name, ack)
         });
         Ok(())
     }
@@ -221,7 +221,7 @@ fn handle(socket: &Socket, event: Event<'_>, cx: &mut Context<'_>) -> Option<Box
         if socket.hears_events() {
             return socket::dispatch(socket, event);
         }
-        socket.namespace().handler().event(socket, event)
+        socket.handler().event(socket, event)
     };
     let mut future = guarded(socket, call).flatten()?;
     poll_guarded(socket, &mut future, cx)
@@ -243,7 +243,7 @@ impl Leaving {
         // Something may want to end because the client has gone.
         beside.stir();
         let is_connecting = matches!(stage, Stage::Connecting(_));
-        let waits = socket.namespace().handler().waits_for_handlers();
+        let waits = socket.handler().waits_for_handlers();
         let is_put_out = matches!(
             socket.reason(),
             DisconnectReason::ServerNamespaceDisconnect | DisconnectReason::ForcedServerClose
@@ -271,7 +271,7 @@ impl Leaving {
             if socket.hears_leaving() {
                 return socket::leave(socket, socket.reason());
             }
-            let handler = socket.namespace().handler();
+            let handler = socket.handler();
             handler.disconnect(socket, socket.reason())
         };
         self.hook = guarded(socket, call).flatten().map_or(Hook::Ended, Hook::Running);
@@ -354,7 +354,7 @@ pub(crate) fn begin_connect(socket: &Socket) -> BoxFuture<'static, Result<(), Co
     }
     let middleware = namespace.hooks().map(|hooks| hooks.middleware.get());
     let Some(middleware) = middleware.filter(|list| !list.is_empty()) else {
-        let future = guarded(socket, || namespace.handler().connect(socket));
+        let future = guarded(socket, || socket.handler().connect(socket));
         return future.unwrap_or_else(|| Box::pin(ready(Err(internal_error()))));
     };
     let socket = socket.clone();
@@ -366,7 +366,7 @@ pub(crate) fn begin_connect(socket: &Socket) -> BoxFuture<'static, Result<(), Co
                 return Err(ConnectError::new("the client has disconnected"));
             }
         }
-        let future = socket.namespace().handler().connect(&socket);
+        let future = socket.handler().connect(&socket);
         future.await
     })
 }

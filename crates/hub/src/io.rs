@@ -179,6 +179,17 @@ impl Io {
         }
     }
 
+    /// Lets go of the handlers: what they hold may hold a namespace of this server, and would keep all of it alive.
+    /// Sockets that there are keep theirs to their end; new ones find none.
+    pub fn release_handlers(&self) {
+        for namespace in self.namespaces() {
+            namespace.shared().release();
+        }
+        for parent in &*self.0.parents.get() {
+            parent.release();
+        }
+    }
+
     pub(crate) fn table(&self) -> &RwLock<Table> {
         &self.0.namespaces
     }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::FutureExt;
@@ -36,7 +36,8 @@ pub(crate) struct Shared {
     pub(crate) fanout: Fanout,
     pub(crate) publications: Publications,
     ack_ids: AtomicU64,
-    handler: OnceLock<Arc<dyn NamespaceHandler>>,
+    /// Read when a socket comes, which keeps it: no event looks here.
+    handler: RwLock<Option<Arc<dyn NamespaceHandler>>>,
     hooks: OnceLock<Box<Hooks>>,
     /// Whose child it is.
     parent: Option<Arc<Parent>>,
@@ -50,7 +51,7 @@ impl Shared {
             fanout: Fanout::default(),
             publications: Publications::default(),
             ack_ids: AtomicU64::new(0),
-            handler: OnceLock::new(),
+            handler: RwLock::default(),
             hooks: OnceLock::new(),
             parent: None,
         }
@@ -63,11 +64,17 @@ impl Shared {
         hooks: Box<Hooks>,
     ) -> Self {
         Self {
-            handler: handler.map_or_else(OnceLock::new, OnceLock::from),
+            handler: RwLock::new(handler),
             hooks: hooks.into(),
             parent: Some(parent),
             ..Self::new(name)
         }
+    }
+
+    pub(crate) fn release(&self) {
+        let handler = self.handler.write().unwrap_or_else(PoisonError::into_inner).take();
+        // What it holds may end with it, and hold this namespace.
+        drop(handler);
     }
 
     pub(crate) fn close_if_empty(&self) -> bool {
@@ -110,10 +117,15 @@ impl Namespace {
         self.io.get(name)
     }
 
-    /// Sets who decides on connections and handles events. To be called once, before clients come; a second handler is
-    /// not taken, and the answer is false.
+    /// Sets who decides on connections and handles events. To be called once, before clients come: a socket keeps the
+    /// handler that it finds. A second handler is not taken, and the answer is false.
     pub fn set_handler(&self, handler: Arc<dyn NamespaceHandler>) -> bool {
-        self.shared.handler.set(handler).is_ok()
+        let mut slot = self.shared.handler.write().unwrap_or_else(PoisonError::into_inner);
+        let is_free = slot.is_none();
+        if is_free {
+            *slot = Some(handler);
+        }
+        is_free
     }
 
     /// Asks `middleware` about each CONNECT, before the handler is asked and after the middleware that was added before.
@@ -327,8 +339,10 @@ impl Namespace {
         &self.shared
     }
 
-    pub(crate) fn handler(&self) -> &dyn NamespaceHandler {
-        self.shared.handler.get().map_or(&Silent, |handler| &**handler)
+    /// For a new socket.
+    pub(crate) fn handler(&self) -> Arc<dyn NamespaceHandler> {
+        let handler = self.shared.handler.read().unwrap_or_else(PoisonError::into_inner);
+        handler.clone().unwrap_or_else(|| Arc::new(Silent))
     }
 
     pub(crate) fn hooks(&self) -> Option<&Hooks> {

@@ -385,7 +385,9 @@ fn a_namespace_without_handler_lets_everyone_in() {
     let counting = Arc::new(Counting(AtomicUsize::new(0)));
     assert!(namespace.set_handler(counting.clone()));
     assert!(!namespace.set_handler(counting.clone()));
-    peer.recv(r#"21["counted"]"#).unwrap();
+    peer.recv(r#"21["ignored"]"#).unwrap();
+    let mut late = Peer::joined(&io, "/");
+    late.recv(r#"21["counted"]"#).unwrap();
     assert_eq!(counting.0.load(Ordering::SeqCst), 1);
 }
 

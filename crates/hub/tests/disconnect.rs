@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use gatewire_hub::{CloseReason, DisconnectReason, Io};
 use support::{Gate, Log, Peer, Script, serve};
 
@@ -101,7 +103,7 @@ fn a_disconnect_with_close_takes_all_namespaces_along() {
     let log = Log::default();
     let (io, namespace) = serve(logging(&log));
     let chat = io.of("/chat");
-    assert!(chat.set_handler(std::sync::Arc::new(logging(&log))));
+    assert!(chat.set_handler(Arc::new(logging(&log))));
     let mut peer = Peer::joined(&io, "/");
     peer.join("/chat");
     let before = peer.outbox.wakes.load(std::sync::atomic::Ordering::SeqCst);
@@ -246,4 +248,25 @@ fn nothing_is_received_after_the_end() {
     }
     peer.recv_binary(b"x").unwrap();
     assert!(namespace.is_empty() && peer.sent().is_empty());
+}
+
+#[test]
+fn a_server_is_not_kept_alive_by_its_handlers() {
+    let io = Io::default();
+    let namespace = io.of("/");
+    let log = Log::default();
+    let (alive, held, handled) = (Arc::new(()), namespace.clone(), log.clone());
+    let is_alive = Arc::downgrade(&alive);
+    namespace.set_handler(Arc::new(Script::default().event(move |_, event| {
+        let _held = (&alive, &held);
+        handled.note(event.name());
+        None
+    })));
+    let mut peer = Peer::joined(&io, "/");
+    io.release_handlers();
+    peer.recv(r#"2["e"]"#).unwrap();
+    assert_eq!(log.take(), ["e"], "a socket keeps its handler to its end");
+    peer.close(DisconnectReason::TransportClose);
+    drop((peer, namespace, io));
+    assert!(is_alive.upgrade().is_none());
 }

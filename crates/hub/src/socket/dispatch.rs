@@ -41,7 +41,7 @@ pub(crate) fn dispatch(socket: &Socket, event: Event<'_>) -> Option<BoxFuture<'s
 pub(crate) fn leave(socket: &Socket, reason: DisconnectReason) -> Option<BoxFuture<'static, ()>> {
     let listeners = socket.listeners().unwrap_or_default();
     let mut running = call_leaving(socket, reason, &listeners.disconnecting);
-    running.extend(guarded(socket, || socket.namespace().handler().disconnect(socket, reason)).flatten());
+    running.extend(guarded(socket, || socket.handler().disconnect(socket, reason)).flatten());
     if running.is_empty() {
         return together(socket, left(socket, reason));
     }
@@ -114,7 +114,7 @@ fn hand_out(
     if socket.state() != State::Connected {
         return together(socket, running);
     }
-    let handler = socket.namespace().handler();
+    let handler = socket.handler();
     let named = listeners
         .named
         .iter()

@@ -22,7 +22,7 @@ use crate::fanout::{self, Job};
 use crate::room::Receivers;
 use crate::selection::{Flags, IntoRooms, Room, Selection};
 use crate::{
-    AckRequest, Broadcast, DisconnectReason, EmitError, Handshake, Id, Namespace, Outbox, Payload, Prepared,
+    AckRequest, Broadcast, DisconnectReason, EmitError, Handshake, Id, Namespace, NamespaceHandler, Outbox, Payload, Prepared,
 };
 
 pub(crate) use beside::Beside;
@@ -45,6 +45,7 @@ struct Inner {
     /// but for the namespace's mark.
     uses: AtomicU8,
     namespace: Namespace,
+    handler: Arc<dyn NamespaceHandler>,
     outbox: Arc<dyn Outbox>,
     connection: Arc<Connection>,
     auth: Option<Box<RawValue>>,
@@ -65,6 +66,7 @@ impl Socket {
             in_own_room: AtomicBool::new(true),
             reason: AtomicU8::new(0),
             uses: AtomicU8::new(0),
+            handler: namespace.handler(),
             namespace,
             outbox,
             connection,
@@ -84,6 +86,11 @@ impl Socket {
     #[must_use]
     pub fn id(&self) -> Id {
         self.0.id
+    }
+
+    /// Who decides on it and handles its events: what its namespace had when it came.
+    pub(crate) fn handler(&self) -> &dyn NamespaceHandler {
+        &*self.0.handler
     }
 
     pub(crate) fn id_str(&self) -> &str {
