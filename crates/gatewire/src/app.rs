@@ -1,27 +1,28 @@
 //! The application: a verified and built module graph, and the servers that its gateways asked for. How connections
 //! are served is the server crate's matter; this binds the two together.
 
-use std::future::{IntoFuture, pending};
+use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use gatewire_hub::{HubConfig, Io};
 use gatewire_server::Listener;
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 
 use crate::adapter::Adapter;
+use crate::bound::Bound;
 use crate::error::{Error, Result};
 use crate::gateway::plan::{ServerPlan, plan};
 use crate::gateway::{BoundGateway, GatewayDefinition, NamespaceGateways};
-use crate::module::{Container, Graph, Module, VerifyError, verify};
+use crate::module::{Container, Graph, Module, Provider, Stage, VerifyError, inspect};
 use crate::pipeline::{ExceptionFilter, Globals, Guard, Interceptor};
+use crate::running::{AppHandle, Running};
 use crate::site::Site;
 use crate::{Server, logger};
 
-/// An application: everything is built, nothing is served yet.
+/// An application: everything is built and its hooks of the start have run; nothing is served yet.
 ///
 /// ```no_run
 /// # use gatewire::prelude::*;
@@ -32,7 +33,7 @@ use crate::{Server, logger};
 /// # }
 /// ```
 pub struct App {
-    container: Arc<Container>,
+    running: Arc<Running>,
     servers: Vec<(ServerPlan, Io)>,
     adapter: Adapter,
     router: Option<axum::Router>,
@@ -44,28 +45,26 @@ pub struct App {
 pub struct Create<M> {
     logger: bool,
     hub: HubConfig,
+    overrides: Vec<Provider>,
     module: PhantomData<fn() -> M>,
 }
 
-/// An application whose addresses are bound; connections wait until it is served.
-pub struct Bound {
-    local_addr: SocketAddr,
-    listeners: Vec<(Listener, Arc<Site>)>,
-    drain_timeout: Duration,
-}
-
 impl App {
-    /// Checks the module `M` and all it imports, builds every provider, and runs the `after_init` hooks.
+    /// Checks the module `M` and all it imports, builds every provider, and runs the hooks of the start: `after_init` of
+    /// the gateways, then every `on_module_init`, then every `on_application_bootstrap`, each in the order of the
+    /// dependencies. No client is accepted before all of them have ended.
     ///
     /// Sets the log up (see [`logger::init`]) unless a `tracing` subscriber is there already; see also
     /// [`Create::without_logger`].
     ///
     /// # Errors
-    /// [`Error::Verify`] with every fault there is, before anything is built; [`Error::Build`] if a provider fails.
+    /// [`Error::Verify`] with every fault there is, before anything is built; [`Error::Build`] if a provider fails, and
+    /// [`Error::Hook`] if a hook does.
     pub fn create<M: Module>() -> Create<M> {
         Create {
             logger: true,
             hub: HubConfig::default(),
+            overrides: Vec::new(),
             module: PhantomData,
         }
     }
@@ -130,11 +129,21 @@ impl App {
 
     /// The provider of `T`, if there is one.
     pub fn try_get<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.container.get()
+        self.running.container.get()
     }
 
-    /// Serves on `address` for ever. Port 0 takes a free one; gateways with a port of their own are served there, on
-    /// the same interface.
+    /// A handle to end the application from elsewhere.
+    pub fn handle(&self) -> AppHandle {
+        AppHandle(Arc::clone(&self.running))
+    }
+
+    /// Ends an application that is not served: the hooks of the end are called.
+    pub async fn close(self) {
+        self.handle().close().await;
+    }
+
+    /// Serves on `address` until the process is told to end (Ctrl-C or SIGTERM), then [ends in order](AppHandle::close).
+    /// Port 0 takes a free one; gateways with a port of their own are served there, on the same interface.
     ///
     /// # Errors
     /// [`Error::Listen`] if an address cannot be bound, [`Error::Config`] if the options make no sense.
@@ -143,7 +152,7 @@ impl App {
         Ok(())
     }
 
-    /// Serves on a listener that is bound already, for ever.
+    /// As [`listen`](Self::listen), with a listener that is bound already.
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
@@ -152,8 +161,7 @@ impl App {
         Ok(())
     }
 
-    /// Serves on `address` until `shutdown` is ready, then ends: clients are told that the server shuts down, and
-    /// their disconnect hooks are awaited.
+    /// As [`listen`](Self::listen), until `shutdown` is ready; signals are not looked at.
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
@@ -190,7 +198,8 @@ impl App {
         let local_addr = listener
             .local_addr()
             .map_err(|error| Error::listen("a listener", &error))?;
-        let sites = self.into_sites()?;
+        let running = Arc::clone(&self.running);
+        let sites = self.into_sites(Some(local_addr.port()))?;
         let mut listeners = Vec::with_capacity(sites.len());
         let mut listener = Some(listener);
         for (port, site) in sites {
@@ -206,22 +215,19 @@ impl App {
             };
             listeners.push((listener, Arc::new(site)));
         }
-        Ok(Bound {
-            local_addr,
-            listeners,
-            drain_timeout: DRAIN_TIMEOUT,
-        })
+        Ok(Bound::new(local_addr, listeners, running))
     }
 
     /// The gateways, and what was [merged](Self::merge), as a router to be served by an axum application: the paths of
     /// the gateways and below. A gateway with a port of its own is not in it, which is logged as a warning. For the
-    /// client's address serve it with `into_make_service_with_connect_info::<SocketAddr>()`.
+    /// client's address serve it with `into_make_service_with_connect_info::<SocketAddr>()`. The hooks of the end are called
+    /// by [`AppHandle::close`]: take a [`handle`](Self::handle) before.
     ///
     /// # Errors
     /// [`Error::Config`] if the options make no sense.
     pub fn into_router(self) -> Result<axum::Router> {
         let mut router = axum::Router::new();
-        for (port, site) in self.into_sites()? {
+        for (port, site) in self.into_sites(None)? {
             match port {
                 None => router = router.merge(site.into_router()),
                 Some(port) => tracing::warn!(
@@ -233,83 +239,34 @@ impl App {
         Ok(router)
     }
 
-    /// One site for each port, the application's own first.
-    fn into_sites(self) -> Result<Vec<(Option<u16>, Site)>> {
-        let mut sites = vec![(None, Site::new(self.router, Arc::clone(&self.container)))];
+    /// One site for each port, the application's own first. `port` is the number of that one, if it has one.
+    pub(crate) fn into_sites(self, port: Option<u16>) -> Result<Vec<(Option<u16>, Site)>> {
+        let mut sites = vec![(None, Site::new(self.router, Arc::clone(&self.running)))];
         for (plan, io) in self.servers {
-            let Adapter::SocketIo(adapter) = &self.adapter;
-            let engine = adapter.engine(&plan, io).map_err(|error| Error::Config {
+            let fault = |message: String| Error::Config {
                 server: plan.to_string(),
-                message: error.to_string(),
-            })?;
+                message,
+            };
+            if port.is_some() && plan.port == port {
+                return Err(fault(
+                    "the application itself listens on this port: leave `port` out to share it".to_owned(),
+                ));
+            }
+            let Adapter::SocketIo(adapter) = &self.adapter;
+            let engine = adapter
+                .engine(&plan, io)
+                .map_err(|error| fault(error.to_string()))?;
+            self.running.add(engine.clone());
             match sites.iter_mut().find(|(port, _)| *port == plan.port) {
                 Some((_, site)) => site.add(engine),
                 None => {
-                    let mut site = Site::new(None, Arc::clone(&self.container));
+                    let mut site = Site::new(None, Arc::clone(&self.running));
                     site.add(engine);
                     sites.push((plan.port, site));
                 }
             }
         }
         Ok(sites)
-    }
-}
-
-impl Bound {
-    /// The address that the application is bound to; with port 0 the one that was taken.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
-    }
-
-    /// How long clients and their disconnect hooks are waited for at the end. Default 10 s.
-    #[must_use]
-    pub fn drain_timeout(mut self, patience: Duration) -> Self {
-        self.drain_timeout = patience;
-        self
-    }
-
-    /// Serves for ever.
-    pub async fn serve(self) {
-        self.serve_with_shutdown(pending()).await;
-    }
-
-    /// Serves until `shutdown` is ready; see [`App::serve_with_shutdown`].
-    pub async fn serve_with_shutdown(self, shutdown: impl Future<Output = ()> + Send) {
-        log("App", format_args!("Listening on http://{}", self.local_addr));
-        let (ending, _) = tokio::sync::watch::channel(false);
-        let served = join_all(self.listeners.into_iter().map(|(listener, site)| {
-            let mut end = ending.subscribe();
-            async move {
-                if let Ok(address) = listener.local_addr()
-                    && address != self.local_addr
-                {
-                    log("App", format_args!("Listening on http://{address} too"));
-                }
-                let ended = {
-                    let site = Arc::clone(&site);
-                    async move {
-                        // An error means that the sender is gone, which is an end too.
-                        let _ = end.wait_for(|end| *end).await;
-                        site.close();
-                    }
-                };
-                let handler = {
-                    let site = Arc::clone(&site);
-                    move |request, peer| {
-                        let site = Arc::clone(&site);
-                        async move { site.answer(request, Some(peer)).await }
-                    }
-                };
-                listener.serve(handler, ended).await;
-                site.drained(self.drain_timeout).await;
-            }
-        }));
-        let end = async {
-            shutdown.await;
-            log("App", format_args!("Shutting down"));
-            ending.send_replace(true);
-        };
-        futures_util::future::join(served, end).await;
     }
 }
 
@@ -326,21 +283,66 @@ impl<M: Module> Create<M> {
         self
     }
 
+    /// Puts `provider` in the place of whatever is provided under its type, in every module: for tests.
+    ///
+    /// ```
+    /// use gatewire::module::Provider;
+    /// use gatewire::prelude::*;
+    ///
+    /// trait Clock: Send + Sync {
+    ///     fn now(&self) -> u64;
+    /// }
+    ///
+    /// #[injectable]
+    /// struct SystemClock;
+    /// impl Clock for SystemClock {
+    ///     fn now(&self) -> u64 {
+    ///         std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs())
+    ///     }
+    /// }
+    ///
+    /// struct Stopped(u64);
+    /// impl Clock for Stopped {
+    ///     fn now(&self) -> u64 {
+    ///         self.0
+    ///     }
+    /// }
+    ///
+    /// #[module(providers = [SystemClock as dyn Clock])]
+    /// struct AppModule;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> gatewire::Result<()> {
+    /// let app = App::create::<AppModule>()
+    ///     .override_provider(Provider::shared::<dyn Clock>(|| Arc::new(Stopped(7))))
+    ///     .await?;
+    /// assert_eq!(app.get::<dyn Clock>().now(), 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn override_provider(mut self, provider: Provider) -> Self {
+        self.overrides.push(provider);
+        self
+    }
+
     async fn run(self) -> Result<App> {
         if self.logger {
             logger::init();
         }
         log("App", format_args!("Starting the application"));
-        let graph = Graph::of::<M>();
-        let mut faults = Vec::new();
-        let order = verify(&graph, &mut faults);
+        let mut graph = Graph::of::<M>();
+        graph.replace(self.overrides);
+        let order = inspect(&graph)?;
         // (provider, its gateway), in declared order.
-        let gateways: Vec<(usize, GatewayDefinition)> = graph
-            .providers
-            .iter()
-            .enumerate()
-            .filter_map(|(index, node)| Some((index, node.provider.gateway.clone()?)))
-            .collect();
+        let mut gateways = graph.gateways();
+        let mut container = Container::new(graph);
+        for (provider, gateway) in &mut gateways {
+            if let Some(late) = gateway.late.take() {
+                let options = container.late_options(*provider, &late, &order).await?;
+                gateway.options = options.or(std::mem::take(&mut gateway.options));
+            }
+        }
+        let mut faults = Vec::new();
         let plans = plan(
             &gateways.iter().map(|(_, gateway)| gateway).collect::<Vec<_>>(),
             &mut faults,
@@ -370,7 +372,7 @@ impl<M: Module> Create<M> {
                 .find(|(_, members)| members.contains(&gateway))?;
             Some(server.clone())
         };
-        let container = Container::build(graph, &order, server_of).await?;
+        container.build(order, server_of).await?;
         for (module, providers) in container.summary() {
             log("Modules", format_args!("{module}: {}", providers.join(", ")));
         }
@@ -409,8 +411,11 @@ impl<M: Module> Create<M> {
             io.of("/")
                 .set_handler(Arc::new(NamespaceGateways::new(Vec::new(), Arc::clone(&globals))));
         }
+        container.start(Stage::ModuleInit).await?;
+        container.start(Stage::ApplicationBootstrap).await?;
+        let ios = servers.iter().map(|(_, io)| io.clone()).collect();
         Ok(App {
-            container: Arc::new(container),
+            running: Arc::new(Running::new(container, ios)),
             servers,
             adapter: Adapter::default(),
             router: None,
@@ -428,9 +433,6 @@ impl<M: Module> IntoFuture for Create<M> {
     }
 }
 
-/// See [`Bound::drain_timeout`].
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-
-fn log(context: &'static str, message: std::fmt::Arguments<'_>) {
+pub(crate) fn log(context: &'static str, message: std::fmt::Arguments<'_>) {
     tracing::info!(target: "gatewire", context, "{message}");
 }

@@ -19,6 +19,16 @@ pub enum Error {
     /// A provider could not be built.
     #[error("the application cannot start: {0}")]
     Build(#[from] InjectError),
+    /// A hook of the start failed.
+    #[error("the application cannot start: {hook} of {provider}: {message}")]
+    Hook {
+        /// The provider.
+        provider: String,
+        /// The hook's name, such as `on_module_init`.
+        hook: &'static str,
+        /// Its error, or the text of its panic.
+        message: String,
+    },
     /// The options of a server, adapter and gateways together, make no sense.
     #[error("the server {server} cannot be set up: {message}")]
     Config {

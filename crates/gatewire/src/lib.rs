@@ -46,15 +46,19 @@ extern crate self as gatewire;
 pub mod __private;
 pub mod adapter;
 mod app;
+mod bound;
 mod error;
 pub mod gateway;
 pub mod logger;
 pub mod module;
 pub mod pipeline;
 pub mod prelude;
+mod running;
+mod signal;
 mod site;
 
-pub use app::{App, Bound, Create};
+pub use app::{App, Create};
+pub use bound::Bound;
 pub use error::{Error, Result};
 pub use gatewire_hub::{DisconnectReason, HubConfig, Namespace as Server, Payload, Socket};
 pub use gatewire_macros::{
@@ -62,3 +66,5 @@ pub use gatewire_macros::{
     use_interceptors, websocket_gateway,
 };
 pub use logger::Logger;
+pub use module::verify;
+pub use running::AppHandle;

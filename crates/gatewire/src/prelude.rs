@@ -9,6 +9,10 @@ pub use crate::gateway::{
     OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit, Pattern, WsResponse,
 };
 pub use crate::logger::Logger;
+pub use crate::module::{
+    BeforeApplicationShutdown, DynamicModule, HookResult, OnApplicationBootstrap, OnApplicationShutdown,
+    OnModuleDestroy, OnModuleInit, ShutdownSignal,
+};
 pub use crate::pipeline::{
     Answer, Exception, ExceptionFilter, ExecutionContext, Guard, Interceptor, Next, WsException,
 };

@@ -19,3 +19,11 @@ pub mod reply {
 pub mod module {
     pub use crate::module::tag::{ExportTag, FactoryTag, Fallible, Infallible, IsModule, IsProvider};
 }
+
+/// Which hooks of the application's life a provider has.
+pub mod lifecycle {
+    pub use crate::module::tag::{
+        HasBeforeShutdown, HasBootstrap, HasModuleDestroy, HasModuleInit, HasShutdown, LifecycleTag,
+        NoBeforeShutdown, NoBootstrap, NoModuleDestroy, NoModuleInit, NoShutdown,
+    };
+}

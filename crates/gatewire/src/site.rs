@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -16,23 +15,23 @@ use http::{Request, StatusCode};
 use serde_json::json;
 use tower_service::Service;
 
-use crate::module::Container;
+use crate::running::Running;
 
 /// The engines and other routes of one port.
 pub(crate) struct Site {
     /// Longest path first, so that `/a/b` is not taken for something below `/a`.
     engines: Vec<Engine>,
     router: Option<Router>,
-    /// Providers that no gateway holds live as long as the site.
-    container: Arc<Container>,
+    /// Lives as long as the site.
+    running: Arc<Running>,
 }
 
 impl Site {
-    pub(crate) fn new(router: Option<Router>, container: Arc<Container>) -> Self {
+    pub(crate) fn new(router: Option<Router>, running: Arc<Running>) -> Self {
         Self {
             engines: Vec::new(),
             router,
-            container,
+            running,
         }
     }
 
@@ -67,38 +66,15 @@ impl Site {
         }
     }
 
-    /// Ends every session and refuses new ones.
-    pub(crate) fn close(&self) {
-        for engine in &self.engines {
-            engine.close();
-        }
-    }
-
-    /// Waits until every session has ended, its hooks included, but no longer than `patience`.
-    pub(crate) async fn drained(&self, patience: Duration) {
-        let drained = async {
-            for engine in &self.engines {
-                engine.drained().await;
-            }
-        };
-        if tokio::time::timeout(patience, drained).await.is_err() {
-            let clients: usize = self.engines.iter().map(Engine::clients_count).sum();
-            tracing::warn!(
-                target: "gatewire", context = "App", clients,
-                "some sessions have not ended within {patience:?} and are dropped"
-            );
-        }
-    }
-
     /// The same as routes of an axum router.
     pub(crate) fn into_router(self) -> Router {
         let mut router = self.router.unwrap_or_default();
         for engine in self.engines {
             let path = engine.path().trim_end_matches('/').to_owned();
             let is_open = !engine.path().ends_with('/');
-            let container = Arc::clone(&self.container);
+            let running = Arc::clone(&self.running);
             let serve = any(move |request: Request<Body>| {
-                let (engine, _container) = (engine.clone(), Arc::clone(&container));
+                let (engine, _running) = (engine.clone(), Arc::clone(&running));
                 async move {
                     let peer = request
                         .extensions()

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gatewire::module::{Elsewhere, Fault};
+use gatewire::module::{Elsewhere, Fault, ModuleGraph, Provider};
 use gatewire::prelude::*;
 use gatewire::{Error, injectable, module};
 
@@ -310,4 +310,177 @@ struct Pong;
 async fn modules_may_import_each_other() {
     let app = App::create::<Ping>().without_logger().await.unwrap();
     assert_eq!((*app.get::<u8>(), app.get::<dyn Repo>().name()), (1, "pg"));
+}
+
+struct RoomConfig {
+    name: &'static str,
+}
+
+#[injectable]
+struct Rooms {
+    config: Arc<RoomConfig>,
+}
+
+#[module(providers = [Rooms], exports = [Rooms])]
+struct RoomModule;
+
+impl RoomModule {
+    fn for_root(name: &'static str) -> DynamicModule {
+        DynamicModule::of::<Self>().provide(Provider::value(move || RoomConfig { name }))
+    }
+
+    fn for_root_async(delay: bool) -> DynamicModule {
+        let make = move |url: Arc<Config>| async move {
+            if delay {
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, std::io::Error>(RoomConfig { name: url.url })
+        };
+        DynamicModule::of::<Self>()
+            .import::<ConfigModule>()
+            .provide(Provider::try_factory(make))
+            .export::<RoomConfig>()
+            .global()
+    }
+}
+
+#[module(providers = [value(Config { url: "async" })], exports = [Config])]
+struct ConfigModule;
+
+#[injectable]
+struct RoomUser {
+    rooms: Arc<Rooms>,
+}
+
+/// Met before the module is configured.
+#[module(imports = [RoomModule], providers = [RoomUser])]
+struct RoomUserModule;
+
+#[module(imports = [RoomUserModule, RoomModule::for_root("lobby")])]
+struct ConfiguredModule;
+
+#[module(imports = [RoomModule::for_root_async(true)], providers = [RoomReader])]
+struct AsyncModule;
+
+#[injectable]
+struct RoomReader {
+    config: Arc<RoomConfig>,
+}
+
+#[tokio::test]
+async fn a_module_is_configured_where_it_is_imported() {
+    let app = App::create::<ConfiguredModule>().without_logger().await.unwrap();
+    assert_eq!(app.get::<RoomUser>().rooms.config.name, "lobby");
+    let app = App::create::<AsyncModule>().without_logger().await.unwrap();
+    assert_eq!(app.get::<RoomReader>().config.name, "async");
+}
+
+#[module(imports = [RoomModule::for_root("one")], exports = [RoomModule])]
+struct OneModule;
+
+#[module(imports = [OneModule, RoomModule::for_root("two")])]
+struct TwiceModule;
+
+#[module(imports = [RoomModule::for_root("one").named("one"), RoomModule::for_root("two").named("two")])]
+struct NamedModule;
+
+#[test]
+fn a_module_is_configured_once() {
+    let error = gatewire::verify::<TwiceModule>().unwrap_err();
+    assert_eq!(
+        error.faults(),
+        [Fault::ConfiguredTwice {
+            module: "RoomModule".to_owned()
+        }]
+    );
+    gatewire::verify::<NamedModule>().unwrap();
+    assert_eq!(
+        ModuleGraph::of::<NamedModule>().to_string(),
+        "NamedModule\n  imports RoomModule(one), RoomModule(two)\n\
+         RoomModule(one)\n  exports Rooms\n  Rooms\n    needs RoomConfig\n  RoomConfig\n\
+         RoomModule(two)\n  exports Rooms\n  Rooms\n    needs RoomConfig\n  RoomConfig\n"
+    );
+}
+
+struct FakeRepo;
+
+impl Repo for FakeRepo {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+}
+
+#[injectable]
+struct Expensive {
+    #[inject(value = panic_if_built())]
+    _never: (),
+}
+
+fn panic_if_built() {
+    panic!("it is replaced");
+}
+
+impl Repo for Expensive {
+    fn name(&self) -> &'static str {
+        "expensive"
+    }
+}
+
+#[injectable]
+struct RepoUser {
+    repo: Arc<dyn Repo>,
+}
+
+#[module(providers = [Expensive as dyn Repo], exports = [dyn Repo])]
+struct RepoModule;
+
+#[module(imports = [RepoModule], providers = [RepoUser, value(PgRepo) as dyn Repo])]
+struct RepoUserModule;
+
+#[module(imports = [RepoUserModule, RepoModule], providers = [value(7_u8)])]
+struct OverrideModule;
+
+#[tokio::test]
+async fn a_test_replaces_providers() {
+    let app = App::create::<OverrideModule>()
+        .without_logger()
+        .override_provider(Provider::shared::<dyn Repo>(|| Arc::new(FakeRepo)))
+        .override_provider(Provider::factory(|| async { 8_u8 }))
+        .await
+        .unwrap();
+    assert_eq!(app.get::<dyn Repo>().name(), "fake");
+    assert_eq!(app.get::<RepoUser>().repo.name(), "fake", "in every module");
+    assert_eq!(*app.get::<u8>(), 8);
+    assert!(app.try_get::<Expensive>().is_none(), "nobody needs it any more");
+
+    let error = App::create::<OverrideModule>()
+        .without_logger()
+        .override_provider(Provider::alias::<PgRepo, dyn Repo>(|repo| repo))
+        .override_provider(Provider::value(String::new))
+        .await
+        .err()
+        .unwrap();
+    let Error::Verify(error) = error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        error.faults(),
+        [Fault::UnknownOverride {
+            provider: "String".to_owned()
+        }]
+    );
+}
+
+#[test]
+fn the_graph_can_be_drawn() {
+    let dot = ModuleGraph::of::<NeedyModule>().to_dot();
+    for line in [
+        "  subgraph cluster_0 {\n    label=\"NeedyModule\";\n",
+        "    p0 [label=\"Hidden\"];\n",
+        "  m0 -> m1 [ltail=cluster_0, lhead=cluster_1, style=dashed];\n",
+        "  \"missing: Hidden\" [color=red];\n  p1 -> \"missing: Hidden\" [color=red];\n",
+    ] {
+        assert!(dot.contains(line), "{line} is not in\n{dot}");
+    }
+    assert!(dot.starts_with("digraph application {\n") && dot.ends_with("}\n"));
 }

@@ -195,7 +195,8 @@ struct Module;
 
 async fn server() -> Server {
     let app = App::create::<Module>().without_logger().await.unwrap();
-    app.get::<Gateway>().server.clone()
+    // The handlers go with the application, which is to live as long as the test.
+    Box::leak(Box::new(app)).get::<Gateway>().server.clone()
 }
 
 #[tokio::test]

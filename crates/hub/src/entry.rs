@@ -172,9 +172,7 @@ impl Entry {
         let socket = &self.socket;
         let ack = packet.id.map(|id| AckSender::new(socket.clone(), id));
         // Nothing is left to do if it panicked: that is logged.
-        let _ = guarded(socket, || {
-            socket.handler().too_deep(socket, &name, ack)
-        });
+        let _ = guarded(socket, || socket.handler().too_deep(socket, &name, ack));
         Ok(())
     }
 

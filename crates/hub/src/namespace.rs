@@ -72,7 +72,11 @@ impl Shared {
     }
 
     pub(crate) fn release(&self) {
-        let handler = self.handler.write().unwrap_or_else(PoisonError::into_inner).take();
+        let handler = self
+            .handler
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         // What it holds may end with it, and hold this namespace.
         drop(handler);
     }
@@ -120,7 +124,11 @@ impl Namespace {
     /// Sets who decides on connections and handles events. To be called once, before clients come: a socket keeps the
     /// handler that it finds. A second handler is not taken, and the answer is false.
     pub fn set_handler(&self, handler: Arc<dyn NamespaceHandler>) -> bool {
-        let mut slot = self.shared.handler.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self
+            .shared
+            .handler
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let is_free = slot.is_none();
         if is_free {
             *slot = Some(handler);

@@ -2,12 +2,12 @@
 //! is found out by the compiler, in the expansion, from the traits that the concrete type implements.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 
-use crate::diagnostics::Errors;
+use crate::diagnostics::{Errors, at};
 use crate::enhancers;
 use crate::injectable::{implement, parse_struct};
-use crate::options::gateway_options;
+use crate::options::{GatewayArgs, gateway_options};
 
 pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
@@ -15,9 +15,20 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
         Ok(item) => item,
         Err(tokens) => return tokens,
     };
-    let options = gateway_options(args).unwrap_or_else(|error| {
+    let GatewayArgs { options, late } = gateway_options(args).unwrap_or_else(|error| {
         errors.push(error);
-        quote! { ::gatewire::gateway::GatewayOptions::new() }
+        GatewayArgs {
+            options: quote! { ::gatewire::gateway::GatewayOptions::new() },
+            late: None,
+        }
+    });
+    let late = late.map(|factory| {
+        let made = quote_spanned! { at(&factory) => ::gatewire::gateway::LateOptions::new(#factory) };
+        quote! {
+            fn late_options() -> ::core::option::Option<::gatewire::gateway::LateOptions> {
+                ::core::option::Option::Some(#made)
+            }
+        }
     });
     let definition = quote! {
         ::core::option::Option::Some(::gatewire::gateway::GatewayDefinition::of::<Self>())
@@ -34,6 +45,8 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
                 fn options() -> ::gatewire::gateway::GatewayOptions {
                     #options
                 }
+
+                #late
 
                 fn subscriptions() -> ::std::vec::Vec<::gatewire::gateway::Subscription<Self>> {
                     #[allow(unused_imports, reason = "which of the traits apply is found out by the compiler")]

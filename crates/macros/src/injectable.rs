@@ -81,6 +81,7 @@ pub(crate) fn implement(
         inits.push(quote! { #member: #init });
     }
     let text = name.to_string();
+    let lifecycle = lifecycle(&quote! { LifecycleTag::<Self>::new() });
     let gateway = gateway.map(|body| {
         quote! {
             fn gateway() -> ::core::option::Option<::gatewire::gateway::GatewayDefinition> { #body }
@@ -103,8 +104,28 @@ pub(crate) fn implement(
             }
 
             #gateway
+
+            fn lifecycle() -> ::gatewire::module::LifecycleHooks<Self> {
+                #lifecycle
+            }
         }
     }
+}
+
+/// An expression of type `LifecycleHooks`: the hooks that the type of `tag` has.
+pub(crate) fn lifecycle(tag: &TokenStream) -> TokenStream {
+    quote! { {
+        #[allow(unused_imports, reason = "which of the traits apply is found out by the compiler")]
+        use ::gatewire::__private::lifecycle::*;
+        let __tag = &#tag;
+        ::gatewire::module::LifecycleHooks {
+            module_init: __tag.module_init(),
+            application_bootstrap: __tag.application_bootstrap(),
+            module_destroy: __tag.module_destroy(),
+            before_application_shutdown: __tag.before_application_shutdown(),
+            application_shutdown: __tag.application_shutdown(),
+        }
+    } }
 }
 
 fn strip(item: &mut ItemStruct) {

@@ -53,6 +53,26 @@ pub fn injectable(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `connect_timeout`, `upgrade_timeout` | milliseconds | 45000, 10000 |
 /// | `max_http_buffer_size` | bytes a message may have | 1000000 |
 /// | `allow_upgrades` | whether polling may become a WebSocket | `true` |
+/// | `options` | a function that gives more of them at start | none |
+///
+/// `options` names a function of injectable parameters, or of none, that returns `GatewayOptions` or a `Result` of them:
+/// for what is known only when the application starts. What it says goes before what the attribute says.
+///
+/// ```
+/// use gatewire::gateway::GatewayOptions;
+/// use gatewire::prelude::*;
+///
+/// struct Config { chat_path: String }
+///
+/// impl Config {
+///     fn chat(config: Arc<Self>) -> GatewayOptions {
+///         GatewayOptions::new().path(config.chat_path.clone())
+///     }
+/// }
+///
+/// #[websocket_gateway(namespace = "/chat", options = Config::chat)]
+/// struct ChatGateway;
+/// ```
 ///
 /// A field marked `#[websocket_server]` is given the gateway's `Server`: its namespace. The other fields are
 /// injected as for [`macro@injectable`].
@@ -145,7 +165,8 @@ pub fn set_metadata(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a struct a module.
 ///
-/// - `imports = [OtherModule]`: whose exports this module's providers see;
+/// - `imports = [OtherModule, ChatModule::for_root(config)]`: whose exports this module's providers see; what is not a
+///   type is a function's call that makes a `DynamicModule`;
 /// - `providers = [..]`: what it builds: `ChatService` (injectable or gateway), `PgRepo as dyn Repo`, `value(expr)`,
 ///   `value(expr) as dyn Repo`, `factory(path::to::async_fn)`;
 /// - `exports = [..]`: which providers, or imported modules, others see;

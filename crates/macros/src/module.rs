@@ -1,13 +1,13 @@
 //! `#[module(..)]`: imports, providers and exports, read into a `ModuleDefinition`.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, Token, Type, bracketed, parenthesized, token};
 
 use crate::diagnostics::{Errors, at, unknown};
-use crate::injectable::parse_struct;
+use crate::injectable::{lifecycle, parse_struct};
 
 const OPTIONS: &[&str] = &["imports", "providers", "exports", "global"];
 
@@ -31,9 +31,10 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     });
     let name = &item.ident;
     let text = name.to_string();
-    let imports = imports
-        .iter()
-        .map(|ty| quote_spanned! { at(ty) => let __module = __module.import::<#ty>(); });
+    let imports = imports.iter().map(|import| match import {
+        Expr::Path(ty) => quote_spanned! { at(ty) => let __module = __module.import::<#ty>(); },
+        made => quote_spanned! { at(made) => let __module = __module.import_dynamic(#made); },
+    });
     let providers = providers.iter().map(|provider| {
         let provider = provider.expression();
         quote! { let __module = __module.provide(#provider); }
@@ -67,7 +68,8 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
 
 #[derive(Default)]
 struct Content {
-    imports: Vec<Type>,
+    /// A type, or an expression that makes a dynamic module.
+    imports: Vec<Expr>,
     providers: Vec<ProviderForm>,
     exports: Vec<Type>,
     global: bool,
@@ -159,20 +161,27 @@ impl ProviderForm {
             } => quote_spanned! { at(alias) =>
                 ::gatewire::module::Provider::alias::<#ty, #alias>(|__provider| __provider)
             },
-            Self::Value { value, alias: None } => {
-                quote_spanned! { at(value) => ::gatewire::module::Provider::value(|| #value) }
+            Self::Value { value, alias } => {
+                let hooks = lifecycle(&quote! { LifecycleTag::of_value(&__make) });
+                let target = alias
+                    .as_ref()
+                    .map_or_else(|| quote! { _ }, ToTokens::to_token_stream);
+                let place = alias.as_ref().map_or_else(|| at(value), at);
+                quote_spanned! { place => {
+                    let __make = || #value;
+                    let __hooks = #hooks;
+                    ::gatewire::module::Provider::value_with::<_, #target>(__make, __hooks, |__value| __value)
+                } }
             }
-            Self::Value {
-                value,
-                alias: Some(alias),
-            } => quote_spanned! { at(alias) =>
-                ::gatewire::module::Provider::shared::<#alias>(|| ::std::sync::Arc::new(#value))
-            },
-            Self::Factory(factory) => quote_spanned! { at(factory) => {
-                let __factory = #factory;
-                let __finish = (&FactoryTag::of(&__factory)).finish();
-                ::gatewire::module::Provider::factory(__factory, __finish)
-            } },
+            Self::Factory(factory) => {
+                let hooks = lifecycle(&quote! { LifecycleTag::of_product(&__finish) });
+                quote_spanned! { at(factory) => {
+                    let __factory = #factory;
+                    let __finish = (&FactoryTag::of(&__factory)).finish();
+                    let __hooks = #hooks;
+                    ::gatewire::module::Provider::factory_with(__factory, __finish, __hooks)
+                } }
+            }
         }
     }
 }

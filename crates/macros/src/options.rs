@@ -21,6 +21,7 @@ const GATEWAY: &[&str] = &[
     "connect_timeout",
     "upgrade_timeout",
     "allow_upgrades",
+    "options",
 ];
 const CORS: &[&str] = &[
     "origin",
@@ -31,10 +32,18 @@ const CORS: &[&str] = &[
     "max_age",
 ];
 
-/// An expression of type `GatewayOptions`.
-pub(crate) fn gateway_options(args: TokenStream) -> syn::Result<TokenStream> {
+/// What the attribute says.
+pub(crate) struct GatewayArgs {
+    /// An expression of type `GatewayOptions`.
+    pub(crate) options: TokenStream,
+    /// The function that completes them at start.
+    pub(crate) late: Option<Expr>,
+}
+
+pub(crate) fn gateway_options(args: TokenStream) -> syn::Result<GatewayArgs> {
     let options = parse(args, GATEWAY)?;
     let mut calls = TokenStream::new();
+    let mut late = None;
     for Opt { name, value } in &options {
         let call = match (name.to_string().as_str(), value) {
             ("cors", Value::Flag) => quote! { .cors(::core::default::Default::default()) },
@@ -56,6 +65,10 @@ pub(crate) fn gateway_options(args: TokenStream) -> syn::Result<TokenStream> {
                 check_path(value)?;
                 quote! { .path(#value) }
             }
+            ("options", Value::Expr(value)) => {
+                late = Some(value.clone());
+                continue;
+            }
             ("port", Value::Expr(value)) => quote! { .port(#value) },
             ("transports", Value::Expr(value)) => {
                 let kinds = transports(value)?;
@@ -68,7 +81,10 @@ pub(crate) fn gateway_options(args: TokenStream) -> syn::Result<TokenStream> {
         };
         calls.extend(call);
     }
-    Ok(quote! { ::gatewire::gateway::GatewayOptions::new() #calls })
+    Ok(GatewayArgs {
+        options: quote! { ::gatewire::gateway::GatewayOptions::new() #calls },
+        late,
+    })
 }
 
 /// An expression of type `Cors`.

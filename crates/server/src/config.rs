@@ -180,7 +180,8 @@ pub struct Limits {
     pub max_packets_per_payload: usize,
     /// Sessions open at a time; further handshakes are answered with 503. Default 250,000.
     pub max_sessions: usize,
-    /// How long a closed WebSocket waits for the peer's answer before TCP is closed. Default 5 s.
+    /// How long a closed WebSocket waits for the peer's answer before TCP is closed, and a server that shuts down for the
+    /// next GET of a session on polling. Default 5 s.
     pub close_timeout: Duration,
     /// How long a session that the server closed on polling waits for a GET to take the last packets. Default 30 s.
     pub polling_close_timeout: Duration,

@@ -183,7 +183,11 @@ impl Driver {
                     lane.say_goodbye();
                 }
                 transport_done = answered || !graceful;
-                patience = limits.polling_close_timeout;
+                // A server that shuts down waits for the next GET no longer than for the answer of a WebSocket: a client
+                // that is there comes at once.
+                if reason != CloseReason::ServerShuttingDown {
+                    patience = limits.polling_close_timeout;
+                }
                 drop(state);
             }
             Lane::WebSocket(_) => {

@@ -124,6 +124,11 @@ impl Engine {
         response
     }
 
+    /// Refuses new sessions, with 503; those that there are go on.
+    pub fn stop_accepting(&self) {
+        self.0.registry.stop_accepting();
+    }
+
     /// Ends every session with the reason "server shutting down" and refuses new ones.
     pub fn close(&self) {
         self.0.registry.close();

@@ -21,6 +21,8 @@ pub(crate) struct Registry {
     wheel: Arc<Wheel<Outbox>>,
     /// The task that turns the wheel, started with the first session.
     wheel_task: OnceLock<AbortHandle>,
+    /// New sessions are refused.
+    stopped: AtomicBool,
     closed: AtomicBool,
     /// Drivers that have not ended.
     drivers: watch::Sender<usize>,
@@ -33,6 +35,7 @@ impl Registry {
             sessions: Sessions::new(),
             wheel: Arc::new(Wheel::new(shortest, Instant::now())),
             wheel_task: OnceLock::new(),
+            stopped: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             drivers: watch::Sender::new(0),
         })
@@ -40,7 +43,7 @@ impl Registry {
 
     /// Whether one more session may be opened.
     pub(crate) fn has_room(&self, max_sessions: usize) -> bool {
-        if self.closed.load(Ordering::Acquire) {
+        if self.stopped.load(Ordering::Acquire) {
             return false;
         }
         let room = self.sessions.len() < max_sessions;
@@ -50,8 +53,14 @@ impl Registry {
         room
     }
 
+    /// Lets no new session in.
+    pub(crate) fn stop_accepting(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
     /// Ends every session and lets no new one in.
     pub(crate) fn close(&self) {
+        self.stop_accepting();
         self.closed.store(true, Ordering::Release);
         for outbox in self.sessions.all() {
             outbox.begin_close(CloseReason::ServerShuttingDown);

@@ -23,7 +23,7 @@ pub use lifecycle::{
     ConnectionHook, DisconnectHook, Hooks, InitHook, OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit,
 };
 pub(crate) use namespace::{BoundGateway, NamespaceGateways};
-pub use options::GatewayOptions;
+pub use options::{GatewayOptions, IntoOptions, LateOptions, OptionsFactory};
 pub(crate) use reply::{AckState, panic_text};
 pub use reply::{PendingReply, Reply, WsResponse};
 pub use subscription::{CONCURRENT_LIMIT, Call, Handled, Subscription, Subscriptions};
@@ -42,6 +42,11 @@ pub trait Gateway: Injectable {
     /// What the attribute says.
     fn options() -> GatewayOptions;
 
+    /// What the function that the attribute names will say; it goes before what the attribute says itself.
+    fn late_options() -> Option<LateOptions> {
+        None
+    }
+
     /// The handlers, if there is a `#[subscriptions]` block.
     fn subscriptions() -> Vec<Subscription<Self>>;
 
@@ -59,6 +64,8 @@ pub trait Gateway: Injectable {
 pub struct GatewayDefinition {
     pub(crate) name: &'static str,
     pub(crate) options: GatewayOptions,
+    /// Completes the options before anything is planned for the gateway.
+    pub(crate) late: Option<LateOptions>,
     /// Event and handler.
     pub(crate) events: Vec<(&'static str, &'static str)>,
     /// Guards, interceptors and filters that its module must be able to build.
@@ -74,6 +81,7 @@ impl GatewayDefinition {
         Self {
             name: G::NAME,
             options: G::options(),
+            late: G::late_options(),
             events: handlers
                 .clone()
                 .map(|subscription| (subscription.event, subscription.handler))

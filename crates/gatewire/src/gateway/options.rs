@@ -1,9 +1,12 @@
 //! The options of one gateway. All are optional: what is not written comes from elsewhere.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Cors, TransportKind};
+use crate::module::{Dependency, Inject, InjectError, Resolver};
 
 /// What `#[websocket_gateway(..)]` says. `None` is "not written".
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -110,6 +113,16 @@ impl GatewayOptions {
         self
     }
 
+    /// These, completed by `other`.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            namespace: self.namespace.or(other.namespace),
+            path: self.path.or(other.path),
+            port: self.port.or(other.port),
+            server: self.server.or(&other.server),
+        }
+    }
+
     /// The namespace with its leading `/`.
     pub(crate) fn namespace_name(&self) -> Cow<'static, str> {
         match &self.namespace {
@@ -126,3 +139,89 @@ impl GatewayOptions {
             .map_or("/socket.io", |path| path.trim_end_matches('/'))
     }
 }
+
+/// Options that are known only when the application starts: what the function that stands behind
+/// `#[websocket_gateway(options = ..)]` gives.
+#[derive(Clone)]
+pub struct LateOptions {
+    pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) make: Arc<MakeOptions>,
+}
+
+type MakeOptions = dyn Fn(&Resolver<'_>) -> Result<GatewayOptions, InjectError> + Send + Sync;
+
+impl LateOptions {
+    /// What `factory` gives when its parameters are there.
+    pub fn new<Args>(factory: impl OptionsFactory<Args>) -> Self {
+        Self {
+            dependencies: factory.dependencies(),
+            make: Arc::new(move |resolver| factory.make(resolver)),
+        }
+    }
+}
+
+/// A function of injectable parameters (at most four) that gives [`GatewayOptions`], or a `Result` of them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` gives no gateway options",
+    label = "not a function that gives `GatewayOptions`",
+    note = "`options` is a function of `Arc<T>`, `Option<Arc<T>>` or `Logger` parameters, or of none, that returns `GatewayOptions` or a `Result<GatewayOptions, E>`"
+)]
+pub trait OptionsFactory<Args>: Send + Sync + 'static {
+    /// What the parameters need.
+    fn dependencies(&self) -> Vec<Dependency>;
+
+    /// Resolves the parameters and calls the function.
+    ///
+    /// # Errors
+    /// If a parameter cannot be resolved, or the function gives an error.
+    fn make(&self, resolver: &Resolver<'_>) -> Result<GatewayOptions, InjectError>;
+}
+
+/// What a function of options may return.
+pub trait IntoOptions {
+    /// The options, or why there are none.
+    ///
+    /// # Errors
+    /// That of a `Result`, as text.
+    fn into_options(self) -> Result<GatewayOptions, String>;
+}
+
+impl IntoOptions for GatewayOptions {
+    fn into_options(self) -> Result<GatewayOptions, String> {
+        Ok(self)
+    }
+}
+
+impl<E: fmt::Display> IntoOptions for Result<GatewayOptions, E> {
+    fn into_options(self) -> Result<GatewayOptions, String> {
+        self.map_err(|error| error.to_string())
+    }
+}
+
+macro_rules! options_factory {
+    ($($arg:ident),*) => {
+        impl<Function, Output, $($arg),*> OptionsFactory<($($arg,)*)> for Function
+        where
+            Function: Fn($($arg),*) -> Output + Send + Sync + 'static,
+            Output: IntoOptions,
+            $($arg: Inject,)*
+        {
+            fn dependencies(&self) -> Vec<Dependency> {
+                vec![$(Dependency::of::<$arg>("options")),*]
+            }
+
+            fn make(&self, resolver: &Resolver<'_>) -> Result<GatewayOptions, InjectError> {
+                self($($arg::inject(resolver)?),*).into_options().map_err(|message| InjectError::Options {
+                    gateway: resolver.owner().to_owned(),
+                    message,
+                })
+            }
+        }
+    };
+}
+
+options_factory!();
+options_factory!(A);
+options_factory!(A, B);
+options_factory!(A, B, C);
+options_factory!(A, B, C, D);

@@ -273,6 +273,7 @@ mod tests {
         GatewayDefinition {
             name,
             options,
+            late: None,
             events: events.to_vec(),
             classes: Vec::new(),
             bind: |_, _| Ok(None),

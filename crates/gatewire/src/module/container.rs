@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use super::graph::Graph;
 use super::inject::{InjectError, Resolver};
-use super::provider::{Built, Instance};
-use crate::Server;
+use super::lifecycle::{self, Lifecycle, ShutdownSignal, Stage};
+use super::provider::{Building, Built, Instance};
+use crate::gateway::{GatewayOptions, LateOptions};
+use crate::{Error, Server};
 
 /// The built providers. Instances are reached by the visibility rules of the graph that they came from.
 pub(crate) struct Container {
     graph: Graph,
     instances: Vec<Option<Instance>>,
+    /// Of the providers that have hooks, with their names, in the order in which they were built.
+    lifecycle: Vec<(String, Lifecycle)>,
 }
 
 /// The container as the providers of one module see it.
@@ -22,26 +26,34 @@ pub(super) struct Scope<'a> {
 }
 
 impl Container {
-    /// Builds every provider of `graph` in `order`, which must come from [`verify`](super::verify()). `server` gives
-    /// the namespace of a provider that is a gateway.
-    pub(crate) async fn build(
-        graph: Graph,
-        order: &[usize],
-        server: impl Fn(usize) -> Option<Server>,
-    ) -> Result<Self, InjectError> {
-        let mut container = Self {
+    /// The container of `graph`, in which nothing is built.
+    pub(crate) fn new(graph: Graph) -> Self {
+        Self {
             instances: (0..graph.providers.len()).map(|_| None).collect(),
             graph,
-        };
-        for &index in order {
-            let node = &mut container.graph.providers[index];
+            lifecycle: Vec::new(),
+        }
+    }
+
+    /// Builds the providers of `order` that are not built, an order that comes from [`check`](super::check()).
+    /// `server` gives the namespace of a provider that is a gateway.
+    pub(crate) async fn build(
+        &mut self,
+        order: impl IntoIterator<Item = usize>,
+        server: impl Fn(usize) -> Option<Server>,
+    ) -> Result<(), InjectError> {
+        for index in order {
+            if self.instances[index].is_some() {
+                continue;
+            }
+            let node = &mut self.graph.providers[index];
             let module = node.module;
             let owner = node.provider.name.clone();
             let build = std::mem::replace(&mut node.provider.build, Box::new(|_| Ok(spent())));
             let server = server(index);
             let built = {
                 let scope = Scope {
-                    container: &container,
+                    container: self,
                     module,
                 };
                 build(&Resolver {
@@ -50,13 +62,40 @@ impl Container {
                     server: server.as_ref(),
                 })?
             };
-            let instance = match built {
-                Built::Ready(instance) => instance,
-                Built::Future(future) => future.await?,
+            let built = match built {
+                Building::Ready(built) => built,
+                Building::Future(future) => future.await?,
             };
-            container.instances[index] = Some(instance);
+            if let Some(lifecycle) = built.lifecycle {
+                self.lifecycle.push((owner, lifecycle));
+            }
+            self.instances[index] = Some(built.instance);
         }
-        Ok(container)
+        Ok(())
+    }
+
+    /// Builds what the options of the gateway at `index` need, and nothing else, and makes them.
+    pub(crate) async fn late_options(
+        &mut self,
+        index: usize,
+        late: &LateOptions,
+        order: &[usize],
+    ) -> Result<GatewayOptions, InjectError> {
+        let module = self.graph.providers[index].module;
+        let mut needed = self.graph.found(module, &late.dependencies);
+        let mut next = 0;
+        while let Some(&at) = needed.get(next) {
+            next += 1;
+            let node = &self.graph.providers[at];
+            for to in self.graph.found(node.module, &node.provider.dependencies) {
+                if !needed.contains(&to) {
+                    needed.push(to);
+                }
+            }
+        }
+        let order = order.iter().copied().filter(|at| needed.contains(at));
+        self.build(order, |_| None).await?;
+        (late.make)(&self.resolver(index))
     }
 
     /// What the provider with this index may see.
@@ -69,6 +108,35 @@ impl Container {
             },
             owner: &node.provider.name,
             server: None,
+        }
+    }
+
+    /// Calls a hook of the start, one provider after the other, in the order in which they were built.
+    ///
+    /// # Errors
+    /// That of the first hook that failed; those behind it are not called.
+    pub(crate) async fn start(&self, stage: Stage) -> Result<(), Error> {
+        for (provider, lifecycle) in &self.lifecycle {
+            if let Some(hook) = lifecycle(stage, None) {
+                lifecycle::run(hook).await.map_err(|message| Error::Hook {
+                    provider: provider.clone(),
+                    hook: stage.hook(),
+                    message,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls a hook of the end, against the order in which the providers were built. What fails is logged.
+    pub(crate) async fn end(&self, stage: Stage, signal: Option<ShutdownSignal>) {
+        for (provider, lifecycle) in self.lifecycle.iter().rev() {
+            if let Some(hook) = lifecycle(stage, signal)
+                && let Err(message) = lifecycle::run(hook).await
+            {
+                let hook = stage.hook();
+                tracing::error!(target: "gatewire", context = provider, "{hook} {message}");
+            }
         }
     }
 
@@ -90,13 +158,13 @@ impl Container {
     }
 
     /// Each module's name and its providers' names, imported modules first.
-    pub(crate) fn summary(&self) -> Vec<(&'static str, Vec<&str>)> {
-        let mut summary: Vec<(&'static str, Vec<&str>)> = self
+    pub(crate) fn summary(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut summary: Vec<(&str, Vec<&str>)> = self
             .graph
             .modules
             .iter()
             .rev()
-            .map(|module| (module.name, Vec::new()))
+            .map(|module| (&*module.name, Vec::new()))
             .collect();
         let last = self.graph.modules.len() - 1;
         for node in &self.graph.providers {
@@ -117,6 +185,6 @@ impl Scope<'_> {
 }
 
 /// Stands in for a build function that was taken out to be run.
-fn spent() -> Built {
-    Built::Ready(Box::new(()))
+fn spent() -> Building {
+    Building::Ready(Built::new(Arc::new(())))
 }

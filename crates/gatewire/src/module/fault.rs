@@ -68,6 +68,28 @@ pub enum Fault {
         /// The type.
         provider: String,
     },
+    /// A dynamic module stands in several `imports`.
+    #[error("{module} is configured twice: several modules import it with a configuration of their own")]
+    ConfiguredTwice {
+        /// The module.
+        module: String,
+    },
+    /// A provider is to be replaced that is not there.
+    #[error("{provider} is to be overridden, but no module provides it")]
+    UnknownOverride {
+        /// The type.
+        provider: String,
+    },
+    /// The options of a gateway need another gateway, which cannot be there before its server is.
+    #[error("the options of {gateway} (in {module}) need {needed}, which is a gateway or is built from one")]
+    OptionsNeedGateway {
+        /// The module.
+        module: String,
+        /// The gateway whose options they are.
+        gateway: String,
+        /// What they need.
+        needed: String,
+    },
     /// A module exports what it does not have.
     #[error("{module} exports {export}, but neither provides nor imports it")]
     UnknownExport {
@@ -186,6 +208,15 @@ impl Fault {
             }
             Self::DuplicateProvider { module, provider } => {
                 format!("keep one of the two in the providers of {module}; give the other {provider} a type of its own")
+            }
+            Self::ConfiguredTwice { module } => format!(
+                "configure {module} in one place, and import it by its type elsewhere; or tell the two apart with `.named(..)`"
+            ),
+            Self::UnknownOverride { provider } => {
+                format!("override a type that is injected as `Arc<{provider}>`, or leave the override out")
+            }
+            Self::OptionsNeedGateway { .. } => {
+                "let the options depend on configuration alone: servers are there before gateways".to_owned()
             }
             Self::UnknownExport { module, export } => {
                 format!("add {export} to the providers of {module}, or import the module that exports it")

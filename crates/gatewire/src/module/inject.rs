@@ -40,6 +40,16 @@ pub enum Requirement {
     Server,
 }
 
+impl Requirement {
+    /// The provider that is needed, or used if it is there.
+    pub(super) fn key(self) -> Option<Key> {
+        match self {
+            Self::Provider(key) | Self::Optional(key) => Some(key),
+            Self::Nothing | Self::Server => None,
+        }
+    }
+}
+
 /// Why a value could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -64,6 +74,14 @@ pub enum InjectError {
         /// What it should have made.
         product: String,
         /// Its error.
+        message: String,
+    },
+    /// The function behind `#[websocket_gateway(options = ..)]` gave an error.
+    #[error("the options of {gateway} are not known: {message}")]
+    Options {
+        /// The gateway.
+        gateway: String,
+        /// The function's error.
         message: String,
     },
 }

@@ -5,22 +5,35 @@
 //! anything up, its gateway holds what it needs in fields.
 
 mod container;
+mod dump;
+mod dynamic;
 mod fault;
 mod graph;
 mod inject;
+mod lifecycle;
 mod provider;
 pub(crate) mod tag;
 mod verify;
 
-use std::any::TypeId;
+use std::borrow::Cow;
+
+use crate::gateway::plan::plan;
 
 pub(crate) use container::Container;
+pub use dump::ModuleGraph;
+pub use dynamic::DynamicModule;
+use dynamic::ModuleId;
 pub use fault::{Elsewhere, Fault, VerifyError};
 pub(crate) use graph::Graph;
 pub use inject::{Inject, InjectError, Requirement, Resolver};
+pub(crate) use lifecycle::Stage;
+pub use lifecycle::{
+    BeforeApplicationShutdown, EndHook, HookError, HookResult, LifecycleHooks, OnApplicationBootstrap,
+    OnApplicationShutdown, OnModuleDestroy, OnModuleInit, ShutdownSignal, StartHook,
+};
 pub(crate) use provider::Instance;
 pub use provider::{Dependency, Factory, Injectable, Key, Provider};
-pub(crate) use verify::verify;
+use verify::check;
 
 /// A set of providers with a boundary around it; implemented by [`#[module]`](macro@crate::module).
 ///
@@ -36,12 +49,54 @@ pub trait Module: Sized + 'static {
     fn definition() -> ModuleDefinition;
 }
 
+/// Checks an application as its start does, without building anything: a unit test of the wiring.
+///
+/// What needs the configuration of a run is not looked at: the options of gateways that a function gives
+/// (`#[websocket_gateway(options = ..)]`).
+///
+/// ```
+/// use gatewire::prelude::*;
+///
+/// #[module()]
+/// pub struct AppModule;
+///
+/// // #[test]
+/// fn the_application_is_wired() {
+///     gatewire::verify::<AppModule>().unwrap();
+/// }
+/// # the_application_is_wired();
+/// ```
+///
+/// # Errors
+/// Every fault that there is.
+pub fn verify<M: Module>() -> Result<(), VerifyError> {
+    inspect(&Graph::of::<M>()).map(drop)
+}
+
+/// The order in which the providers of a faultless graph can be built.
+pub(crate) fn inspect(graph: &Graph) -> Result<Vec<usize>, VerifyError> {
+    let mut faults = Vec::new();
+    let order = check(graph, &mut faults);
+    let gateways = graph.gateways();
+    let known: Vec<_> = gateways
+        .iter()
+        .map(|(_, gateway)| gateway)
+        .filter(|gateway| gateway.late.is_none())
+        .collect();
+    plan(&known, &mut faults);
+    if faults.is_empty() {
+        Ok(order)
+    } else {
+        Err(VerifyError::new(faults))
+    }
+}
+
 /// The content of one `#[module(..)]` attribute.
 #[derive(Default)]
 pub struct ModuleDefinition {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) global: bool,
-    pub(crate) imports: Vec<ModuleRef>,
+    imports: Vec<Import>,
     pub(crate) providers: Vec<Provider>,
     pub(crate) exports: Vec<Export>,
 }
@@ -50,7 +105,7 @@ impl ModuleDefinition {
     /// An empty module called `name`.
     pub fn new(name: &'static str) -> Self {
         Self {
-            name,
+            name: name.into(),
             ..Self::default()
         }
     }
@@ -65,7 +120,14 @@ impl ModuleDefinition {
     /// Makes the exports of `M` visible to this module's providers.
     #[must_use]
     pub fn import<M: Module>(mut self) -> Self {
-        self.imports.push(ModuleRef::of::<M>());
+        self.imports.push(Import::Module(ModuleRef::of::<M>()));
+        self
+    }
+
+    /// The same for a module that was made by a function.
+    #[must_use]
+    pub fn import_dynamic(mut self, module: DynamicModule) -> Self {
+        self.imports.push(Import::Dynamic(module));
         self
     }
 
@@ -84,6 +146,12 @@ impl ModuleDefinition {
     }
 }
 
+/// One entry of a module's `imports`.
+enum Import {
+    Module(ModuleRef),
+    Dynamic(DynamicModule),
+}
+
 /// One entry of a module's `exports`.
 #[derive(Clone)]
 pub enum Export {
@@ -94,17 +162,17 @@ pub enum Export {
 }
 
 /// A module by its type; its definition is read when it is first met.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct ModuleRef {
-    pub(crate) id: TypeId,
-    pub(crate) definition: fn() -> ModuleDefinition,
+    id: ModuleId,
+    definition: fn() -> ModuleDefinition,
 }
 
 impl ModuleRef {
     /// The module `M`.
     pub fn of<M: Module>() -> Self {
         Self {
-            id: TypeId::of::<M>(),
+            id: ModuleId::of::<M>(),
             definition: M::definition,
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::inject::{Inject, InjectError, Requirement, Resolver};
+use super::lifecycle::{self, Lifecycle, LifecycleHooks};
 use crate::gateway::GatewayDefinition;
 
 /// A struct that the container can build from other providers; implemented by
@@ -34,6 +35,11 @@ pub trait Injectable: Sized + Send + Sync + 'static {
     /// The gateway that this struct is, if it is one.
     fn gateway() -> Option<GatewayDefinition> {
         None
+    }
+
+    /// The hooks of the application's life that the struct implements.
+    fn lifecycle() -> LifecycleHooks<Self> {
+        LifecycleHooks::none()
     }
 }
 
@@ -103,13 +109,36 @@ impl Dependency {
 /// An `Arc<T>` of any `T`.
 pub(crate) type Instance = Box<dyn Any + Send + Sync>;
 
-/// An instance, at once or after a future.
-pub(crate) enum Built {
-    Ready(Instance),
-    Future(BoxFuture<'static, Result<Instance, InjectError>>),
+/// An instance, and the hooks that it has.
+pub(crate) struct Built {
+    pub(super) instance: Instance,
+    pub(super) lifecycle: Option<Lifecycle>,
 }
 
-type Build = Box<dyn FnOnce(&Resolver<'_>) -> Result<Built, InjectError> + Send + Sync>;
+impl Built {
+    /// Without hooks.
+    pub(super) fn new<T: ?Sized + Send + Sync + 'static>(value: Arc<T>) -> Self {
+        Self {
+            instance: Box::new(value),
+            lifecycle: None,
+        }
+    }
+
+    fn with_lifecycle<T: Send + Sync + 'static>(value: Arc<T>, hooks: LifecycleHooks<T>) -> Self {
+        Self {
+            lifecycle: lifecycle::bind(&value, hooks),
+            instance: Box::new(value),
+        }
+    }
+}
+
+/// What was built, at once or after a future.
+pub(crate) enum Building {
+    Ready(Built),
+    Future(BoxFuture<'static, Result<Built, InjectError>>),
+}
+
+type Build = Box<dyn FnOnce(&Resolver<'_>) -> Result<Building, InjectError> + Send + Sync>;
 
 /// One entry of a module's `providers`.
 pub struct Provider {
@@ -126,12 +155,20 @@ pub struct Provider {
 impl Provider {
     /// `T`, built from its own dependencies.
     pub fn injectable<T: Injectable>() -> Self {
+        let gateway = T::gateway();
+        let mut dependencies = T::dependencies();
+        if let Some(late) = gateway.as_ref().and_then(|gateway| gateway.late.as_ref()) {
+            dependencies.extend_from_slice(&late.dependencies);
+        }
         Self {
             key: Key::of::<T>(),
             name: T::NAME.to_owned(),
-            dependencies: T::dependencies(),
-            gateway: T::gateway(),
-            build: Box::new(|resolver| Ok(ready(Arc::new(T::construct(resolver)?)))),
+            dependencies,
+            gateway,
+            build: Box::new(|resolver| {
+                let instance = Arc::new(T::construct(resolver)?);
+                Ok(Building::Ready(Built::with_lifecycle(instance, T::lifecycle())))
+            }),
             implied: None,
         }
     }
@@ -144,12 +181,13 @@ impl Provider {
             name: format!("{} as {}", T::NAME, Key::of::<U>().name()),
             dependencies: vec![Dependency::of::<Arc<T>>("alias")],
             gateway: None,
-            build: Box::new(move |resolver| Ok(ready(coerce(resolver.get::<T>()?)))),
+            build: Box::new(move |resolver| Ok(Building::Ready(Built::new(coerce(resolver.get::<T>()?))))),
             implied: Some(Box::new(Self::injectable::<T>())),
         }
     }
 
-    /// A ready value; `make` runs once, when its turn to be built comes.
+    /// A ready value; `make` runs once, when its turn to be built comes. Hooks of the application's life are found only
+    /// by `value(..)` in [`#[module]`](macro@crate::module) and on injectable structs.
     pub fn value<T: Send + Sync + 'static>(make: impl FnOnce() -> T + Send + Sync + 'static) -> Self {
         Self::shared(move || Arc::new(make()))
     }
@@ -158,22 +196,74 @@ impl Provider {
     pub fn shared<T: ?Sized + Send + Sync + 'static>(
         make: impl FnOnce() -> Arc<T> + Send + Sync + 'static,
     ) -> Self {
+        Self::ready::<T>(move || Built::new(make()))
+    }
+
+    /// A ready value with its hooks, seen as `U`.
+    #[doc(hidden)]
+    pub fn value_with<T: Send + Sync + 'static, U: ?Sized + Send + Sync + 'static>(
+        make: impl FnOnce() -> T + Send + Sync + 'static,
+        hooks: LifecycleHooks<T>,
+        coerce: fn(Arc<T>) -> Arc<U>,
+    ) -> Self {
+        Self::ready::<U>(move || {
+            let value = Arc::new(make());
+            Built {
+                lifecycle: lifecycle::bind(&value, hooks),
+                instance: Box::new(coerce(value)),
+            }
+        })
+    }
+
+    fn ready<T: ?Sized + 'static>(make: impl FnOnce() -> Built + Send + Sync + 'static) -> Self {
         let key = Key::of::<T>();
         Self {
             key,
             name: key.name(),
             dependencies: Vec::new(),
             gateway: None,
-            build: Box::new(move |_| Ok(ready(make()))),
+            build: Box::new(move |_| Ok(Building::Ready(make()))),
             implied: None,
         }
     }
 
-    /// What an async function makes of its injected parameters; `finish` turns its result into the value or says
-    /// why there is none.
-    pub fn factory<Args, F: Factory<Args>, T: Send + Sync + 'static>(
+    /// What an async function (or closure) makes of its injected parameters.
+    ///
+    /// ```
+    /// use gatewire::module::Provider;
+    ///
+    /// struct Pool(String);
+    ///
+    /// let url = "db".to_owned();
+    /// let provider = Provider::factory(move || async move { Pool(url) });
+    /// ```
+    pub fn factory<Args, F>(factory: F) -> Self
+    where
+        F: Factory<Args, Output: Send + Sync>,
+    {
+        Self::factory_with(factory, Ok, LifecycleHooks::none())
+    }
+
+    /// As [`factory`](Self::factory), with a function that may fail; its error stops the start.
+    pub fn try_factory<Args, F, T, E>(factory: F) -> Self
+    where
+        F: Factory<Args, Output = Result<T, E>>,
+        T: Send + Sync + 'static,
+        E: fmt::Display + 'static,
+    {
+        Self::factory_with(
+            factory,
+            |output| output.map_err(|error| error.to_string()),
+            LifecycleHooks::none(),
+        )
+    }
+
+    /// `finish` turns the function's result into the value or says why there is none.
+    #[doc(hidden)]
+    pub fn factory_with<Args, F: Factory<Args>, T: Send + Sync + 'static>(
         factory: F,
         finish: fn(F::Output) -> Result<T, String>,
+        hooks: LifecycleHooks<T>,
     ) -> Self {
         let key = Key::of::<T>();
         let name = key.name();
@@ -185,9 +275,9 @@ impl Provider {
             gateway: None,
             build: Box::new(move |resolver| {
                 let future = factory.call(resolver)?;
-                Ok(Built::Future(Box::pin(async move {
+                Ok(Building::Future(Box::pin(async move {
                     match finish(future.await) {
-                        Ok(value) => Ok(instance(Arc::new(value))),
+                        Ok(value) => Ok(Built::with_lifecycle(Arc::new(value), hooks)),
                         Err(message) => Err(InjectError::Factory { product, message }),
                     }
                 })))
@@ -248,14 +338,6 @@ factory!(A "1st parameter", B "2nd parameter", C "3rd parameter", D "4th paramet
 factory!(A "1st parameter", B "2nd parameter", C "3rd parameter", D "4th parameter", E "5th parameter", G "6th parameter");
 factory!(A "1st parameter", B "2nd parameter", C "3rd parameter", D "4th parameter", E "5th parameter", G "6th parameter", H "7th parameter");
 factory!(A "1st parameter", B "2nd parameter", C "3rd parameter", D "4th parameter", E "5th parameter", G "6th parameter", H "7th parameter", I "8th parameter");
-
-fn instance<T: ?Sized + Send + Sync + 'static>(value: Arc<T>) -> Instance {
-    Box::new(value)
-}
-
-fn ready<T: ?Sized + Send + Sync + 'static>(value: Arc<T>) -> Built {
-    Built::Ready(instance(value))
-}
 
 /// A type name without module paths, also inside generics: `Option<chat::Room>` reads `Option<Room>`.
 pub(crate) fn short_name(full: &str) -> String {

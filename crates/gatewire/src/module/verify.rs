@@ -7,16 +7,67 @@ use super::inject::Requirement;
 
 /// Adds what is wrong with `graph` to `faults`; returns the order in which the providers can be built (of use only
 /// if there was no fault).
-pub(crate) fn verify(graph: &Graph, faults: &mut Vec<Fault>) -> Vec<usize> {
+pub(crate) fn check(graph: &Graph, faults: &mut Vec<Fault>) -> Vec<usize> {
+    for &module in &graph.reconfigured {
+        faults.push(Fault::ConfiguredTwice {
+            module: graph.modules[module].name.to_string(),
+        });
+    }
+    for key in &graph.unknown_overrides {
+        faults.push(Fault::UnknownOverride { provider: key.name() });
+    }
     for (module, key) in &graph.duplicates {
         faults.push(Fault::DuplicateProvider {
-            module: graph.modules[*module].name.to_owned(),
+            module: graph.modules[*module].name.to_string(),
             provider: key.name(),
         });
     }
     check_exports(graph, faults);
     let edges = check_dependencies(graph, faults);
-    order(graph, &edges, faults)
+    let order = order(graph, &edges, faults);
+    check_late_options(graph, &edges, faults);
+    order
+}
+
+/// What a gateway's options need must be there before any gateway is.
+fn check_late_options(graph: &Graph, edges: &[Vec<usize>], faults: &mut Vec<Fault>) {
+    for node in &graph.providers {
+        let Some(late) = node
+            .provider
+            .gateway
+            .as_ref()
+            .and_then(|gateway| gateway.late.as_ref())
+        else {
+            continue;
+        };
+        for at in graph.found(node.module, &late.dependencies) {
+            if let Some(needed) = reachable(edges, at)
+                .into_iter()
+                .find(|&at| graph.providers[at].provider.gateway.is_some())
+            {
+                faults.push(Fault::OptionsNeedGateway {
+                    module: graph.modules[node.module].name.to_string(),
+                    gateway: node.provider.name.clone(),
+                    needed: graph.providers[needed].provider.name.clone(),
+                });
+            }
+        }
+    }
+}
+
+/// A provider and all that it needs, directly or not.
+fn reachable(edges: &[Vec<usize>], from: usize) -> Vec<usize> {
+    let mut found = vec![from];
+    let mut next = 0;
+    while let Some(&at) = found.get(next) {
+        next += 1;
+        for &to in &edges[at] {
+            if !found.contains(&to) {
+                found.push(to);
+            }
+        }
+    }
+    found
 }
 
 fn check_exports(graph: &Graph, faults: &mut Vec<Fault>) {
@@ -32,12 +83,12 @@ fn check_exports(graph: &Graph, faults: &mut Vec<Fault>) {
                     (!known).then(|| key.name())
                 }
                 NodeExport::Module(other) => {
-                    (!node.imports.contains(&other)).then(|| graph.modules[other].name.to_owned())
+                    (!node.imports.contains(&other)).then(|| graph.modules[other].name.to_string())
                 }
             };
             if let Some(export) = missing {
                 faults.push(Fault::UnknownExport {
-                    module: node.name.to_owned(),
+                    module: node.name.to_string(),
                     export,
                 });
             }
@@ -50,15 +101,13 @@ fn check_dependencies(graph: &Graph, faults: &mut Vec<Fault>) -> Vec<Vec<usize>>
     let mut edges = Vec::with_capacity(graph.providers.len());
     for node in &graph.providers {
         let module = &graph.modules[node.module];
-        let mut needs = Vec::new();
         for dependency in &node.provider.dependencies {
             match dependency.requirement {
-                Requirement::Nothing => {}
-                Requirement::Optional(key) => needs.extend(graph.find(node.module, key.id())),
+                Requirement::Nothing | Requirement::Optional(_) => {}
                 Requirement::Provider(key) => match graph.find(node.module, key.id()) {
-                    Some(found) => needs.push(found),
+                    Some(_) => {}
                     None => faults.push(Fault::MissingProvider {
-                        module: module.name.to_owned(),
+                        module: module.name.to_string(),
                         owner: node.provider.name.clone(),
                         place: dependency.place.to_owned(),
                         dependency: key.name(),
@@ -67,13 +116,13 @@ fn check_dependencies(graph: &Graph, faults: &mut Vec<Fault>) -> Vec<Vec<usize>>
                 },
                 Requirement::Server if node.provider.gateway.is_some() => {}
                 Requirement::Server => faults.push(Fault::ServerOutsideGateway {
-                    module: module.name.to_owned(),
+                    module: module.name.to_string(),
                     owner: node.provider.name.clone(),
                     place: dependency.place.to_owned(),
                 }),
             }
         }
-        edges.push(needs);
+        edges.push(graph.found(node.module, &node.provider.dependencies));
     }
     edges
 }
@@ -82,7 +131,7 @@ fn check_dependencies(graph: &Graph, faults: &mut Vec<Fault>) -> Vec<Vec<usize>>
 fn elsewhere(graph: &Graph, module: usize, key: std::any::TypeId) -> Vec<Elsewhere> {
     let mut found: Vec<(u8, Elsewhere)> = Vec::new();
     for (index, other) in graph.modules.iter().enumerate() {
-        let name = other.name.to_owned();
+        let name = other.name.to_string();
         if graph.exports(index, key).is_some() {
             found.push((0, Elsewhere::NotImported(name)));
         } else if other.provided.contains_key(&key) {

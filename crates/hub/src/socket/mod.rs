@@ -22,7 +22,8 @@ use crate::fanout::{self, Job};
 use crate::room::Receivers;
 use crate::selection::{Flags, IntoRooms, Room, Selection};
 use crate::{
-    AckRequest, Broadcast, DisconnectReason, EmitError, Handshake, Id, Namespace, NamespaceHandler, Outbox, Payload, Prepared,
+    AckRequest, Broadcast, DisconnectReason, EmitError, Handshake, Id, Namespace, NamespaceHandler, Outbox,
+    Payload, Prepared,
 };
 
 pub(crate) use beside::Beside;

@@ -1,0 +1,123 @@
+//! An application on its addresses: serves until it is told to end, and then ends in order.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use gatewire_server::Listener;
+use tokio::sync::watch;
+
+use crate::app::log;
+use crate::module::ShutdownSignal;
+use crate::running::{AppHandle, DRAIN_TIMEOUT, Running};
+use crate::signal::Signals;
+use crate::site::Site;
+
+/// An application whose addresses are bound; connections wait until it is served.
+pub struct Bound {
+    local_addr: SocketAddr,
+    listeners: Vec<(Listener, Arc<Site>)>,
+    drain_timeout: Duration,
+    running: Arc<Running>,
+}
+
+impl Bound {
+    pub(crate) fn new(
+        local_addr: SocketAddr,
+        listeners: Vec<(Listener, Arc<Site>)>,
+        running: Arc<Running>,
+    ) -> Self {
+        Self {
+            local_addr,
+            listeners,
+            drain_timeout: DRAIN_TIMEOUT,
+            running,
+        }
+    }
+
+    /// The address that the application is bound to; with port 0 the one that was taken.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// How long clients, the handlers that still run and their disconnect hooks are waited for at the end. Default 10 s.
+    #[must_use]
+    pub fn drain_timeout(mut self, patience: Duration) -> Self {
+        self.drain_timeout = patience;
+        self
+    }
+
+    /// A handle to end the application from elsewhere.
+    pub fn handle(&self) -> AppHandle {
+        AppHandle(Arc::clone(&self.running))
+    }
+
+    /// Serves until the process is told to end, by Ctrl-C or SIGTERM, and then ends as [`AppHandle::close`] says. A
+    /// second signal ends it at once, whatever still runs.
+    pub async fn serve(self) {
+        let (Ok(mut first), Ok(mut second)) = (Signals::new(), Signals::new()) else {
+            tracing::warn!(target: "gatewire", context = "App", "signals are not heard of: the process ends without a shutdown");
+            return self.run(pending()).await;
+        };
+        let told = async { Some(first.next().await) };
+        let hurried = async {
+            second.next().await;
+            second.next().await;
+        };
+        tokio::select! {
+            () = self.run(told) => {}
+            () = hurried => {
+                tracing::warn!(target: "gatewire", context = "App", "A second signal: what still runs is dropped");
+            }
+        }
+    }
+
+    /// Serves until `shutdown` is ready, and then ends as [`AppHandle::close`] says. Signals are not looked at.
+    pub async fn serve_with_shutdown(self, shutdown: impl Future<Output = ()> + Send) {
+        self.run(async {
+            shutdown.await;
+            None
+        })
+        .await;
+    }
+
+    async fn run(self, told: impl Future<Output = Option<ShutdownSignal>> + Send) {
+        let serving = self.running.serve();
+        log("App", format_args!("Listening on http://{}", self.local_addr));
+        let (ending, _) = watch::channel(false);
+        let served = join_all(self.listeners.into_iter().map(|(listener, site)| {
+            if let Ok(address) = listener.local_addr()
+                && address != self.local_addr
+            {
+                log("App", format_args!("Listening on http://{address} too"));
+            }
+            let mut end = ending.subscribe();
+            let handler = move |request, peer| {
+                let site = Arc::clone(&site);
+                async move { site.answer(request, Some(peer)).await }
+            };
+            listener.serve(handler, async move {
+                // An error means that the sender is gone, which is an end too.
+                let _ = end.wait_for(|end| *end).await;
+            })
+        }));
+        let end = async {
+            let signal = tokio::select! {
+                signal = told => signal,
+                () = serving.asked() => None,
+            };
+            match signal {
+                Some(signal) => log("App", format_args!("Shutting down: {signal}")),
+                None => log("App", format_args!("Shutting down")),
+            }
+            // The listeners go on meanwhile: a client on polling fetches its last packets by a request.
+            serving.close(signal, self.drain_timeout).await;
+            ending.send_replace(true);
+            signal
+        };
+        let (_, signal) = join(served, end).await;
+        serving.end(signal).await;
+    }
+}

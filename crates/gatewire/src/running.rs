@@ -1,0 +1,178 @@
+//! An application that is built: its container, its servers, and the order in which it ends. It binds no address and
+//! accepts nobody; [`Bound`](crate::Bound) and the routers do.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gatewire_hub::Io;
+use gatewire_server::Engine;
+use tokio::sync::watch;
+
+use crate::module::{Container, ShutdownSignal, Stage};
+
+/// See [`Bound::drain_timeout`](crate::Bound::drain_timeout).
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What lives as long as anything of the application is served.
+pub(crate) struct Running {
+    pub(crate) container: Container,
+    ios: Vec<Io>,
+    engines: Mutex<Vec<Engine>>,
+    phase: watch::Sender<Phase>,
+}
+
+/// How far the application is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Nobody serves it, or somebody else's HTTP server does.
+    Built,
+    /// A [`Bound`](crate::Bound) serves it, and will end it.
+    Served,
+    /// It is served, and a handle has asked for its end.
+    Asked,
+    Ending,
+    Ended,
+}
+
+impl Running {
+    pub(crate) fn new(container: Container, ios: Vec<Io>) -> Self {
+        Self {
+            container,
+            ios,
+            engines: Mutex::default(),
+            phase: watch::Sender::new(Phase::Built),
+        }
+    }
+
+    pub(crate) fn add(&self, engine: Engine) {
+        self.engines().push(engine);
+    }
+
+    fn engines(&self) -> MutexGuard<'_, Vec<Engine>> {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to serve: from now on the application is ended by whoever holds what is returned.
+    pub(crate) fn serve(&self) -> Serving<'_> {
+        self.phase.send_replace(Phase::Served);
+        Serving(self)
+    }
+
+    /// The part of the end before the listeners stop: new clients are refused, the hooks that may still speak to clients
+    /// are called, and the connections are closed, for which `patience` is the longest time.
+    async fn close(&self, signal: Option<ShutdownSignal>, patience: Duration) {
+        let engines = self.engines().clone();
+        for engine in &engines {
+            engine.stop_accepting();
+        }
+        self.container.end(Stage::ModuleDestroy, signal).await;
+        self.container.end(Stage::BeforeApplicationShutdown, signal).await;
+        for engine in &engines {
+            engine.close();
+        }
+        let drained = async {
+            for engine in &engines {
+                engine.drained().await;
+            }
+        };
+        if tokio::time::timeout(patience, drained).await.is_err() {
+            let clients: usize = engines.iter().map(Engine::clients_count).sum();
+            tracing::warn!(
+                target: "gatewire", context = "App", clients,
+                "some sessions have not ended within {patience:?} and are dropped"
+            );
+        }
+    }
+
+    async fn end(&self, signal: Option<ShutdownSignal>) {
+        self.container.end(Stage::ApplicationShutdown, signal).await;
+        self.phase.send_replace(Phase::Ended);
+    }
+
+    /// Ends what nobody serves, or has whoever serves it end it.
+    async fn ask_to_end(&self, patience: Duration) {
+        let mut is_mine = false;
+        self.phase.send_if_modified(|phase| {
+            is_mine = *phase == Phase::Built;
+            let next = match *phase {
+                Phase::Built => Phase::Ending,
+                Phase::Served => Phase::Asked,
+                phase => phase,
+            };
+            std::mem::replace(phase, next) != next
+        });
+        if is_mine {
+            self.close(None, patience).await;
+            self.end(None).await;
+        } else {
+            // An error would be the sender gone, which `self` holds.
+            let _ = self
+                .phase
+                .subscribe()
+                .wait_for(|phase| *phase == Phase::Ended)
+                .await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for engine in &*self.engines() {
+            engine.close();
+        }
+        // A gateway holds its namespace, and the namespace's handler the gateway.
+        for io in &self.ios {
+            io.release_handlers();
+        }
+    }
+}
+
+/// The right, and the duty, to end an application.
+pub(crate) struct Serving<'a>(&'a Running);
+
+impl Serving<'_> {
+    /// Ready when a handle asks for the end.
+    pub(crate) async fn asked(&self) {
+        let mut phase = self.0.phase.subscribe();
+        // An error would be the sender gone, which the application holds.
+        let _ = phase.wait_for(|phase| *phase >= Phase::Asked).await;
+    }
+
+    pub(crate) async fn close(&self, signal: Option<ShutdownSignal>, patience: Duration) {
+        self.0.phase.send_replace(Phase::Ending);
+        self.0.close(signal, patience).await;
+    }
+
+    pub(crate) async fn end(&self, signal: Option<ShutdownSignal>) {
+        self.0.end(signal).await;
+    }
+}
+
+/// Serving was given up: nobody else is to wait for an end.
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.0.phase.send_replace(Phase::Ended);
+    }
+}
+
+/// A handle of an application, to end it from anywhere: from another task, or where an axum application serves
+/// [its router](crate::App::into_router). Cheap to clone; a handle keeps the providers alive.
+#[derive(Clone)]
+pub struct AppHandle(pub(crate) Arc<Running>);
+
+impl AppHandle {
+    /// Ends the application, in this order: new clients are refused; `on_module_destroy` and
+    /// `before_application_shutdown` are called; connections are closed, and the handlers and `handle_disconnect` hooks
+    /// that still run awaited for up to 10 s (or [`Bound::drain_timeout`](crate::Bound::drain_timeout)); the listeners
+    /// stop; `on_application_shutdown` is called. Ready when all of it is done; a second call only waits for that.
+    pub async fn close(&self) {
+        self.0.ask_to_end(DRAIN_TIMEOUT).await;
+    }
+}
+
+impl fmt::Debug for AppHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AppHandle").field(&*self.0.phase.borrow()).finish()
+    }
+}

@@ -1,0 +1,10 @@
+use gatewire::prelude::*;
+
+#[injectable]
+struct Service;
+
+impl OnModuleInit for Service {
+    async fn on_module_init(&self) {}
+}
+
+fn main() {}
