@@ -152,9 +152,9 @@ impl Graph {
             }
             for &place in &places {
                 dead[place] = place != first;
-                for at in 0..self.providers.len() {
-                    if self.providers[at].implied_by == Some(place) {
-                        dead[at] = !self.is_needed(self.providers[at].provider.key, place);
+                for (at, node) in self.providers.iter().enumerate() {
+                    if node.implied_by == Some(place) {
+                        dead[at] = !self.is_needed(node.provider.key, place);
                     }
                 }
             }

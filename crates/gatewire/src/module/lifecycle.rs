@@ -121,6 +121,14 @@ pub type StartHook<T> = fn(Arc<T>) -> BoxFuture<'static, HookResult>;
 /// Runs a hook of the end.
 pub type EndHook<T> = fn(Arc<T>, Option<ShutdownSignal>) -> BoxFuture<'static, ()>;
 
+impl<T> Clone for LifecycleHooks<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for LifecycleHooks<T> {}
+
 impl<T> LifecycleHooks<T> {
     /// No hook.
     pub const fn none() -> Self {
