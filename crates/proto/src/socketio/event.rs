@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::scanner::{Fault, Scanner};
 use super::{DecodeError, Limits};
+use crate::json::scanner::{Fault, Scanner};
 
 /// Splits the data of an EVENT into the event's name and its arguments, after checking that all of it is JSON and
 /// within `limits.max_depth`. The name is the first element, a string or, as the official server allows, a number.

@@ -16,7 +16,6 @@ mod event;
 pub mod msgpack;
 mod packet;
 mod parser;
-mod scanner;
 mod text;
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 
 use thiserror::Error;
 
-use super::scanner::Scanner;
 use super::{Limits, MAX_ID, Packet, PacketKind};
+use crate::json::scanner::Scanner;
 
 /// Decodes the head of a packet in one pass, without allocation. The array of an event or acknowledgement is only
 /// looked at from outside: [`scan_event`](super::scan_event) and [`scan_args`](super::scan_args) check it. The data of

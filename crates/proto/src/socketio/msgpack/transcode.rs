@@ -15,8 +15,8 @@ use super::write::{
 };
 use super::{ArgSlice, Data, MAX_DEPTH};
 use crate::json::put_json_string;
+use crate::json::scanner::{Fault, Scanner};
 use crate::socketio::attachments::{NUM, PLACEHOLDER, put_placeholder};
-use crate::socketio::scanner::{Fault, Scanner};
 use crate::socketio::{Limits, Packet};
 
 /// Appends one MessagePack value as JSON. Bytes become placeholders and are copied to `attachments`, numbered on from what is

@@ -1,5 +1,7 @@
-//! Writing of JSON strings for the few places that build JSON by hand (packet heads, open packets). It is not a serialiser:
-//! values of users go through `serde_json`.
+//! What is done with JSON by hand: strings are written for the few places that build it (packet heads, open packets), and
+//! a [`scanner`] finds where values end. Neither is a serialiser: values of users go through `serde_json`.
+
+pub(crate) mod scanner;
 
 /// Appends `s` to `out` as a JSON string with its quotes, escaped as JavaScript's `JSON.stringify` does.
 pub fn put_json_string(out: &mut Vec<u8>, s: &str) {

@@ -6,7 +6,7 @@ const MAX_DEPTH: usize = 127;
 
 /// A position in a JSON text. The methods move it over what they recognise.
 #[derive(Clone, Debug)]
-pub(super) struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: usize,
@@ -17,7 +17,7 @@ pub(super) struct Scanner<'a> {
 
 /// Why a text was not recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// Not JSON, from this byte on.
     Syntax(usize),
     /// Nested deeper than allowed.
@@ -25,7 +25,7 @@ pub(super) enum Fault {
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a str, max_depth: usize) -> Self {
+    pub(crate) fn new(text: &'a str, max_depth: usize) -> Self {
         Self {
             bytes: text.as_bytes(),
             at: 0,
@@ -36,24 +36,24 @@ impl<'a> Scanner<'a> {
     }
 
     /// The position in bytes; always between two characters.
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.at == self.bytes.len()
     }
 
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
-    pub(super) fn fault(&self) -> Fault {
+    pub(crate) fn fault(&self) -> Fault {
         Fault::Syntax(self.at)
     }
 
     #[inline]
-    pub(super) fn skip_whitespace(&mut self) {
+    pub(crate) fn skip_whitespace(&mut self) {
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
             self.at += 1;
         }
@@ -61,19 +61,19 @@ impl<'a> Scanner<'a> {
 
     /// Moves over `byte` if it is next.
     #[inline]
-    pub(super) fn eat(&mut self, byte: u8) -> bool {
+    pub(crate) fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
 
     /// Opens a container around the values that follow, for the depth alone.
-    pub(super) fn enter(&mut self) -> Result<(), Fault> {
+    pub(crate) fn enter(&mut self) -> Result<(), Fault> {
         self.push(false)
     }
 
     /// Moves over one whole value; stands on its first byte, ends behind its last.
-    pub(super) fn value(&mut self) -> Result<(), Fault> {
+    pub(crate) fn value(&mut self) -> Result<(), Fault> {
         let base = self.depth;
         loop {
             match self.peek() {
@@ -131,7 +131,7 @@ impl<'a> Scanner<'a> {
 
     /// Moves over a string, the opening quote being next; returns whether there are escapes in it.
     #[inline]
-    pub(super) fn string(&mut self) -> Result<bool, Fault> {
+    pub(crate) fn string(&mut self) -> Result<bool, Fault> {
         let mut escapes = false;
         self.at += 1;
         loop {
@@ -198,7 +198,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves over a number, a minus or digit being next.
-    pub(super) fn number(&mut self) -> Result<(), Fault> {
+    pub(crate) fn number(&mut self) -> Result<(), Fault> {
         self.eat(b'-');
         if self.eat(b'0') {
             if let Some(b'0'..=b'9') = self.peek() {
