@@ -1,0 +1,351 @@
+//! The default form: one JSON object a message, as the ws adapter of NestJS has it, with two fields more. `id` asks for an
+//! answer, which carries it back; `ack` is the same in the other direction. An object is gone over once, in any order of
+//! its fields, and its data stays text.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{CodecError, Incoming, MessageCodec, Outgoing, Subject, WireKind};
+use crate::json::put_json_string;
+use crate::json::scanner::{Fault, Scanner};
+use crate::socketio::{Limits, MAX_ID, is_reserved};
+
+/// `{"event":"name","data":…}` both ways. A client that adds `"id"`, a string or a number, gets
+/// `{"event":"name","data":…,"id":…}` as the answer. A message of the server that wants an answer has `"ack":n`, and the
+/// client answers `{"ack":n,"data":…}`. Bytes are base64 (RFC 4648 §4). Other fields are left alone; of a field that comes
+/// twice the last one counts, as in JavaScript.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JsonCodec;
+
+impl MessageCodec for JsonCodec {
+    fn decode_text<'a>(&self, message: &'a str, limits: &Limits) -> Result<Incoming<'a>, CodecError> {
+        let mut fields = Fields::default();
+        let mut scanner = Scanner::new(message, limits.max_depth);
+        scanner.skip_whitespace();
+        if scanner.peek() != Some(b'{') {
+            scanner.value()?;
+            return Err(CodecError::NotAnObject);
+        }
+        scanner.enter()?;
+        scanner.eat(b'{');
+        scanner.skip_whitespace();
+        while !scanner.eat(b'}') {
+            fields.read(message, &mut scanner)?;
+            scanner.skip_whitespace();
+            if scanner.eat(b',') {
+                scanner.skip_whitespace();
+                if scanner.peek() != Some(b'"') {
+                    return Err(scanner.fault().into());
+                }
+            } else if scanner.peek() != Some(b'}') {
+                return Err(scanner.fault().into());
+            }
+        }
+        scanner.skip_whitespace();
+        if !scanner.is_at_end() {
+            return Err(scanner.fault().into());
+        }
+        fields.into_incoming()
+    }
+
+    fn encode(&self, message: &Outgoing<'_>, out: &mut Vec<u8>) -> Result<WireKind, CodecError> {
+        out.extend_from_slice(b"{\"event\":");
+        put_json_string(out, message.event);
+        if let Some(data) = message.data {
+            out.extend_from_slice(b",\"data\":");
+            if message.attachments.is_empty() {
+                out.extend_from_slice(data.as_bytes());
+            } else {
+                put_with_bytes(out, data, message.attachments)?;
+            }
+        }
+        if let Some(id) = message.id {
+            out.extend_from_slice(b",\"id\":");
+            out.extend_from_slice(id.as_bytes());
+        }
+        if let Some(ack) = message.ack {
+            out.extend_from_slice(b",\"ack\":");
+            out.extend_from_slice(itoa::Buffer::new().format(ack).as_bytes());
+        }
+        out.push(b'}');
+        Ok(WireKind::Text)
+    }
+}
+
+/// The JSON of the fields that matter.
+#[derive(Default)]
+struct Fields<'a> {
+    event: Option<&'a str>,
+    data: Option<&'a str>,
+    id: Option<&'a str>,
+    ack: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    /// Takes one field, the scanner standing on its name.
+    fn read(&mut self, message: &'a str, scanner: &mut Scanner<'a>) -> Result<(), CodecError> {
+        if scanner.peek() != Some(b'"') {
+            return Err(scanner.fault().into());
+        }
+        let start = scanner.position();
+        let escapes = scanner.string()?;
+        let name = unquote(&message[start..scanner.position()], escapes);
+        scanner.skip_whitespace();
+        if !scanner.eat(b':') {
+            return Err(scanner.fault().into());
+        }
+        scanner.skip_whitespace();
+        let start = scanner.position();
+        scanner.value()?;
+        let value = &message[start..scanner.position()];
+        match name.as_deref() {
+            Some("event") => self.event = Some(value),
+            Some("data") => self.data = Some(value),
+            Some("id") => self.id = Some(value),
+            Some("ack") => self.ack = Some(value),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn into_incoming(self) -> Result<Incoming<'a>, CodecError> {
+        let subject = match (self.event, self.ack) {
+            (Some(event), _) => Subject::Event(event_name(event)?),
+            (None, Some(ack)) => Subject::Answer(ack.parse().map_err(|_| CodecError::Ack)?),
+            (None, None) => return Err(CodecError::NoEvent),
+        };
+        if let Some(id) = self.id
+            && !matches!(id.as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9'))
+            && id != "null"
+        {
+            return Err(CodecError::Id);
+        }
+        if matches!(subject, Subject::Answer(ack) if ack > MAX_ID) {
+            return Err(CodecError::Ack);
+        }
+        Ok(Incoming {
+            subject,
+            data: self.data.map(Cow::Borrowed),
+            id: self.id.filter(|id| *id != "null").map(Cow::Borrowed),
+            attachments: Vec::new(),
+        })
+    }
+}
+
+fn event_name(json: &str) -> Result<Cow<'_, str>, CodecError> {
+    if !json.starts_with('"') {
+        return Err(CodecError::EventName);
+    }
+    let name = unquote(json, json.contains('\\')).ok_or(CodecError::EventName)?;
+    if is_reserved(&name) {
+        return Err(CodecError::ReservedEvent(name.into_owned()));
+    }
+    Ok(name)
+}
+
+/// The text of a checked JSON string. `None` for half a surrogate pair, which is JSON, but no text.
+fn unquote(quoted: &str, escapes: bool) -> Option<Cow<'_, str>> {
+    if escapes {
+        serde_json::from_str(quoted).map(Cow::Owned).ok()
+    } else {
+        quoted.get(1..quoted.len() - 1).map(Cow::Borrowed)
+    }
+}
+
+/// The data with its bytes as base64 in their places.
+fn put_with_bytes(out: &mut Vec<u8>, data: &str, attachments: &[Bytes]) -> Result<(), CodecError> {
+    let other = |error: serde_json::Error| CodecError::Other(error.to_string());
+    let mut value: Value = serde_json::from_str(data).map_err(other)?;
+    put_in_place(&mut value, attachments);
+    serde_json::to_writer(out, &value).map_err(other)
+}
+
+/// No deeper than `serde_json` reads.
+fn put_in_place(value: &mut Value, attachments: &[Bytes]) {
+    match value {
+        Value::Array(values) => values
+            .iter_mut()
+            .for_each(|value| put_in_place(value, attachments)),
+        Value::Object(fields) => {
+            let is_placeholder = fields.get("_placeholder") == Some(&Value::Bool(true));
+            let num = fields
+                .get("num")
+                .and_then(Value::as_u64)
+                .filter(|_| is_placeholder);
+            let bytes = num
+                .and_then(|num| usize::try_from(num).ok())
+                .and_then(|num| attachments.get(num));
+            match bytes {
+                Some(bytes) => *value = Value::String(STANDARD.encode(bytes)),
+                None => fields
+                    .values_mut()
+                    .for_each(|value| put_in_place(value, attachments)),
+            }
+        }
+        _ => {}
+    }
+}
+
+impl From<Fault> for CodecError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Syntax(offset) => Self::Json { offset },
+            Fault::TooDeep => Self::TooDeep,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn decode(message: &str) -> Result<Incoming<'_>, CodecError> {
+        JsonCodec.decode_text(message, &Limits::default())
+    }
+
+    fn event<'a>(name: &'a str, data: Option<&'a str>, id: Option<&'a str>) -> Incoming<'a> {
+        Incoming {
+            subject: Subject::Event(name.into()),
+            data: data.map(Cow::Borrowed),
+            id: id.map(Cow::Borrowed),
+            attachments: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn messages_of_clients() {
+        let table = [
+            (r#"{"event":"e"}"#, event("e", None, None)),
+            (
+                r#"{"event":"e","data":[1,{"event":2}]}"#,
+                event("e", Some(r#"[1,{"event":2}]"#), None),
+            ),
+            (
+                r#" { "data" : "x" , "event" : "\u0065\n" } "#,
+                event("e\n", Some("\"x\""), None),
+            ),
+            (r#"{"event":"e","id":7}"#, event("e", None, Some("7"))),
+            (
+                r#"{"id":"a","event":"e","data":null}"#,
+                event("e", Some("null"), Some("\"a\"")),
+            ),
+            (
+                r#"{"event":"e","id":null,"more":{"event":[]}}"#,
+                event("e", None, None),
+            ),
+            (r#"{"event":"a","event":"b"}"#, event("b", None, None)),
+            (r#"{"\u0065vent":"e"}"#, event("e", None, None)),
+        ];
+        for (message, expected) in table {
+            assert_eq!(decode(message), Ok(expected), "{message}");
+        }
+        let answer = decode(r#"{"ack":12,"data":true}"#).unwrap();
+        assert_eq!(
+            (answer.subject, answer.data.as_deref()),
+            (Subject::Answer(12), Some("true"))
+        );
+    }
+
+    #[test]
+    fn what_is_no_message() {
+        let deep = format!(r#"{{"event":"e","data":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+        let table: [(&str, CodecError); 19] = [
+            ("", CodecError::Json { offset: 0 }),
+            ("hello", CodecError::Json { offset: 0 }),
+            ("[]", CodecError::NotAnObject),
+            ("7", CodecError::NotAnObject),
+            ("{}", CodecError::NoEvent),
+            (r#"{"data":1}"#, CodecError::NoEvent),
+            (r#"{"event":1}"#, CodecError::EventName),
+            (r#"{"event":null}"#, CodecError::EventName),
+            (r#"{"event":"\ud800"}"#, CodecError::EventName),
+            (
+                r#"{"event":"connect"}"#,
+                CodecError::ReservedEvent("connect".to_owned()),
+            ),
+            (r#"{"event":"e","id":{}}"#, CodecError::Id),
+            (r#"{"event":"e","id":true}"#, CodecError::Id),
+            (r#"{"ack":-1}"#, CodecError::Ack),
+            (r#"{"ack":"1"}"#, CodecError::Ack),
+            (r#"{"ack":9007199254740993}"#, CodecError::Ack),
+            (r#"{"event":"e",}"#, CodecError::Json { offset: 13 }),
+            (r#"{"event":"e"}}"#, CodecError::Json { offset: 13 }),
+            (r#"{"event":"e""#, CodecError::Json { offset: 12 }),
+            (&deep, CodecError::TooDeep),
+        ];
+        for (message, expected) in table {
+            assert_eq!(decode(message), Err(expected), "{message}");
+        }
+        let binary = JsonCodec.decode_binary(b"{}", &Limits::default());
+        assert_eq!(binary, Err(CodecError::UnexpectedBinary));
+    }
+
+    #[test]
+    fn messages_of_the_server() {
+        let message = Outgoing {
+            event: "a\"b",
+            data: None,
+            id: None,
+            ack: None,
+            attachments: &[],
+        };
+        let bytes = [Bytes::from_static(b"\xff\x00")];
+        let table = [
+            (message, r#"{"event":"a\"b"}"#),
+            (
+                Outgoing {
+                    data: Some("[1]"),
+                    id: Some("\"x\""),
+                    ack: Some(3),
+                    ..message
+                },
+                r#"{"event":"a\"b","data":[1],"id":"x","ack":3}"#,
+            ),
+            (
+                Outgoing {
+                    data: Some(r#"{"b":[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]}"#),
+                    attachments: &bytes,
+                    ..message
+                },
+                r#"{"event":"a\"b","data":{"b":["/wA=",{"_placeholder":true,"num":1}]}}"#,
+            ),
+        ];
+        for (message, expected) in table {
+            let mut out = Vec::new();
+            assert_eq!(JsonCodec.encode(&message, &mut out), Ok(WireKind::Text));
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_panic(message: String) {
+            let _ = decode(&message);
+        }
+
+        #[test]
+        fn what_serde_json_reads_is_read(event: String, data: String, id: u32) {
+            prop_assume!(!is_reserved(&event));
+            let message = json!({"data": {"x": data}, "id": id, "event": event}).to_string();
+            let incoming = decode(&message).unwrap();
+            prop_assert_eq!(incoming.subject, Subject::Event(event.into()));
+            let read: Value = serde_json::from_str(&incoming.data.unwrap()).unwrap();
+            prop_assert_eq!(read, json!({"x": data}));
+            prop_assert_eq!(incoming.id.unwrap(), id.to_string());
+        }
+
+        #[test]
+        fn what_is_taken_is_json(message in r#"[{}\[\]",:a0 ]{0,12}|\{"event":"[a-z]*"[,:"a{} ]{0,9}"#) {
+            if decode(&message).is_ok() {
+                prop_assert!(serde_json::from_str::<Value>(&message).is_ok(), "{}", message);
+            }
+        }
+    }
+}
