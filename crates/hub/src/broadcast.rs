@@ -78,7 +78,8 @@ impl Broadcast {
         self
     }
 
-    /// Whether messages may be compressed; they may if this is not called.
+    /// Whether messages may be compressed, where that is agreed on with a client; they may if this is not called. A polling
+    /// response that holds others, too, is compressed for their sake.
     pub fn compress(mut self, compress: bool) -> Self {
         self.flags.compress = compress;
         self
@@ -300,6 +301,11 @@ impl Broadcast {
     }
 
     fn send(&self, receivers: Receivers, message: Prepared) {
+        let message = if self.flags.compress {
+            message
+        } else {
+            message.uncompressed()
+        };
         fanout::submit(
             &self.namespace,
             Job {

@@ -27,6 +27,7 @@ struct Inner {
     rest: Box<[Message]>,
     /// What a cluster's log calls it.
     offset: Option<Box<str>>,
+    is_compressible: bool,
     forms: OnceLock<Box<Form>>,
     deflated: OnceLock<Box<Deflated>>,
 }
@@ -165,6 +166,7 @@ impl Prepared {
             text_end,
             rest,
             offset: None,
+            is_compressible: true,
             forms: OnceLock::new(),
             deflated: OnceLock::new(),
         }))
@@ -182,7 +184,7 @@ impl Prepared {
     #[must_use]
     pub fn deflated(&self, options: &DeflateOptions, window_bits: u8) -> &Bytes {
         // Longer than each of its messages.
-        if self.0.websocket.len() < options.threshold {
+        if self.0.websocket.len() < options.threshold || !self.0.is_compressible {
             return &self.0.websocket;
         }
         let deflated = self.0.deflated.get_or_init(|| Box::new(self.deflate(options)));
@@ -218,6 +220,26 @@ impl Prepared {
             frames.into()
         };
         Deflated { frames, longest }
+    }
+
+    /// Whether a transport may compress the packet; see [`Broadcast::compress`](crate::Broadcast::compress).
+    #[must_use]
+    pub fn is_compressible(&self) -> bool {
+        self.0.is_compressible
+    }
+
+    /// The same packet, never to be compressed.
+    pub(crate) fn uncompressed(&self) -> Self {
+        Self(Arc::new(Inner {
+            websocket: self.0.websocket.clone(),
+            text_at: self.0.text_at,
+            text_end: self.0.text_end,
+            rest: self.0.rest.clone(),
+            offset: self.0.offset.clone(),
+            is_compressible: false,
+            forms: OnceLock::new(),
+            deflated: OnceLock::new(),
+        }))
     }
 
     /// The messages of the packet in their order, for a transport that has no frames.
@@ -284,7 +306,14 @@ impl Prepared {
     fn encode(&self, parser: &dyn Parser) -> Option<Self> {
         let packet = self.packet()?;
         match parser.encode(&packet, &self.attachments()) {
-            Ok(messages) => Some(Self::from_messages(&messages)),
+            Ok(messages) => {
+                let form = Self::from_messages(&messages);
+                Some(if self.0.is_compressible {
+                    form
+                } else {
+                    form.uncompressed()
+                })
+            }
             Err(error) => {
                 tracing::error!(namespace = packet.namespace, %error, "a packet was not sent: its parser cannot encode it");
                 None
@@ -423,6 +452,22 @@ mod tests {
 
         let small = Prepared::event("/", "e", &"x".repeat(900), None).unwrap();
         assert_eq!(small.deflated(&options, 15).as_ptr(), small.websocket().as_ptr());
+    }
+
+    #[test]
+    fn is_not_compressed_against_its_will_in_any_form() {
+        let options = DeflateOptions::default();
+        let prepared = Prepared::event("/", "e", &"x".repeat(5_000), None).unwrap();
+        let msgpack: Arc<dyn Parser> = Arc::new(socketio::MsgpackParser);
+        for plain in [
+            prepared.uncompressed(),
+            prepared.uncompressed().form(&msgpack).unwrap().clone(),
+        ] {
+            assert!(!plain.is_compressible());
+            assert_eq!(plain.deflated(&options, 15), plain.websocket());
+        }
+        assert_ne!(prepared.form(&msgpack).unwrap().deflated(&options, 15)[0], 0x82);
+        assert!(prepared.is_compressible());
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) enum Dialect {
 pub(crate) struct Payload {
     pub(crate) body: Vec<u8>,
     pub(crate) form: Form,
+    /// Whether one of the packets may be compressed.
+    pub(crate) is_compressible: bool,
 }
 
 impl Payload {
@@ -106,7 +108,11 @@ impl Dialect {
                 (Self::V3 { .. }, Message::Binary(data)) => form.push_binary(&mut body, data),
             }
         }
-        Payload { body, form }
+        Payload {
+            body,
+            form,
+            is_compressible: true,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
 
 /// The answer to a poll, compressed if `encoding` is given and makes it smaller.
 pub(crate) fn poll(payload: Payload, encoding: Option<Encoding>) -> Response<Body> {
-    let Payload { body, form } = payload;
+    let Payload { body, form, .. } = payload;
     let compressed = encoding.and_then(|encoding| Some((encoding, encoding.compress(&body)?)));
     let (encoding, body) = compressed.map_or((None, body), |(encoding, body)| (Some(encoding), body));
     let mut response = respond(StatusCode::OK, Some(form.content_type()), body.into());

@@ -264,7 +264,7 @@ impl Outbox {
                 websocket::put_frame(&mut frame, Opcode::Text, text);
                 self.send_frame(state, &Frame::Own(&frame));
             }
-            Lane::Polling(_) => self.send_poll(state, [Message::Text(Bytes::copy_from_slice(text))]),
+            Lane::Polling(_) => self.send_poll(state, [Message::Text(Bytes::copy_from_slice(text))], true),
             Lane::Closed => {}
         }
     }
@@ -282,7 +282,7 @@ impl Outbox {
                 self.send_frame(&mut state, &Frame::Own(&frame));
             }
             Lane::Polling(_) => {
-                self.send_poll(&mut state, [Message::Binary(Bytes::copy_from_slice(data))]);
+                self.send_poll(&mut state, [Message::Binary(Bytes::copy_from_slice(data))], true);
             }
             Lane::Closed => {}
         }
@@ -366,7 +366,12 @@ impl Outbox {
     }
 
     /// Queues packets for the next poll, and answers a poll that waits unless a cork is in.
-    pub(crate) fn send_poll(&self, state: &mut State, packets: impl IntoIterator<Item = Message>) {
+    pub(crate) fn send_poll(
+        &self,
+        state: &mut State,
+        packets: impl IntoIterator<Item = Message>,
+        is_compressible: bool,
+    ) {
         if state.closing.is_some() {
             return;
         }
@@ -374,6 +379,7 @@ impl Outbox {
             return;
         };
         lane.push(packets);
+        lane.is_compressible |= is_compressible;
         if !cork::is_in() {
             lane.flush();
         } else if !lane.corked

@@ -29,7 +29,7 @@ impl gatewire_hub::Outbox for Outbox {
                 self.send_frame(&mut state, &Frame::Own(&frames));
             }
             Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Shared(frames)),
-            Lane::Polling(_) => self.send_poll(&mut state, message.messages()),
+            Lane::Polling(_) => self.send_poll(&mut state, message.messages(), message.is_compressible()),
             Lane::Closed => {}
         }
     }
@@ -70,7 +70,11 @@ impl gatewire_hub::Outbox for Outbox {
         match &state.lane {
             Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Own(text.frame())),
             Lane::Polling(_) => {
-                self.send_poll(&mut state, [Message::Text(Bytes::copy_from_slice(text.text()))]);
+                self.send_poll(
+                    &mut state,
+                    [Message::Text(Bytes::copy_from_slice(text.text()))],
+                    true,
+                );
             }
             Lane::Closed => {}
         }

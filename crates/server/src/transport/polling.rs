@@ -29,6 +29,8 @@ const FORSAKEN: Duration = Duration::from_secs(1);
 pub(crate) struct PollLane {
     dialect: Dialect,
     packets: VecDeque<Message>,
+    /// Whether the answer that takes them may be compressed.
+    pub(crate) is_compressible: bool,
     bytes: usize,
     /// The GET that waits.
     poll: Option<oneshot::Sender<Payload>>,
@@ -131,7 +133,10 @@ impl PollLane {
 
     fn encode(&mut self) -> Payload {
         let packets = self.drain();
-        self.dialect.encode(packets.iter())
+        Payload {
+            is_compressible: std::mem::take(&mut self.is_compressible),
+            ..self.dialect.encode(packets.iter())
+        }
     }
 }
 
@@ -186,7 +191,8 @@ pub(crate) async fn poll(outbox: &Outbox, callback: Option<&str>, headers: &Head
         Ok(payload) => {
             let payload = payload.for_callback(callback);
             let threshold = outbox.rules.http_compression;
-            let is_worth_it = threshold.is_some_and(|threshold| payload.body.len() >= threshold);
+            let is_worth_it =
+                payload.is_compressible && threshold.is_some_and(|threshold| payload.body.len() >= threshold);
             answer::poll(payload, accepted.filter(|_| is_worth_it))
         }
         Err(_closed) => answer::refusal(&HandshakeError::UnknownSid),

@@ -406,3 +406,38 @@ async fn who_joins_no_namespace_is_closed() {
         "joining twice is what ends this one"
     );
 }
+
+#[tokio::test]
+async fn what_is_not_to_be_compressed_is_not() {
+    let io = Io::new(HubConfig::default());
+    let _ = io.of("/");
+    let engine = Engine::new(EngineConfig::default(), SocketIo::new(io.clone())).unwrap();
+    let server = TestServer::of(engine).await;
+    let target = format!("{POLLING}&sid={}", server.open_polling().await);
+    server.request("POST", &target, b"40").await;
+    server.request("GET", &target, b"").await;
+    let (plain, long) = (io.compress(false), "x".repeat(2_000));
+    let emit_plain = || plain.emit("e", &long);
+    let emit_both = || {
+        plain.emit("e", &long);
+        io.emit("e", &1);
+    };
+    let emit_long = || io.emit("e", &long);
+    let cases: [(&dyn Fn(), bool); 4] = [
+        (&emit_plain, false),
+        (&emit_both, true),
+        (&emit_plain, false),
+        (&emit_long, true),
+    ];
+    for (at, (emit, is_compressed)) in cases.into_iter().enumerate() {
+        emit();
+        let (head, _) = server
+            .exchange("GET", &target, "Accept-Encoding: gzip\r\n", b"")
+            .await;
+        assert_eq!(
+            head.contains("content-encoding: gzip"),
+            is_compressed,
+            "{at}: {head}"
+        );
+    }
+}
