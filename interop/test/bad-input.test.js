@@ -1,5 +1,6 @@
-// What no honest client sends, against the `interop_server` program. Each case must end in the protocol's own error, and
-// after each the server must still answer a healthy client.
+// HTTP requests, WebSocket handshakes and frames that no honest client sends, against the `interop_server` program. Each
+// case must end in the protocol's own error, and after each the server must still answer a healthy client. What is wrong
+// with packets and sessions is in bad-packets.test.js.
 
 import assert from "node:assert/strict";
 import http from "node:http";
@@ -229,93 +230,6 @@ describe("bad input", { skip: missingServer("interop_server") }, () => {
       peer.send('452-["echo",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]', Uint8Array.of(1));
       peer.close();
       await peer.closed();
-    });
-  });
-
-  describe("Socket.IO packets", () => {
-    test("an event before CONNECT closes", async () => {
-      const peer = new Peer(ws);
-      await peer.next();
-      peer.send('42["echo",1]');
-      await peer.closed();
-    });
-
-    test("an attachment before CONNECT closes", async () => {
-      const peer = new Peer(ws);
-      await peer.next();
-      peer.send(Uint8Array.of(1, 2, 3));
-      await peer.closed();
-    });
-
-    test("a namespace that does not exist is refused", async () => {
-      const peer = new Peer(ws);
-      await peer.next();
-      peer.send("40/admin,");
-      assert.equal(await peer.next(), '44/admin,{"message":"Invalid namespace"}');
-      peer.close();
-    });
-
-    // Node has no limit: it parses as deep as its stack goes.
-    const noLimit = { skip: reference && "Node has no depth limit" };
-    for (const [what, body] of [
-      ["arrays that never end", "[".repeat(200_000)],
-      ["arrays that end", "[".repeat(100_000) + "]".repeat(100_000)],
-      ["objects", '{"a":'.repeat(40_000) + "1" + "}".repeat(40_000)],
-    ]) {
-      test(`200 KB of nested ${what} are refused, over WebSocket`, noLimit, async () => {
-        const peer = await connected();
-        peer.send(`421["echo",${body}]`);
-        const error = { status: "error", message: "The data nests too deep", cause: { pattern: "echo" } };
-        assert.deepEqual(JSON.parse((await peer.next()).slice(2)), ["exception", error]);
-        assert.deepEqual(JSON.parse((await peer.next()).slice(3)), [error]);
-        peer.send('422["echo","after"]');
-        assert.equal(await peer.next(), '432["after"]', "the connection lives on");
-        peer.close();
-      });
-
-      test(`200 KB of nested ${what} are refused, over polling`, noLimit, async () => {
-        const session = await Polling.open(base);
-        await session.post("40");
-        await session.packets();
-        await session.post(`421["echo",${body}]`);
-        const [exception, ack] = await session.packets();
-        assert.match(exception, /^42\["exception",.*nests too deep/);
-        assert.match(ack, /^431\[.*nests too deep/);
-      });
-    }
-
-    for (const [what, packet] of [
-      ["an ack for nothing", '43123["who asked"]'],
-      ["an ack with an id beyond 2^53", '43123456789012345678901["who asked"]'],
-      ["an event with an id beyond 2^53", '42123456789012345678901["echo",1]'],
-      ["a negative id", '42-1["echo"]'],
-      ["lone surrogates", '421["echo","\\ud800"]'],
-      ["the prototype's name", '421["__proto__",1]'],
-      ["a very long event name", `42["${"n".repeat(500_000)}"]`],
-      ["a very long namespace", `40/${"n".repeat(500_000)},`],
-    ]) {
-      test(`${what} harms nobody`, async () => {
-        const peer = await connected();
-        peer.send(packet);
-        // Either it is ignored or the connection ends; in both cases afterEach finds a healthy server.
-        peer.send('422["echo","after"]');
-        let answer;
-        do {
-          answer = await peer.next().catch(() => "closed");
-        } while (answer !== "closed" && answer !== '432["after"]');
-        peer.close();
-      });
-    }
-
-    test("a thousand namespaces of one connection", async () => {
-      const peer = await connected();
-      for (let i = 0; i < 1000; i += 1) peer.send(`40/no-${i},`);
-      for (let i = 0; i < 1000; i += 1) {
-        const answer = await peer.next().catch(() => "closed");
-        if (answer === "closed") break;
-        assert.match(answer, /^44\/no-/);
-      }
-      peer.close();
     });
   });
 });
