@@ -72,6 +72,11 @@ impl Io {
         self.sockets().emit_with_ack(event, data)
     }
 
+    /// See [`Namespace::emit_args_with_ack`].
+    pub fn emit_args_with_ack<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> BroadcastAckRequest {
+        self.sockets().emit_args_with_ack(event, args)
+    }
+
     /// See [`Namespace::to`].
     pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
         self.sockets().to(rooms)
@@ -135,6 +140,18 @@ impl Io {
         self.sockets().server_side_emit(event, data)
     }
 
+    /// See [`Namespace::server_side_emit_args`].
+    ///
+    /// # Errors
+    /// If the arguments cannot be JSON, are no sequence, or the name is reserved.
+    pub fn server_side_emit_args<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        self.sockets().server_side_emit_args(event, args)
+    }
+
     /// See [`Namespace::server_side_emit_with_ack`].
     pub fn server_side_emit_with_ack<T: Serialize + ?Sized>(
         &self,
@@ -142,6 +159,15 @@ impl Io {
         data: &T,
     ) -> ServerSideRequest {
         self.sockets().server_side_emit_with_ack(event, data)
+    }
+
+    /// See [`Namespace::server_side_emit_args_with_ack`].
+    pub fn server_side_emit_args_with_ack<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> ServerSideRequest {
+        self.sockets().server_side_emit_args_with_ack(event, args)
     }
 
     /// See [`Namespace::on_server_side`].

@@ -249,6 +249,11 @@ impl Namespace {
         self.everyone().emit_with_ack(event, data)
     }
 
+    /// As [`emit_with_ack`](Self::emit_with_ack) with the elements of a tuple, array or list as arguments.
+    pub fn emit_args_with_ack<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> BroadcastAckRequest {
+        self.everyone().emit_args_with_ack(event, args)
+    }
+
     /// A broadcast to everyone, as a start for operators.
     pub fn everyone(&self) -> Broadcast {
         Broadcast::new(self.clone(), Selection::default())

@@ -103,6 +103,11 @@ impl RemoteSocket {
         RemoteAckRequest(self.broadcast().emit_with_ack(event, data))
     }
 
+    /// As [`emit_with_ack`](Self::emit_with_ack) with the elements of a tuple, array or list as arguments.
+    pub fn emit_args_with_ack<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> RemoteAckRequest {
+        RemoteAckRequest(self.broadcast().emit_args_with_ack(event, args))
+    }
+
     /// As [`emit_with_ack`](Self::emit_with_ack), waiting so long for the answer.
     pub fn emit_with_ack_within<T: Serialize + ?Sized>(
         &self,

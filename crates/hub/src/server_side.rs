@@ -186,12 +186,17 @@ impl Namespace {
         event: &str,
         data: &T,
     ) -> ServerSideRequest {
-        ServerSideRequest {
-            namespace: self.clone(),
-            event: event.into(),
-            payload: checked(event, || Payload::from_value(data)),
-            timeout: self.io().config().ack_timeout,
-        }
+        self.ask_server_side(event, checked(event, || Payload::from_value(data)))
+    }
+
+    /// As [`server_side_emit_with_ack`](Self::server_side_emit_with_ack) with the elements of a tuple, array or list as
+    /// arguments.
+    pub fn server_side_emit_args_with_ack<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+    ) -> ServerSideRequest {
+        self.ask_server_side(event, checked(event, || Payload::from_args(args)))
     }
 
     /// Calls `listener` for each event of that name that another server of the cluster sends. What takes time is to be
@@ -234,6 +239,15 @@ impl Namespace {
             guarded_in(self.name(), || listener(self, &event));
         }
         is_heard
+    }
+
+    fn ask_server_side(&self, event: &str, payload: Result<Payload, EmitError>) -> ServerSideRequest {
+        ServerSideRequest {
+            namespace: self.clone(),
+            event: event.into(),
+            payload,
+            timeout: self.io().config().ack_timeout,
+        }
     }
 
     fn send_server_side(&self, event: &str, payload: &Payload) {

@@ -245,7 +245,10 @@ async fn sockets_of_other_servers_are_reached_through_the_adapter() {
     let request = socket.emit_with_ack_within(Duration::from_secs(2), "ask", &2);
     assert_eq!(request.await, Err(AckError::Timeout));
     notes.answer(&[], 0);
-    assert_eq!(socket.emit_with_ack("ask", &3).await, Err(AckError::Disconnected));
+    assert_eq!(
+        socket.emit_args_with_ack("ask", &(3, 4)).await,
+        Err(AckError::Disconnected)
+    );
     assert!(matches!(
         socket.emit_with_ack("connect", &3).await,
         Err(AckError::Emit(_))
@@ -263,7 +266,7 @@ async fn sockets_of_other_servers_are_reached_through_the_adapter() {
             format!(r#"broadcast ["four","x"] to {to}"#),
             r#"ask ["ask",1] 30s"#.to_owned(),
             r#"ask ["ask",2] 2s"#.to_owned(),
-            r#"ask ["ask",3] 30s"#.to_owned(),
+            r#"ask ["ask",3,4] 30s"#.to_owned(),
             format!(r#"join {to} ["room"]"#),
             format!(r#"leave {to} ["room"]"#),
             format!("disconnect {to} true"),

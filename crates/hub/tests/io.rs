@@ -54,6 +54,10 @@ async fn the_server_speaks_for_its_main_namespace() {
     assert_eq!(peer.sent(), [r#"20["q"]"#]);
     peer.recv("30[1]").unwrap();
     assert_eq!(answers.await.unwrap().len(), 1);
+    let answers = io.emit_args_with_ack("q", &(1, 2));
+    assert_eq!(peer.sent(), [r#"21["q",1,2]"#]);
+    peer.recv("31[]").unwrap();
+    assert_eq!(answers.await.unwrap().len(), 1);
 
     io.sockets_join(["x", "y"]);
     io.sockets_leave("y");
@@ -79,7 +83,14 @@ async fn the_server_speaks_to_other_servers() {
     assert_eq!(log.take(), ["/ 7"]);
     assert!(io.server_side_emit("connection", &()).is_err());
     io.server_side_emit("hello", &1).unwrap();
+    io.server_side_emit_args("hello", &(1, 2)).unwrap();
     assert_eq!(io.server_side_emit_with_ack("hello", &1).await, Ok(Vec::new()));
+    let request = io.server_side_emit_args_with_ack("hello", &(1, 2));
+    assert_eq!(request.await, Ok(Vec::new()));
+    assert!(
+        io.server_side_emit_args_with_ack("hello", &1).await.is_err(),
+        "no sequence"
+    );
 }
 
 #[test]
