@@ -166,8 +166,9 @@ impl Io {
             .collect()
     }
 
-    /// Ends the connections of all sockets, with the reason "server shutting down". The clients are not told to stay
-    /// away: they try to come back.
+    /// Ends the connections of all sockets, with the reason "server shutting down", and leaves the cluster. The clients are
+    /// not told to stay away: they try to come back. Where an engine feeds the server, that is closed and drained before:
+    /// what sockets still do when they leave reaches the cluster, then.
     pub fn close(&self) {
         for namespace in self.namespaces() {
             for socket in namespace.sockets() {

@@ -103,6 +103,10 @@ impl ClusterAdapter for Notes {
     fn close_namespace(&self, namespace: &str) {
         self.log.note(format!("close {namespace}"));
     }
+
+    fn close(&self) {
+        self.log.note("leave");
+    }
 }
 
 fn cluster() -> (Io, Notes) {
@@ -342,4 +346,15 @@ async fn a_broadcast_tells_who_did_not_answer_on_other_servers() {
             silent: vec![ids[1], elsewhere],
         })
     );
+}
+
+#[test]
+fn a_server_that_closes_leaves_the_cluster() {
+    let (io, notes) = cluster();
+    let _ = io.of("/");
+    let peer = Peer::joined(&io, "/");
+    notes.log.take();
+    io.close();
+    assert_eq!(peer.sent(), ["close: server shutting down"]);
+    assert_eq!(notes.log.take(), ["leave"]);
 }

@@ -108,6 +108,7 @@ async fn server(io: &Io, namespace: &Namespace, id: &str, second: Duration) {
     io.server_side_emit("e", &1).unwrap();
     assert_eq!(io.server_side_emit_with_ack("q", &()).await, Ok(Vec::new()));
     io.on_server_side("e", heard);
+    io.close();
 }
 
 async fn remote(remote: &RemoteSocket, second: Duration) {

@@ -12,6 +12,7 @@ use gatewire_hub::{HubConfig, Io};
 use gatewire_proto::engineio::{CloseReason, TransportKind};
 use gatewire_server::{Body, Cookie, Cors, Engine, EngineConfig, Hooks, Limits, Origin, SocketIo};
 use http_body::Frame as BodyFrame;
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -219,6 +220,21 @@ async fn a_poll_that_the_client_gives_up_ends_the_session() {
     begin(poll.as_mut()).await;
     drop(poll);
     assert_eq!(server.closed().await, CloseReason::TransportError);
+}
+
+#[tokio::test]
+async fn a_poll_that_is_open_is_told_of_the_servers_close() {
+    let mut server = TestServer::start(EngineConfig::default()).await;
+    let target = format!("{POLLING}&sid={}", server.open_polling().await);
+    let engine = server.engine.clone();
+    let request = Request::get(&target).body(Body::default()).unwrap();
+    let mut poll = std::pin::pin!(engine.handle(request, None));
+    begin(poll.as_mut()).await;
+    assert_eq!(server.request("POST", &target, b"4close").await.0, 200);
+    let body = poll.await.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "1");
+    assert_eq!(server.closed().await, CloseReason::ForcedClose);
+    server.engine.drained().await;
 }
 
 #[tokio::test]
