@@ -253,6 +253,7 @@ impl Broadcast {
         if let Some(cluster) = self.cluster() {
             cluster.broadcast(name, &message, &self.selection, self.options());
         }
+        let message = message.marked(text.as_str());
         if let Some(selection) = self.kept_selection() {
             let receivers = store.keep(name, offset, &message, selection, || self.receivers());
             self.send(receivers, message);

@@ -14,7 +14,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::socketio::{
-    self, Assembler, AttachmentError, DecodeError, Decoder, Limits, Packet, PacketKind, ParserError, Received,
+    self, ArgSlice, Assembler, AttachmentError, DecodeError, Decoder, Limits, Packet, PacketKind,
+    ParserError, Received,
 };
 use serde_json::value::RawValue;
 
@@ -34,7 +35,7 @@ pub struct Client {
     entries: Vec<Entry>,
     /// Sockets that have left, while something of theirs still runs.
     leaving: Vec<Leaving>,
-    reader: Reader,
+    reader: Option<Box<Reader>>,
     /// Namespaces that the server has put a socket out of, or not let in: what the client sent meanwhile is no fault.
     put_out: Vec<Box<str>>,
     /// CONNECTs whose namespace may come into being; rare.
@@ -42,14 +43,23 @@ pub struct Client {
     is_closed: bool,
     /// A client of Socket.IO 2 is still to be let into `/`, for which it does not ask.
     awaits_root: bool,
-    /// Of a client of Socket.IO 2: the id of the connection, which is that of its sockets, too.
-    v2: Option<Box<Id>>,
+    kind: Kind,
 }
 
-/// What makes packets of the messages.
+/// What speaks at the other end.
+enum Kind {
+    /// A client of Socket.IO 3 or newer.
+    V5,
+    /// A client of Socket.IO 2, with the id of the connection, which is that of its sockets, too.
+    V2(Box<Id>),
+    /// A plain WebSocket client, which is in one namespace and knows nothing of it.
+    Plain,
+}
+
+/// What makes packets of the messages, other than the text form without attachments. Boxed, for most clients have none.
 enum Reader {
-    /// The text form, with the packet that waits for its attachments.
-    Text(Option<Box<Assembler>>),
+    /// A packet of the text form that waits for its attachments.
+    Waiting(Assembler),
     /// Another form.
     Parser(Box<dyn Decoder>),
 }
@@ -95,6 +105,12 @@ pub enum ProtocolError {
         /// `max_namespaces_per_connection`.
         limit: usize,
     },
+    /// A plain client that sent what is no message once more than allowed.
+    #[error("the client sent more than {limit} messages that are none")]
+    TooManyFaults {
+        /// [`PlainFormat::max_faults`](crate::PlainFormat::max_faults).
+        limit: usize,
+    },
     /// One event more than allowed before the answer to CONNECT.
     #[error("the client sent more than {limit} events before its CONNECT was answered")]
     TooManyEarly {
@@ -107,31 +123,39 @@ impl Client {
     /// The client of a connection that was just opened. It is in no namespace yet.
     #[must_use]
     pub fn new(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>) -> Self {
-        Self::open(io, outbox, handshake, None)
+        Self::with_parser(io, outbox, handshake, Kind::V5)
     }
 
     /// As [`new`](Self::new), for a client of Socket.IO 2, on Engine.IO 3. With the first call it is let into `/`, if there
     /// is such a namespace. Its sockets have the id of the connection, from which it makes their ids by itself.
     #[must_use]
     pub fn new_v2(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>, sid: Id) -> Self {
-        Self::open(io, outbox, handshake, Some(Box::new(sid)))
+        Self::with_parser(io, outbox, handshake, Kind::V2(Box::new(sid)))
     }
 
-    fn open(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>, v2: Option<Box<Id>>) -> Self {
+    /// For a plain client, whose messages are not packets: they come through `receive_event` and `receive_ack`.
+    pub(crate) fn new_plain(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>) -> Self {
+        Self::open(io, outbox, handshake, Kind::Plain, None)
+    }
+
+    fn with_parser(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>, kind: Kind) -> Self {
+        let (Some(form), Some(parser)) = (io.form(), &io.config().parser) else {
+            return Self::open(io, outbox, handshake, kind, None);
+        };
+        let reader = Some(Box::new(Reader::Parser(parser.decoder(&io.config().limits))));
+        let outbox = Arc::new(Recoding::new(form.clone(), outbox));
+        Self::open(io, outbox, handshake, kind, reader)
+    }
+
+    fn open(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>, kind: Kind, reader: Reader) -> Self {
         let connection = Connection {
             handshake,
             attention: AtomicBool::new(false),
             close: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             writers: AtomicBool::new(false),
-            is_v2: v2.is_some(),
-        };
-        let (outbox, reader): (Arc<dyn Outbox>, _) = match &io.config().parser {
-            None => (outbox, Reader::Text(None)),
-            Some(parser) => (
-                Arc::new(Recoding::new(parser.clone(), outbox)),
-                Reader::Parser(parser.decoder(&io.config().limits)),
-            ),
+            is_v2: matches!(kind, Kind::V2(_)),
+            is_plain: matches!(kind, Kind::Plain),
         };
         Self {
             io: io.clone(),
@@ -143,8 +167,8 @@ impl Client {
             put_out: Vec::new(),
             lobby: None,
             is_closed: false,
-            awaits_root: v2.is_some(),
-            v2,
+            awaits_root: matches!(kind, Kind::V2(_)),
+            kind,
         }
     }
 
@@ -160,10 +184,10 @@ impl Client {
         if self.awaits_root {
             self.open_root(cx);
         }
-        let packet = match &mut self.reader {
-            Reader::Text(None) => socketio::decode(packet, &self.io.config().limits)?,
-            Reader::Text(Some(_)) => return Err(AttachmentError::Interrupted.into()),
-            Reader::Parser(decoder) => {
+        let packet = match self.reader.as_deref_mut() {
+            None => socketio::decode(packet, &self.io.config().limits)?,
+            Some(Reader::Waiting(_)) => return Err(AttachmentError::Interrupted.into()),
+            Some(Reader::Parser(decoder)) => {
                 let received = decoder.receive_text(packet)?;
                 return self.receive_decoded(received, cx);
             }
@@ -171,7 +195,7 @@ impl Client {
         if packet.kind.is_binary() {
             self.addressee(packet.namespace)?;
             let assembler = Assembler::new(&packet, &self.io.config().limits)?;
-            self.reader = Reader::Text(Some(Box::new(assembler)));
+            self.reader = Some(Box::new(Reader::Waiting(assembler)));
             return Ok(());
         }
         self.receive(&packet, &[], cx)
@@ -188,16 +212,16 @@ impl Client {
         if self.awaits_root {
             self.open_root(cx);
         }
-        match &mut self.reader {
-            Reader::Text(None) => Err(AttachmentError::Unannounced.into()),
-            Reader::Text(Some(assembler)) => {
+        match self.reader.as_deref_mut() {
+            None => Err(AttachmentError::Unannounced.into()),
+            Some(Reader::Waiting(assembler)) => {
                 if let Some((packet, attachments)) = assembler.push(Bytes::copy_from_slice(data))? {
-                    self.reader = Reader::Text(None);
+                    self.reader = None;
                     self.receive(&packet.as_packet(), &attachments, cx)?;
                 }
                 Ok(())
             }
-            Reader::Parser(decoder) => {
+            Some(Reader::Parser(decoder)) => {
                 let received = decoder.receive_binary(data)?;
                 self.receive_decoded(received, cx)
             }
@@ -282,9 +306,7 @@ impl Client {
         if std::mem::replace(&mut self.is_closed, true) {
             return;
         }
-        if let Reader::Text(assembler) = &mut self.reader {
-            *assembler = None;
-        }
+        self.reader = None;
         self.lobby = None;
         for entry in std::mem::take(&mut self.entries) {
             let is_lost = match entry.socket.begin_leave(reason) {
@@ -356,7 +378,7 @@ impl Client {
         cx: &mut Context<'_>,
     ) -> Result<(), ProtocolError> {
         match packet.kind {
-            PacketKind::Connect if self.v2.is_some() => {
+            PacketKind::Connect if matches!(self.kind, Kind::V2(_)) => {
                 let (name, query) = v2::split_query(packet.namespace);
                 return self.connect(name, &v2::auth(query), cx);
             }
@@ -396,6 +418,35 @@ impl Client {
                 self.leave(entry);
                 Ok(())
             }
+        }
+    }
+
+    /// Takes an event of a plain client.
+    pub(crate) fn receive_event(
+        &mut self,
+        namespace: &str,
+        event: Event<'_>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ProtocolError> {
+        if self.is_closed {
+            return Ok(());
+        }
+        let config = self.io.config();
+        match self.addressee(namespace) {
+            Ok(Addressee::Socket(at)) => self.entries[at].receive(event, config.max_early, cx),
+            Ok(Addressee::Waiting(at)) => match &mut self.lobby {
+                Some(lobby) => lobby.waiting[at].receive(&event, config.max_early),
+                None => Ok(()),
+            },
+            // It was put out, and its connection ends.
+            Ok(Addressee::Nobody) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Takes an answer of a plain client.
+    pub(crate) fn receive_ack(&self, namespace: &str, id: u64, args: ArgSlice<'_>, attachments: Vec<Bytes>) {
+        if let Some(at) = self.find(namespace) {
+            self.entries[at].socket.resolve_ack(id, args, attachments);
         }
     }
 
@@ -510,9 +561,9 @@ impl Client {
 
     fn refuse(&self, namespace: &str, error: &ConnectError) {
         // It holds a string and a JSON value: it cannot fail.
-        let data = match self.v2 {
-            None => serde_json::to_vec(error),
-            Some(_) => serde_json::to_vec(&v2::refusal(error)),
+        let data = match self.kind {
+            Kind::V5 | Kind::Plain => serde_json::to_vec(error),
+            Kind::V2(_) => serde_json::to_vec(&v2::refusal(error)),
         };
         let data = data.unwrap_or_default();
         encode::plain(namespace, PacketKind::ConnectError, &data, |text| {

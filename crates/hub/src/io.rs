@@ -14,6 +14,7 @@ use crate::dynamic::Parent;
 use crate::guard::guarded_in;
 use crate::hooks::List;
 use crate::namespace::Shared;
+use crate::recode::{ByParser, Recode};
 use crate::recovery::Keeper;
 use crate::{HubConfig, Namespace};
 
@@ -29,6 +30,8 @@ struct Inner {
     on_new_namespace: List<OnNewNamespace>,
     runtime: Option<Handle>,
     recovery: Option<Keeper>,
+    /// The form of [`HubConfig::parser`].
+    form: Option<Arc<dyn Recode>>,
 }
 
 type OnNewNamespace = Arc<dyn Fn(&Namespace) + Send + Sync>;
@@ -69,7 +72,9 @@ impl Io {
         let runtime = Handle::try_current().ok();
         let recovery = config.connection_state_recovery.clone();
         let recovery = recovery.map(|options| Keeper::new(options, cluster.as_ref()));
+        let form = config.parser.clone();
         Self(Arc::new(Inner {
+            form: form.map(|parser| Arc::new(ByParser(parser)) as Arc<dyn Recode>),
             config,
             cluster,
             namespaces: RwLock::default(),
@@ -201,6 +206,11 @@ impl Io {
 
     pub(crate) fn cluster(&self) -> Option<&dyn ClusterAdapter> {
         self.0.cluster.as_deref()
+    }
+
+    /// In which the packets of clients go out, if not in the text form.
+    pub(crate) fn form(&self) -> Option<&Arc<dyn Recode>> {
+        self.0.form.as_ref()
     }
 
     /// `None` with recovery off.

@@ -23,6 +23,13 @@ pub trait Outbox: Send + Sync + 'static {
     /// Ends the connection after what is queued. The driver then calls [`Client::close`](crate::Client::close).
     fn close(&self, reason: CloseReason);
 
+    /// Ends a plain WebSocket after what is queued, with a code and words for the client (RFC 6455 §7.4); what is no plain
+    /// WebSocket has neither.
+    fn close_with(&self, code: u16, reason: &str) {
+        let _ = (code, reason);
+        self.close(CloseReason::ForcedClose);
+    }
+
     /// Has the driver call [`Client::poll`](crate::Client::poll) soon.
     fn wake(&self);
 

@@ -6,11 +6,12 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use gatewire_proto::socketio::{self, Limits, Packet, PacketKind, Parser};
+use gatewire_proto::socketio::{self, Limits, Packet, PacketKind};
 use gatewire_proto::websocket::{self, DeflateOptions, MAX_HEADER, Opcode};
 use serde::Serialize;
 
 use crate::encode::{self, One};
+use crate::recode::Recode;
 use crate::{EmitError, Payload};
 
 /// A Socket.IO packet with its attachments, encoded once. A clone is a reference.
@@ -25,7 +26,7 @@ struct Inner {
     text_end: usize,
     /// What follows the text.
     rest: Box<[Message]>,
-    /// What a cluster's log calls it.
+    /// Its place in the log, which is its last argument, too.
     offset: Option<Box<str>>,
     is_compressible: bool,
     forms: OnceLock<Box<Form>>,
@@ -39,10 +40,9 @@ struct Deflated {
     longest: usize,
 }
 
-/// The packet in the form of a parser; in a list, for a server may have connections of several.
+/// The packet in another form; in a list, for a server may have connections of several.
 struct Form {
-    parser: Arc<dyn Parser>,
-    /// `None` if the parser cannot hold it.
+    recode: Arc<dyn Recode>,
     message: Option<Prepared>,
     next: OnceLock<Box<Self>>,
 }
@@ -111,15 +111,18 @@ impl Prepared {
         socketio::put_json_string(&mut data, offset);
         data.push(b']');
         let attachments = self.attachments();
-        let mut message =
-            encode::with_attachments(packet.namespace, packet.kind, packet.id, &data, &attachments);
-        if let Some(inner) = Arc::get_mut(&mut message.0) {
-            inner.offset = Some(offset.into());
-        }
-        message
+        encode::with_attachments(packet.namespace, packet.kind, packet.id, &data, &attachments).marked(offset)
     }
 
-    /// What was given to [`with_offset`](Self::with_offset).
+    /// The event, whose last argument is an offset.
+    pub(crate) fn marked(mut self, offset: &str) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.offset = Some(offset.into());
+        }
+        self
+    }
+
+    /// The offset that is the last argument, if there is one.
     pub(crate) fn offset(&self) -> Option<&str> {
         self.0.offset.as_deref()
     }
@@ -141,20 +144,20 @@ impl Prepared {
         Self::build(frames, text.text_at(), text.frame().len(), rest)
     }
 
-    /// A packet in another form than the text one.
-    fn from_messages(messages: &[socketio::Message]) -> Self {
+    /// WebSocket messages in a row: a packet in another form than the text one.
+    pub(crate) fn from_messages(messages: &[(Opcode, &[u8])]) -> Self {
         let mut frames = Frames::default();
-        let mut ends = Vec::with_capacity(messages.len());
-        for message in messages {
-            ends.push(match message {
-                socketio::Message::Text(text) => frames.push(Opcode::Text, &[b"4", text.as_bytes()].concat()),
-                socketio::Message::Binary(data) => frames.push(Opcode::Binary, data),
-            });
-        }
+        let ends: Vec<usize> = messages
+            .iter()
+            .map(|(opcode, data)| frames.push(*opcode, data))
+            .collect();
         let frames = Bytes::from(frames.0);
-        let rest = ends.iter().zip(messages).map(|(&end, message)| match message {
-            socketio::Message::Text(text) => Message::Text(frames.slice(end - text.len() - 1..end)),
-            socketio::Message::Binary(data) => Message::Binary(frames.slice(end - data.len()..end)),
+        let rest = ends.iter().zip(messages).map(|(&end, (opcode, data))| {
+            let data = frames.slice(end - data.len()..end);
+            match opcode {
+                Opcode::Text => Message::Text(data),
+                _ => Message::Binary(data),
+            }
         });
         Self::build(frames.clone(), 0, 0, rest.collect())
     }
@@ -228,6 +231,14 @@ impl Prepared {
         self.0.is_compressible
     }
 
+    fn compressible_as(self, other: &Self) -> Self {
+        if other.0.is_compressible {
+            self
+        } else {
+            self.uncompressed()
+        }
+    }
+
     /// The same packet, never to be compressed.
     pub(crate) fn uncompressed(&self) -> Self {
         Self(Arc::new(Inner {
@@ -284,46 +295,27 @@ impl Prepared {
         usize::from(self.0.text_at)..self.0.text_end
     }
 
-    /// The packet in the form of `parser`, encoded by the first who asks. `None` if the parser cannot hold it, which is
-    /// logged once.
-    pub(crate) fn form(&self, parser: &Arc<dyn Parser>) -> Option<&Self> {
+    /// The packet in another form, made by the first who asks. `None` if that form has no place for it.
+    pub(crate) fn form(&self, recode: &Arc<dyn Recode>) -> Option<&Self> {
         let mut slot = &self.0.forms;
         loop {
             let form = slot.get_or_init(|| {
                 Box::new(Form {
-                    parser: parser.clone(),
-                    message: self.encode(&**parser),
+                    recode: recode.clone(),
+                    message: recode.recode(self).map(|form| form.compressible_as(self)),
                     next: OnceLock::new(),
                 })
             });
-            if std::ptr::addr_eq(Arc::as_ptr(&form.parser), Arc::as_ptr(parser)) {
+            if std::ptr::addr_eq(Arc::as_ptr(&form.recode), Arc::as_ptr(recode)) {
                 return form.message.as_ref();
             }
             slot = &form.next;
         }
     }
-
-    fn encode(&self, parser: &dyn Parser) -> Option<Self> {
-        let packet = self.packet()?;
-        match parser.encode(&packet, &self.attachments()) {
-            Ok(messages) => {
-                let form = Self::from_messages(&messages);
-                Some(if self.0.is_compressible {
-                    form
-                } else {
-                    form.uncompressed()
-                })
-            }
-            Err(error) => {
-                tracing::error!(namespace = packet.namespace, %error, "a packet was not sent: its parser cannot encode it");
-                None
-            }
-        }
-    }
 }
 
 /// For packets of our own, which no limit binds.
-const OWN: Limits = Limits {
+pub(crate) const OWN: Limits = Limits {
     max_depth: usize::MAX,
     max_attachments: usize::MAX,
     max_attachment_bytes: usize::MAX,
@@ -405,6 +397,7 @@ impl<'a> FramedText<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recode::ByParser;
 
     #[test]
     fn frames_and_texts_share_one_buffer() {
@@ -458,7 +451,7 @@ mod tests {
     fn is_not_compressed_against_its_will_in_any_form() {
         let options = DeflateOptions::default();
         let prepared = Prepared::event("/", "e", &"x".repeat(5_000), None).unwrap();
-        let msgpack: Arc<dyn Parser> = Arc::new(socketio::MsgpackParser);
+        let msgpack: Arc<dyn Recode> = Arc::new(ByParser(Arc::new(socketio::MsgpackParser)));
         for plain in [
             prepared.uncompressed(),
             prepared.uncompressed().form(&msgpack).unwrap().clone(),

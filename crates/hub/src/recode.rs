@@ -4,31 +4,71 @@
 use std::sync::Arc;
 
 use gatewire_proto::engineio::{CloseReason, TransportKind};
-use gatewire_proto::socketio::Parser;
+use gatewire_proto::socketio::{Message, Parser};
+use gatewire_proto::websocket::Opcode;
 
 use crate::{FramedText, Outbox, Prepared};
 
+/// Makes another form of packets. Each one is asked once, whoever receives it.
+pub(crate) trait Recode: Send + Sync + 'static {
+    /// `None` if there is nothing to send in this form.
+    fn recode(&self, message: &Prepared) -> Option<Prepared>;
+}
+
+/// The form of a parser.
+pub(crate) struct ByParser(pub(crate) Arc<dyn Parser>);
+
+impl Recode for ByParser {
+    fn recode(&self, message: &Prepared) -> Option<Prepared> {
+        let packet = message.packet()?;
+        let messages = match self.0.encode(&packet, &message.attachments()) {
+            Ok(messages) => messages,
+            Err(error) => {
+                tracing::error!(namespace = packet.namespace, %error, "a packet was not sent: its parser cannot encode it");
+                return None;
+            }
+        };
+        // In Engine.IO, texts begin with their type.
+        let texts: Vec<String> = messages
+            .iter()
+            .map(|message| match message {
+                Message::Text(text) => format!("4{text}"),
+                Message::Binary(_) => String::new(),
+            })
+            .collect();
+        let messages: Vec<(Opcode, &[u8])> = messages
+            .iter()
+            .zip(&texts)
+            .map(|(message, text)| match message {
+                Message::Text(_) => (Opcode::Text, text.as_bytes()),
+                Message::Binary(data) => (Opcode::Binary, &**data),
+            })
+            .collect();
+        Some(Prepared::from_messages(&messages))
+    }
+}
+
 /// Stands before the outbox of a connection whose client reads another form.
 pub(crate) struct Recoding {
-    parser: Arc<dyn Parser>,
+    form: Arc<dyn Recode>,
     outbox: Arc<dyn Outbox>,
 }
 
 impl Recoding {
-    pub(crate) fn new(parser: Arc<dyn Parser>, outbox: Arc<dyn Outbox>) -> Self {
-        Self { parser, outbox }
+    pub(crate) fn new(form: Arc<dyn Recode>, outbox: Arc<dyn Outbox>) -> Self {
+        Self { form, outbox }
     }
 }
 
 impl Outbox for Recoding {
     fn send(&self, message: &Prepared) {
-        if let Some(form) = message.form(&self.parser) {
+        if let Some(form) = message.form(&self.form) {
             self.outbox.send(form);
         }
     }
 
     fn send_all(&self, messages: &[Prepared]) {
-        let forms = messages.iter().filter_map(|message| message.form(&self.parser));
+        let forms = messages.iter().filter_map(|message| message.form(&self.form));
         self.outbox.send_all(&forms.cloned().collect::<Vec<_>>());
     }
 
@@ -46,6 +86,10 @@ impl Outbox for Recoding {
 
     fn is_writable(&self) -> bool {
         self.outbox.is_writable()
+    }
+
+    fn has_room(&self) -> bool {
+        self.outbox.has_room()
     }
 
     fn transport(&self) -> TransportKind {

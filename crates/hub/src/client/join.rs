@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 use gatewire_proto::engineio::CloseReason;
 use serde_json::value::RawValue;
 
-use super::{Auth, Client, ProtocolError};
+use super::{Auth, Client, Kind, ProtocolError};
 use crate::cluster::{RecoveryLog, SavedSession};
 use crate::dynamic::{Admission, Refused};
 use crate::entry::{Entry, begin_connect};
@@ -26,7 +26,7 @@ impl Client {
         }
     }
 
-    pub(super) fn connect(
+    pub(crate) fn connect(
         &mut self,
         name: &str,
         data: &str,
@@ -130,7 +130,10 @@ impl Client {
         early: Vec<OwnedEvent>,
         cx: &mut Context<'_>,
     ) {
-        let id = self.v2.as_deref().copied().unwrap_or_else(Id::generate);
+        let id = match &self.kind {
+            Kind::V2(sid) => **sid,
+            Kind::V5 | Kind::Plain => Id::generate(),
+        };
         let mut socket = Socket::new(id, namespace, self.outbox.clone(), self.connection.clone(), auth);
         while !socket.namespace().add(&socket) {
             // It has just ended with its last socket: the next one of that name, then.
@@ -147,7 +150,7 @@ impl Client {
                 }
             }
         }
-        if self.io.recovery().is_some() && self.v2.is_none() {
+        if self.io.recovery().is_some() && matches!(self.kind, Kind::V5) {
             socket.make_recoverable();
         }
         self.begin(socket, early, cx);
@@ -161,7 +164,7 @@ impl Client {
         early: Vec<OwnedEvent>,
         cx: &mut Context<'_>,
     ) -> Option<(Auth, Vec<OwnedEvent>)> {
-        let Some(keeper) = self.io.recovery().filter(|_| self.v2.is_none()) else {
+        let Some(keeper) = self.io.recovery().filter(|_| matches!(self.kind, Kind::V5)) else {
             return Some((auth, early));
         };
         let Some(claim) = auth.as_deref().and_then(|auth| Claim::read(auth.get())) else {

@@ -136,6 +136,12 @@ impl Socket {
         self.0.outbox.transport()
     }
 
+    /// Whether the client is a plain WebSocket client, and not one of Socket.IO.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.0.connection.is_plain
+    }
+
     /// Whether the client has been told that it is connected, and has not left.
     #[must_use]
     pub fn connected(&self) -> bool {

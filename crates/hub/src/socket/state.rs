@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     pub(crate) writers: AtomicBool,
     /// The client speaks Socket.IO 2.
     pub(crate) is_v2: bool,
+    /// The client is a plain one.
+    pub(crate) is_plain: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

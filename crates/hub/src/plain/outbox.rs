@@ -1,0 +1,280 @@
+//! What goes out to a plain client: packets of the hub become messages of the codec, or the end of the connection.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use gatewire_proto::engineio::{CloseReason, TransportKind};
+use gatewire_proto::envelope::{MessageCodec, Outgoing, WireKind};
+use gatewire_proto::socketio::{self, Packet, PacketKind};
+use gatewire_proto::websocket::{MAX_HEADER, Opcode};
+use serde_json::{Value, json};
+
+use super::{NO_BYTES, PlainFormat, one_value, without_offset};
+use crate::prepared::OWN;
+use crate::recode::Recode;
+use crate::{FramedText, Outbox, Prepared, lock};
+
+/// RFC 6455 §7.4.1: what was received breaks the endpoint's rules.
+const POLICY: u16 = 1008;
+/// RFC 6455 §7.4.1: the purpose of the connection has been fulfilled.
+const NORMAL: u16 = 1000;
+/// A larger buffer is not kept by the thread after use, in bytes.
+const MAX_KEPT: usize = 64 * 1024;
+
+thread_local! {
+    // Another one than that of the packet's own encoding, which is in use meanwhile.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Events in the form of a codec, for all who receive them.
+pub(super) struct ByCodec(pub(super) Arc<dyn MessageCodec>);
+
+impl Recode for ByCodec {
+    fn recode(&self, message: &Prepared) -> Option<Prepared> {
+        let packet = message.packet()?;
+        if !matches!(packet.kind, PacketKind::Event | PacketKind::BinaryEvent) {
+            return None;
+        }
+        let event = socketio::scan_event(packet.data, &OWN).ok()?;
+        let args = without_offset(event.args, message.offset());
+        let mut buffer = String::new();
+        let outgoing = Outgoing {
+            event: &event.name,
+            data: one_value(args, &mut buffer),
+            id: None,
+            ack: packet.id,
+            attachments: &message.attachments(),
+        };
+        let mut out = Vec::with_capacity(packet.data.len() + 32);
+        match encode(&*self.0, &outgoing, &mut out)? {
+            WireKind::Text => Some(Prepared::from_messages(&[(Opcode::Text, &out)])),
+            WireKind::Binary => Some(Prepared::from_messages(&[(Opcode::Binary, &out)])),
+        }
+    }
+}
+
+/// The outbox of a plain client.
+pub(super) struct Wire {
+    format: PlainFormat,
+    outbox: Arc<dyn Outbox>,
+    /// What the client wants answers of, in the order of its asking.
+    asked: Mutex<Questions>,
+}
+
+#[derive(Default)]
+struct Questions {
+    waiting: VecDeque<Question>,
+    limit: usize,
+    next: u64,
+}
+
+struct Question {
+    number: u64,
+    event: Box<str>,
+    id: Box<str>,
+}
+
+impl Wire {
+    pub(super) fn new(format: &PlainFormat, outbox: Arc<dyn Outbox>, limit: usize) -> Self {
+        Self {
+            format: format.clone(),
+            outbox,
+            asked: Mutex::new(Questions {
+                limit,
+                ..Questions::default()
+            }),
+        }
+    }
+
+    pub(super) fn codec(&self) -> &Arc<dyn MessageCodec> {
+        &self.format.codec
+    }
+
+    pub(super) fn max_faults(&self) -> usize {
+        self.format.max_faults
+    }
+
+    /// Notes that an event wants an answer, under the number that is returned. Of too many, the oldest is forgotten: its
+    /// handler has let the client wait for long.
+    pub(super) fn note(&self, event: &str, id: &str) -> u64 {
+        let mut asked = lock(&self.asked);
+        if asked.waiting.len() >= asked.limit {
+            asked.waiting.pop_front();
+        }
+        let number = asked.next;
+        asked.next += 1;
+        asked.waiting.push_back(Question {
+            number,
+            event: event.into(),
+            id: id.into(),
+        });
+        number
+    }
+
+    fn take(&self, number: u64) -> Option<Question> {
+        let mut asked = lock(&self.asked);
+        let at = asked
+            .waiting
+            .iter()
+            .position(|question| question.number == number)?;
+        let question = asked.waiting.remove(at);
+        if asked.waiting.is_empty() {
+            asked.waiting = VecDeque::new();
+        }
+        question
+    }
+
+    pub(super) fn send_exception(&self, reason: &Value) {
+        self.send_now(&Outgoing {
+            event: "exception",
+            data: Some(&reason.to_string()),
+            id: None,
+            ack: None,
+            attachments: NO_BYTES,
+        });
+    }
+
+    /// Sends one message to this client alone.
+    fn send_now(&self, outgoing: &Outgoing<'_>) {
+        let mut buffer = SCRATCH.take();
+        buffer.clear();
+        buffer.resize(MAX_HEADER, 0);
+        match encode(&**self.codec(), outgoing, &mut buffer) {
+            Some(WireKind::Text) => self.outbox.send_text(&FramedText::seal(&mut buffer)),
+            Some(WireKind::Binary) => {
+                let message = &buffer[MAX_HEADER..];
+                self.outbox
+                    .send(&Prepared::from_messages(&[(Opcode::Binary, message)]));
+            }
+            None => {}
+        }
+        if buffer.capacity() <= MAX_KEPT {
+            SCRATCH.set(buffer);
+        }
+    }
+
+    /// What is for this client alone.
+    fn send_packet(&self, packet: &Packet<'_>, attachments: &[bytes::Bytes]) {
+        match packet.kind {
+            PacketKind::Event | PacketKind::BinaryEvent => {
+                let Ok(event) = socketio::scan_event(packet.data, &OWN) else {
+                    return;
+                };
+                let mut buffer = String::new();
+                self.send_now(&Outgoing {
+                    event: &event.name,
+                    data: one_value(event.args, &mut buffer),
+                    id: None,
+                    ack: packet.id,
+                    attachments,
+                });
+            }
+            PacketKind::Ack | PacketKind::BinaryAck => {
+                let (Some(question), Ok(args)) = (
+                    packet.id.and_then(|id| self.take(id)),
+                    socketio::scan_args(packet.data, &OWN),
+                ) else {
+                    return;
+                };
+                let mut buffer = String::new();
+                self.send_now(&Outgoing {
+                    event: &question.event,
+                    data: one_value(args, &mut buffer),
+                    id: Some(&question.id),
+                    ack: None,
+                    attachments,
+                });
+            }
+            // The client knows that it is in when its handshake is answered.
+            PacketKind::Connect => {}
+            PacketKind::Disconnect => self.outbox.close_with(NORMAL, ""),
+            PacketKind::ConnectError => {
+                let mut reason = serde_json::from_str(packet.data).unwrap_or(Value::Null);
+                match reason.as_object_mut() {
+                    Some(fields) => drop(fields.insert("status".to_owned(), Value::from("error"))),
+                    None => reason = json!({ "status": "error", "message": reason }),
+                }
+                let text = reason["message"].as_str().unwrap_or_default().to_owned();
+                self.send_exception(&reason);
+                self.outbox.close_with(POLICY, &text);
+            }
+        }
+    }
+}
+
+impl Outbox for Wire {
+    fn send(&self, message: &Prepared) {
+        if let Some(form) = message.form(&self.format.form) {
+            return self.outbox.send(form);
+        }
+        if let Some(packet) = message.packet()
+            && !matches!(packet.kind, PacketKind::Event | PacketKind::BinaryEvent)
+        {
+            self.send_packet(&packet, &message.attachments());
+        }
+    }
+
+    fn send_all(&self, messages: &[Prepared]) {
+        let forms: Option<Vec<_>> = messages
+            .iter()
+            .map(|message| message.form(&self.format.form).cloned())
+            .collect();
+        match forms {
+            Some(forms) => self.outbox.send_all(&forms),
+            None => messages.iter().for_each(|message| self.send(message)),
+        }
+    }
+
+    fn send_text(&self, text: &FramedText<'_>) {
+        let text = std::str::from_utf8(text.text()).ok();
+        let packet = text
+            .and_then(|text| text.strip_prefix('4'))
+            .and_then(|text| socketio::decode(text, &OWN).ok());
+        if let Some(packet) = packet {
+            self.send_packet(&packet, NO_BYTES);
+        }
+    }
+
+    fn close(&self, reason: CloseReason) {
+        self.outbox.close(reason);
+    }
+
+    fn close_with(&self, code: u16, reason: &str) {
+        self.outbox.close_with(code, reason);
+    }
+
+    fn wake(&self) {
+        self.outbox.wake();
+    }
+
+    fn is_writable(&self) -> bool {
+        self.outbox.is_writable()
+    }
+
+    fn has_room(&self) -> bool {
+        self.outbox.has_room()
+    }
+
+    fn transport(&self) -> TransportKind {
+        self.outbox.transport()
+    }
+}
+
+/// Appends the message; `None`, and a line in the log, if the codec cannot hold it.
+fn encode(codec: &dyn MessageCodec, outgoing: &Outgoing<'_>, out: &mut Vec<u8>) -> Option<WireKind> {
+    match codec.encode(outgoing, out) {
+        Ok(WireKind::Text) if std::str::from_utf8(out).is_err() => {
+            tracing::error!(
+                event = outgoing.event,
+                "a message was not sent: its codec made a text that is not UTF-8"
+            );
+            None
+        }
+        Ok(kind) => Some(kind),
+        Err(error) => {
+            tracing::error!(event = outgoing.event, %error, "a message was not sent: its codec cannot encode it");
+            None
+        }
+    }
+}
