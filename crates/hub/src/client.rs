@@ -147,7 +147,13 @@ impl Client {
         Self::open(io, outbox, handshake, kind, reader)
     }
 
-    fn open(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>, kind: Kind, reader: Reader) -> Self {
+    fn open(
+        io: &Io,
+        outbox: Arc<dyn Outbox>,
+        handshake: Arc<Handshake>,
+        kind: Kind,
+        reader: Option<Box<Reader>>,
+    ) -> Self {
         let connection = Connection {
             handshake,
             attention: AtomicBool::new(false),
