@@ -239,6 +239,10 @@ impl App {
         Ok(router)
     }
 
+    pub(crate) fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running)
+    }
+
     /// One site for each port, the application's own first. `port` is the number of that one, if it has one.
     pub(crate) fn into_sites(self, port: Option<u16>) -> Result<Vec<(Option<u16>, Site)>> {
         let mut sites = vec![(None, Site::new(self.router, Arc::clone(&self.running)))];

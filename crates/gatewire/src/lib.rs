@@ -56,6 +56,7 @@ pub mod prelude;
 mod running;
 mod signal;
 mod site;
+pub mod testing;
 
 pub use app::{App, Create};
 pub use bound::Bound;

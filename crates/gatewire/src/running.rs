@@ -9,6 +9,7 @@ use gatewire_hub::Io;
 use gatewire_server::Engine;
 use tokio::sync::watch;
 
+use crate::Server;
 use crate::module::{Container, ShutdownSignal, Stage};
 
 /// See [`Bound::drain_timeout`](crate::Bound::drain_timeout).
@@ -51,6 +52,11 @@ impl Running {
 
     fn engines(&self) -> MutexGuard<'_, Vec<Engine>> {
         self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first namespace of that name.
+    pub(crate) fn namespace(&self, name: &str) -> Option<Server> {
+        self.ios.iter().find_map(|io| io.get(name))
     }
 
     /// Begins to serve: from now on the application is ended by whoever holds what is returned.

@@ -201,7 +201,9 @@ async fn server() -> Server {
 
 #[tokio::test]
 async fn results_become_answers() {
-    let mut peer = Peer::joined(&server().await);
+    let server = server().await;
+    let mut peer = Peer::with_headers(&server, &[("x-user", "ada")]);
+    peer.join(&server);
     let cause = |event: &str| format!(r#"{{"pattern":"{event}","data":{{"k":1}}}}"#);
     let error = |event: &str, message: &str| {
         format!(

@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use gatewire_hub::{Handshake, Id};
 use gatewire_proto::engineio::{HandshakeError, OpenPacket, TransportKind};
@@ -14,6 +13,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use crate::application::{Application, Connection};
 use crate::client_files::ClientFiles;
+use crate::clock;
 use crate::config::{ConfigError, EngineConfig};
 use crate::connection::{Input, SocketInput};
 use crate::dialect::Dialect;
@@ -236,7 +236,7 @@ impl Engine {
         parts: &Parts,
     ) -> Response<Body> {
         let config = &self.0.config;
-        let outbox = Outbox::polling(sid, dialect, &self.0.rules, Instant::now());
+        let outbox = Outbox::polling(sid, dialect, &self.0.rules, clock::now());
         if !self.start(&outbox, handshake, Input::Polling(None)) {
             return self.refuse(&HandshakeError::BadRequest, parts);
         }
@@ -258,7 +258,7 @@ impl Engine {
             deflate,
         } = opened;
         let rules = &self.0.rules;
-        let outbox = Outbox::websocket(sid, dialect, rules, stream, deflate, Instant::now());
+        let outbox = Outbox::websocket(sid, dialect, rules, stream, deflate, clock::now());
         let input = SocketInput::new(rules.decoder(deflate), unread);
         if !self.start(&outbox, handshake, Input::Socket(input)) {
             tracing::warn!(%sid, "a WebSocket is dropped: another session got the id that was generated for it");

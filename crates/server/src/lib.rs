@@ -7,6 +7,7 @@
 
 mod application;
 mod client_files;
+mod clock;
 mod compression;
 mod config;
 mod connection;
@@ -39,7 +40,7 @@ pub use engine::Engine;
 pub use gatewire_proto::websocket::DeflateOptions;
 pub use hooks::Hooks;
 pub use http::Body;
-pub use listener::{Listener, ListenerConfig};
+pub use listener::{Listener, ListenerConfig, serve_stream};
 pub use socketio::SocketIo;
 
 /// The guide's programs.

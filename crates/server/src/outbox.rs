@@ -20,6 +20,7 @@ use gatewire_hub::{Id, Message};
 use gatewire_proto::engineio::{self, CloseReason, Protocol, TransportKind};
 use gatewire_proto::websocket::{self, Deflate, DeflateOptions, Opcode};
 
+use crate::clock;
 use crate::cork;
 use crate::dialect::Dialect;
 use crate::queue::{MAX_SLICES, WriteQueue};
@@ -228,7 +229,7 @@ impl Outbox {
         packet: engineio::Packet<'a>,
     ) -> Result<Option<engineio::Packet<'a>>, CloseReason> {
         let mut state = self.lock();
-        let received = state.session.receive(packet, Instant::now());
+        let received = state.session.receive(packet, clock::now());
         self.awaiting_pong
             .store(state.session.is_awaiting_pong(), Ordering::Relaxed);
         received

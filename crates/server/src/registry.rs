@@ -3,13 +3,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gatewire_proto::engineio::CloseReason;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::application::Session;
+use crate::clock;
 use crate::connection::{Driver, Input};
 use crate::outbox::Outbox;
 use crate::sessions::Sessions;
@@ -33,7 +34,7 @@ impl Registry {
     pub(crate) fn new(shortest: Duration) -> Arc<Self> {
         Arc::new(Self {
             sessions: Sessions::new(),
-            wheel: Arc::new(Wheel::new(shortest, Instant::now())),
+            wheel: Arc::new(Wheel::new(shortest, clock::now())),
             wheel_task: OnceLock::new(),
             stopped: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -111,7 +112,7 @@ pub(crate) struct Registration {
 impl Registration {
     /// Starts the driver. From now on the session's time runs.
     pub(crate) fn begin(self, session: Box<dyn Session>, input: Input) {
-        let (registry, now) = (&self.registry, Instant::now());
+        let (registry, now) = (&self.registry, clock::now());
         registry.turn_wheel();
         registry.wheel.insert(Arc::downgrade(&self.outbox), now, now);
         if registry.closed.load(Ordering::Acquire) {

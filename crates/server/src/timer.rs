@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
+use crate::clock;
+
 /// Ticks into which the shortest deadline is cut, so that any deadline is at most one per cent late.
 const TICKS: u32 = 100;
 
@@ -77,7 +79,7 @@ impl<T: Timed> Wheel<T> {
                 self.filled.notified().await;
             }
             interval.tick().await;
-            self.advance(Instant::now());
+            self.advance(clock::now());
         }
     }
 

@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gatewire_proto::engineio::{Packet, Probe, UpgradeRefused};
 use gatewire_proto::websocket::{self, Decoder, Deflate, DeflateOptions, Event, Opcode, Received, Upgrade};
@@ -16,6 +16,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
+use crate::clock;
 use crate::http::{self as answer, Body};
 use crate::outbox::{Lane, Outbox};
 use crate::scratch;
@@ -121,7 +122,7 @@ pub(crate) async fn probe(outbox: Arc<Outbox>, opened: Opened) {
         unread,
         deflate,
     } = opened;
-    if let Err(refused) = outbox.lock().session.start_upgrade(Instant::now()) {
+    if let Err(refused) = outbox.lock().session.start_upgrade(clock::now()) {
         tracing::debug!(sid = %outbox.sid, %refused, "an upgrade is refused");
         return close(&stream);
     }
@@ -204,7 +205,7 @@ impl Probing<'_> {
                     continue;
                 }
             };
-            let step = self.outbox.lock().session.receive_probe(&packet, Instant::now());
+            let step = self.outbox.lock().session.receive_probe(&packet, clock::now());
             at += consumed;
             match step.map_err(Failure::Refused)? {
                 Probe::Pong => probed = true,
