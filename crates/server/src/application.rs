@@ -1,18 +1,19 @@
-//! What runs on top of a connection, as two traits: an [`Application`] opens a [`Session`] for each Engine.IO session,
-//! and the driver feeds it by plain calls. Socket.IO is one application; a bare message echo is another.
+//! What runs on top of a connection, as two traits: an [`Application`] opens a [`Session`] for each Engine.IO session or
+//! plain WebSocket, and the driver feeds it by plain calls. Socket.IO is one application; a bare message echo is another.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use gatewire_hub::{Handshake, Id};
 use gatewire_proto::engineio::{CloseReason, Protocol, TransportKind};
+use gatewire_proto::websocket::{CloseCode, CloseFrame, Opcode};
 use http::HeaderMap;
 
 use crate::outbox::{Lane, Outbox};
 
-/// The layer above Engine.IO.
+/// The layer above Engine.IO, or above a plain WebSocket.
 pub trait Application: Send + Sync + 'static {
-    /// Opens the upper layer of one new session. Called before the open packet is sent; what is sent here follows it.
+    /// Opens the upper layer of one new session. What is sent here goes out first, after Engine.IO's open packet.
     fn open(&self, connection: Connection, handshake: Arc<Handshake>) -> Box<dyn Session>;
 }
 
@@ -21,7 +22,8 @@ pub trait Session: Send + 'static {
     /// A text message, without the Engine.IO type digit.
     ///
     /// # Errors
-    /// [`Rejected`] closes the connection with the reason "forced close", as the Node server does for a bad packet.
+    /// [`Rejected`] closes the connection with the reason "forced close", as the Node server does for a bad packet. A
+    /// plain WebSocket is closed with the code 1008.
     fn receive_text(&mut self, text: &str, cx: &mut Context<'_>) -> Result<(), Rejected>;
 
     /// A binary message.
@@ -42,6 +44,9 @@ pub trait Session: Send + 'static {
     fn is_joined(&self) -> bool {
         true
     }
+
+    /// The client closes its WebSocket, and says why or not; [`close`](Self::close) follows.
+    fn receive_close(&mut self, _frame: Option<CloseFrame<'_>>) {}
 
     /// The connection has ended, or is about to. Called once.
     fn close(&mut self, reason: CloseReason);
@@ -75,7 +80,7 @@ impl Connection {
         self.0.sid
     }
 
-    /// The version of Engine.IO that the client speaks.
+    /// The version of Engine.IO that the client speaks; of a plain WebSocket, the one whose heartbeat is like its own.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.0.dialect.protocol()
@@ -96,8 +101,17 @@ impl Connection {
         }
     }
 
+    /// The subprotocol that was agreed on, of those that the [`WebSocketServer`](crate::WebSocketServer) speaks.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.0.subprotocol()
+    }
+
     /// Sends a text message.
     pub fn send_text(&self, text: &str) {
+        if self.0.dialect.is_plain() {
+            return self.0.send_message(Opcode::Text, text.as_bytes());
+        }
         let mut packet = Vec::with_capacity(text.len() + 1);
         packet.push(b'4');
         packet.extend_from_slice(text.as_bytes());
@@ -112,6 +126,12 @@ impl Connection {
     /// Ends the session after what has been sent.
     pub fn close(&self) {
         self.0.begin_close(CloseReason::ForcedClose);
+    }
+
+    /// Ends the session after what has been sent, with a code and words for the client: on a WebSocket, where a `reason`
+    /// above 123 bytes is cut. On polling it is [`close`](Self::close).
+    pub fn close_with(&self, code: CloseCode, reason: &str) {
+        self.0.close_with(code, reason);
     }
 
     /// The same way out in the form that the hub uses.

@@ -208,7 +208,7 @@ pub enum ConfigError {
     #[error(transparent)]
     ClientFiles(#[from] ClientFilesError),
     /// A time or a size of zero.
-    #[error("the engine option `{option}` is 0: give it a value above 0")]
+    #[error("the option `{option}` is 0: give it a value above 0")]
     Zero {
         /// The option's name.
         option: &'static str,
@@ -224,6 +224,12 @@ pub enum ConfigError {
         min: u8,
         /// The most that is allowed.
         max: u8,
+    },
+    /// More subprotocols than a connection can remember one of.
+    #[error("the option `protocols` names {count} subprotocols: name at most 255")]
+    Protocols {
+        /// How many there are.
+        count: usize,
     },
     /// An empty list of transports.
     #[error("the engine option `transports` is empty: name \"polling\", \"websocket\" or both")]

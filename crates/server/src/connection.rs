@@ -195,6 +195,9 @@ impl Driver {
                 if let Input::Socket(input) = &self.input {
                     let code = match reason {
                         CloseReason::ServerShuttingDown => Some(CloseCode::AWAY),
+                        CloseReason::ForcedClose if self.outbox().dialect.is_plain() => {
+                            input.farewell.or(Some(CloseCode::NORMAL))
+                        }
                         _ => input.farewell,
                     };
                     self.outbox().seal(&websocket::close_frame(code, ""));
@@ -337,14 +340,18 @@ impl Reader<'_> {
                     self.outbox.send_control(&pong);
                     Ok(())
                 }
-                Event::Pong(_) => Ok(()),
+                Event::Pong(_) => on_pong(self.outbox),
                 Event::Close(frame) => {
+                    self.session.receive_close(frame);
                     self.input.farewell = frame.map(|frame| frame.code);
                     self.input.ended = true;
                     Err(CloseReason::TransportClose)
                 }
             };
             if let Err(reason) = outcome {
+                if reason == CloseReason::ForcedClose && self.outbox.dialect.is_plain() {
+                    self.input.farewell = Some(CloseCode::POLICY);
+                }
                 self.outbox.begin_close(reason);
                 return;
             }
@@ -352,13 +359,17 @@ impl Reader<'_> {
     }
 }
 
-/// One Engine.IO text packet. A message, which nearly all are, goes straight on.
+/// One Engine.IO text packet, or a plain message. A message, which nearly all are, goes straight on.
 fn on_text(
     outbox: &Outbox,
     session: &mut dyn Session,
     text: &str,
     cx: &mut Context<'_>,
 ) -> Result<(), CloseReason> {
+    if outbox.dialect.is_plain() {
+        outbox.hear()?;
+        return deliver_text(outbox, session, text, cx);
+    }
     if let Some(message) = text.strip_prefix('4')
         && !outbox.is_awaiting_pong()
     {
@@ -381,8 +392,20 @@ fn on_binary(
     if outbox.dialect == Dialect::V4 {
         return deliver_binary(outbox, session, data, cx);
     }
+    if outbox.dialect.is_plain() {
+        outbox.hear()?;
+        return deliver_binary(outbox, session, data, cx);
+    }
     let packet = v3::decode_binary(data).map_err(|error| no_packet(outbox, &error))?;
     on_packet(outbox, session, packet, cx)
+}
+
+/// A pong of the WebSocket layer: Engine.IO has its own.
+fn on_pong(outbox: &Outbox) -> Result<(), CloseReason> {
+    if outbox.dialect.is_plain() {
+        outbox.receive(Packet::Pong(""))?;
+    }
+    Ok(())
 }
 
 fn no_packet(outbox: &Outbox, error: &PacketError) -> CloseReason {

@@ -24,7 +24,7 @@ use crate::registry::Registry;
 use crate::request::{self, Target};
 use crate::rules::Rules;
 use crate::transport::polling;
-use crate::transport::websocket::{self as socket, Opened};
+use crate::transport::websocket::{self as socket, Handshaking, Opened};
 
 /// One Engine.IO server. Cheap to clone; all clones are the same server.
 #[derive(Clone)]
@@ -223,8 +223,13 @@ impl Engine {
     where
         F: Future<Output = ()> + Send,
     {
-        let deflate = self.0.config.per_message_deflate.as_ref();
-        socket::accept(parts, deflate, |upgrade| upgrade.protocols().next(), then)
+        match Handshaking::check(parts, self.0.config.per_message_deflate.as_ref()) {
+            Ok(handshaking) => {
+                let protocol = handshaking.protocols().next().map(str::to_owned);
+                handshaking.accept(protocol.as_deref(), then)
+            }
+            Err(refusal) => *refusal,
+        }
     }
 
     async fn open_polling(

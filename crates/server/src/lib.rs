@@ -1,9 +1,9 @@
 //! The IO of Gatewire: listeners, HTTP routing, one driver task a connection, the outbox, and the transports
 //! (WebSocket and HTTP long-polling) of Engine.IO 4. It knows the hub, which it feeds, but no gateway and no user type.
 //!
-//! [`Engine`] is one Engine.IO server: it answers HTTP requests below its path. What runs on top of a connection is
-//! an [`Application`]: [`SocketIo`] for a hub, or your own for the bare message layer. [`Listener`] accepts TCP
-//! connections and hands their requests to a handler.
+//! [`Engine`] is one Engine.IO server: it answers HTTP requests below its path. [`WebSocketServer`] is one of plain
+//! WebSockets. What runs on top of a connection is an [`Application`]: [`SocketIo`] for a hub, or your own for the bare
+//! message layer. [`Listener`] accepts TCP connections and hands their requests to a handler.
 
 mod application;
 mod client_files;
@@ -30,6 +30,7 @@ mod socketio;
 mod stream;
 mod timer;
 mod transport;
+mod websocket;
 
 pub use application::{Application, Connection, Rejected, Session};
 pub use client_files::ClientFilesError;
@@ -42,6 +43,7 @@ pub use hooks::Hooks;
 pub use http::Body;
 pub use listener::{Listener, ListenerConfig, serve_stream};
 pub use socketio::SocketIo;
+pub use websocket::{WebSocketConfig, WebSocketServer};
 
 /// The guide's programs.
 #[cfg(doctest)]

@@ -4,6 +4,7 @@
 
 mod deadlines;
 mod hub;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +52,8 @@ pub(crate) struct Outbox {
     joined: AtomicBool,
     /// The upper layer takes no more for now, so the client's pongs are not read.
     stalled: AtomicBool,
+    /// A message has come since the timer asked last. Kept only on a plain WebSocket with an idle timeout.
+    heard: AtomicBool,
     /// Set when the session is on WebSocket, once and for all.
     stream: OnceLock<Stream>,
     state: Mutex<State>,
@@ -61,7 +64,8 @@ pub(crate) struct State {
     pub(crate) lane: Lane,
     pub(crate) closing: Option<CloseReason>,
     pub(crate) handover: Option<Box<Handover>>,
-    connect_deadline: Instant,
+    /// When the client must have joined a namespace; on a plain WebSocket, when the next message must have come.
+    deadline: Instant,
 }
 
 impl State {
@@ -168,15 +172,17 @@ impl Outbox {
             blocked: AtomicBool::new(false),
             crowded: AtomicBool::new(false),
             awaiting_pong: AtomicBool::new(false),
-            joined: AtomicBool::new(false),
+            // A plain WebSocket has no namespaces to join.
+            joined: AtomicBool::new(dialect.is_plain()),
             stalled: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
             stream: OnceLock::new(),
             state: Mutex::new(State {
                 session: open(&rules.timing, transport, now),
                 lane,
                 closing: None,
                 handover: None,
-                connect_deadline: now + rules.connect_timeout,
+                deadline: now + rules.idle_timeout.unwrap_or(rules.connect_timeout),
             }),
         })
     }
@@ -272,7 +278,7 @@ impl Outbox {
 
     /// Sends one binary message.
     pub(crate) fn send_binary(&self, data: &[u8]) {
-        if self.dialect == Dialect::V4 && self.send_deflated(Opcode::Binary, data) {
+        if self.dialect.has_bare_bytes() && self.send_deflated(Opcode::Binary, data) {
             return;
         }
         let mut state = self.lock();
@@ -324,13 +330,16 @@ impl Outbox {
 
     /// Queues the Close frame behind what waits; what is sent later is dropped.
     pub(crate) fn seal(&self, close_frame: &[u8]) {
-        let mut state = self.lock();
+        self.seal_locked(&mut self.lock(), close_frame);
+    }
+
+    fn seal_locked(&self, state: &mut State, close_frame: &[u8]) {
         if let Lane::WebSocket(lane) = &mut state.lane
             && !lane.sealed
         {
             lane.queue.push_copy(close_frame);
             lane.sealed = true;
-            self.flush_locked(&mut state);
+            self.flush_locked(state);
         }
     }
 

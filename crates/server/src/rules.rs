@@ -7,6 +7,7 @@ use gatewire_proto::engineio::Timing;
 use gatewire_proto::websocket::{self, Decoder, Deflate, DeflateOptions};
 
 use crate::config::{EngineConfig, Limits};
+use crate::websocket::WebSocketConfig;
 
 /// The options of a session; one copy for all sessions of a server.
 #[derive(Debug)]
@@ -14,6 +15,10 @@ pub(crate) struct Rules {
     /// Heartbeat and upgrade.
     pub(crate) timing: Timing,
     pub(crate) connect_timeout: Duration,
+    /// How long a client of a plain WebSocket may be silent.
+    pub(crate) idle_timeout: Option<Duration>,
+    /// What a plain WebSocket may be agreed on to carry.
+    pub(crate) protocols: Vec<String>,
     /// Bytes of one message, and of one POST.
     pub(crate) max_payload: usize,
     /// Bytes from which a polling response is compressed.
@@ -31,10 +36,30 @@ impl From<&EngineConfig> for Rules {
                 upgrade_timeout: config.upgrade_timeout,
             },
             connect_timeout: config.connect_timeout,
+            idle_timeout: None,
+            protocols: Vec::new(),
             max_payload: config.max_payload,
             http_compression: config.http_compression,
             per_message_deflate: config.per_message_deflate.clone(),
             limits: config.limits.clone(),
+        }
+    }
+}
+
+impl From<&WebSocketConfig> for Rules {
+    fn from(config: &WebSocketConfig) -> Self {
+        let engine = EngineConfig {
+            ping_interval: config.ping_interval,
+            ping_timeout: config.ping_timeout,
+            max_payload: config.max_message,
+            per_message_deflate: config.per_message_deflate.clone(),
+            limits: config.limits.clone(),
+            ..EngineConfig::default()
+        };
+        Self {
+            idle_timeout: config.idle_timeout,
+            protocols: config.protocols.clone(),
+            ..Self::from(&engine)
         }
     }
 }

@@ -52,15 +52,13 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// The status of the response: 405 for another method (RFC 9110 wants `Allow: GET` with it), 426 for another
-    /// version of the protocol, else 400.
+    /// The status of the response: 405 for another method (RFC 9110 wants `Allow: GET` with it), 426 for a request that
+    /// asks for no WebSocket, or for one of another version (with `Upgrade: websocket`), else 400.
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Version => StatusCode::UPGRADE_REQUIRED,
-            Self::HttpVersion | Self::Host | Self::Upgrade | Self::Connection | Self::Key => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Upgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
+            Self::HttpVersion | Self::Host | Self::Connection | Self::Key => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -276,7 +274,8 @@ mod tests {
         assert_eq!(status(HandshakeError::Method), 405);
         assert_eq!(status(HandshakeError::Version), 426);
         assert_eq!(status(HandshakeError::Key), 400);
-        assert_eq!(status(HandshakeError::Upgrade), 400);
+        assert_eq!(status(HandshakeError::Upgrade), 426);
+        assert_eq!(status(HandshakeError::Connection), 400);
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! The deadlines of a session, as the timer wheel asks for them: heartbeat and connect timeout.
+//! The deadlines of a session, as the timer wheel asks for them: heartbeat, connect timeout, idle timeout.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use gatewire_proto::engineio::{self, CloseReason, Protocol, Timeout};
+use gatewire_proto::websocket::CloseCode;
 
 use super::Outbox;
 use crate::timer::Timed;
@@ -14,7 +15,7 @@ impl Timed for Outbox {
         if state.closing.is_some() {
             return None;
         }
-        if !self.is_joined() && state.connect_deadline <= now {
+        if !self.is_joined() && state.deadline <= now {
             tracing::debug!(sid = %self.sid, "the client joined no namespace within the connect timeout");
             self.begin_close_locked(&mut state, CloseReason::ForcedClose);
             return None;
@@ -29,7 +30,13 @@ impl Timed for Outbox {
             }
         }
         match state.session.handle_timeout(now) {
+            Some(Timeout::SendPing) if self.dialect.is_plain() => self.send_ping_locked(&mut state),
             Some(Timeout::SendPing) => self.send_packet_locked(&mut state, b"2"),
+            Some(Timeout::PingTimeout) if self.dialect.is_plain() => {
+                let reason = "no pong came within the ping timeout";
+                self.close_locked(&mut state, CloseReason::PingTimeout, CloseCode::INTERNAL, reason);
+                return None;
+            }
             Some(Timeout::PingTimeout) => {
                 self.begin_close_locked(&mut state, CloseReason::PingTimeout);
                 return None;
@@ -40,7 +47,8 @@ impl Timed for Outbox {
         self.awaiting_pong
             .store(state.session.is_awaiting_pong(), Ordering::Relaxed);
         let heartbeat = state.session.poll_timeout();
-        let connect = (!self.is_joined()).then_some(state.connect_deadline);
-        heartbeat.into_iter().chain(connect).min()
+        let connect = (!self.is_joined()).then_some(state.deadline);
+        let idle = self.idle_deadline(&mut state, now);
+        heartbeat.into_iter().chain(connect).chain(idle).min()
     }
 }

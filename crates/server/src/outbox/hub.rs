@@ -5,11 +5,10 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use gatewire_hub::{FramedText, Message, Prepared};
 use gatewire_proto::engineio::{CloseReason, TransportKind};
-use gatewire_proto::websocket::{Deflate, DeflateOptions, Opcode};
+use gatewire_proto::websocket::{CloseCode, Deflate, DeflateOptions, Opcode};
 
 use super::{Frame, Lane, Outbox};
 use crate::cork;
-use crate::dialect::Dialect;
 
 /// The frames of a packet in the form that was agreed on with the client.
 fn frames<'a>(message: &'a Prepared, deflate: Option<(&DeflateOptions, Deflate)>) -> &'a Bytes {
@@ -24,7 +23,7 @@ impl gatewire_hub::Outbox for Outbox {
         let frames = frames(message, self.deflate(message.websocket().len()));
         let mut state = self.lock();
         match &state.lane {
-            Lane::WebSocket(_) if self.dialect != Dialect::V4 && message.has_binary() => {
+            Lane::WebSocket(_) if !self.dialect.has_bare_bytes() && message.has_binary() => {
                 let frames = self.dialect.frames(message);
                 self.send_frame(&mut state, &Frame::Own(&frames));
             }
@@ -47,7 +46,7 @@ impl gatewire_hub::Outbox for Outbox {
             let state = &mut *state;
             if let (Lane::WebSocket(lane), None) = (&mut state.lane, state.closing)
                 && !cork::is_in()
-                && self.dialect == Dialect::V4
+                && self.dialect.has_bare_bytes()
             {
                 for message in messages {
                     lane.queue.push_shared(frames(message, deflate).clone());
@@ -82,6 +81,13 @@ impl gatewire_hub::Outbox for Outbox {
 
     fn close(&self, reason: CloseReason) {
         self.begin_close(reason);
+    }
+
+    fn close_with(&self, code: u16, reason: &str) {
+        match CloseCode::from_wire(code) {
+            Some(code) if self.dialect.is_plain() => Self::close_with(self, code, reason),
+            _ => self.begin_close(CloseReason::ForcedClose),
+        }
     }
 
     fn wake(&self) {

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatewire_proto::engineio::{Packet, Probe, UpgradeRefused};
-use gatewire_proto::websocket::{self, Decoder, Deflate, DeflateOptions, Event, Opcode, Received, Upgrade};
+use gatewire_proto::websocket::{
+    self, Decoder, Deflate, DeflateOptions, Event, HandshakeError, Opcode, Received, Upgrade,
+};
 use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL,
+    ALLOW, CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::request::Parts;
@@ -44,51 +46,97 @@ pub(crate) struct Opened {
     pub(crate) deflate: Option<Deflate>,
 }
 
-/// Answers a WebSocket handshake, and runs `then` with the connection once the 101 is out. Compression is negotiated if
-/// there are options for it; `choose` takes one of the subprotocols that the client offers.
-pub(crate) fn accept<F>(
-    parts: &Parts,
-    options: Option<&DeflateOptions>,
-    choose: impl FnOnce(&Upgrade) -> Option<&str>,
-    then: impl FnOnce(Opened) -> F + Send + 'static,
-) -> Response<Body>
-where
-    F: Future<Output = ()> + Send,
-{
-    let upgrade = match websocket::accept_upgrade(&parts.method, parts.version, &parts.headers) {
-        Ok(upgrade) => upgrade,
-        Err(error) => {
-            let mut response = answer::websocket_refusal(error.status(), &error.to_string());
-            response
-                .headers_mut()
-                .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            return response;
-        }
-    };
-    let deflate = match options.map(|options| Deflate::negotiate(&parts.headers, options)) {
-        Some(Ok(deflate)) => deflate,
-        Some(Err(error)) => return answer::websocket_refusal(StatusCode::BAD_REQUEST, &error.to_string()),
-        None => None,
-    };
-    let Some(upgraded) = parts.extensions.get::<OnUpgrade>().cloned() else {
-        tracing::warn!("the HTTP server offers no upgrade of the connection: no WebSocket can be opened");
-        return answer::empty(StatusCode::NOT_IMPLEMENTED);
-    };
-    tokio::spawn(async move {
-        match upgraded.await {
-            Ok(upgraded) => {
-                let (stream, unread) = Stream::from_upgraded(upgraded);
-                then(Opened {
-                    stream,
-                    unread,
-                    deflate,
-                })
-                .await;
+/// A valid handshake that has not been answered.
+pub(crate) struct Handshaking {
+    upgrade: Upgrade,
+    upgraded: OnUpgrade,
+    deflate: Option<Deflate>,
+}
+
+impl Handshaking {
+    /// Checks the handshake of RFC 6455, and negotiates compression if there are `options` for it; or the response that
+    /// refuses it.
+    pub(crate) fn check(
+        parts: &Parts,
+        options: Option<&DeflateOptions>,
+    ) -> Result<Self, Box<Response<Body>>> {
+        let upgrade = websocket::accept_upgrade(&parts.method, parts.version, &parts.headers)
+            .map_err(|error| refuse(&error))?;
+        let deflate = match options.map(|options| Deflate::negotiate(&parts.headers, options)) {
+            Some(Ok(deflate)) => deflate,
+            Some(Err(error)) => {
+                let response = answer::websocket_refusal(StatusCode::BAD_REQUEST, &error.to_string());
+                return Err(Box::new(response));
             }
-            Err(error) => tracing::debug!(%error, "the connection ended before it became a WebSocket"),
+            None => None,
+        };
+        let Some(upgraded) = parts.extensions.get::<OnUpgrade>().cloned() else {
+            tracing::warn!("the HTTP server offers no upgrade of the connection: no WebSocket can be opened");
+            return Err(Box::new(answer::empty(StatusCode::NOT_IMPLEMENTED)));
+        };
+        Ok(Self {
+            upgrade,
+            upgraded,
+            deflate,
+        })
+    }
+
+    /// The subprotocols that the client offers, the preferred one first.
+    pub(crate) fn protocols(&self) -> impl Iterator<Item = &str> {
+        self.upgrade.protocols()
+    }
+
+    /// Answers with the 101, which names `protocol`, and runs `then` with the connection once it is out.
+    pub(crate) fn accept<F>(
+        self,
+        protocol: Option<&str>,
+        then: impl FnOnce(Opened) -> F + Send + 'static,
+    ) -> Response<Body>
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let Self {
+            upgrade,
+            upgraded,
+            deflate,
+        } = self;
+        tokio::spawn(async move {
+            match upgraded.await {
+                Ok(upgraded) => {
+                    let (stream, unread) = Stream::from_upgraded(upgraded);
+                    then(Opened {
+                        stream,
+                        unread,
+                        deflate,
+                    })
+                    .await;
+                }
+                Err(error) => tracing::debug!(%error, "the connection ended before it became a WebSocket"),
+            }
+        });
+        switching_protocols(&upgrade, protocol, deflate)
+    }
+}
+
+/// What a request is told that is no handshake, with the header that its status wants (RFC 9110 §15.5.6 and §15.5.22).
+fn refuse(error: &HandshakeError) -> Box<Response<Body>> {
+    let mut response = answer::websocket_refusal(error.status(), &error.to_string());
+    let headers = response.headers_mut();
+    match error.status() {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(ALLOW, HeaderValue::from_static("GET"));
         }
-    });
-    switching_protocols(&upgrade, choose(&upgrade), deflate)
+        StatusCode::UPGRADE_REQUIRED => {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        _ => {}
+    }
+    headers.insert(
+        SEC_WEBSOCKET_VERSION,
+        HeaderValue::from_static(websocket::VERSION),
+    );
+    Box::new(response)
 }
 
 /// The 101 that accepts `upgrade`.

@@ -1,10 +1,11 @@
-//! Engines as a client sees them: over real TCP, and asked in memory.
+//! Engines, and plain WebSocket servers, as a client sees them: over real TCP, and asked in memory.
 
 mod deflate;
 mod eio3;
 mod fairness;
 mod http;
 mod jsonp;
+mod plain;
 mod sessions;
 mod support;
 mod upgrade;

@@ -245,6 +245,7 @@ pub(crate) enum Frame {
     Binary(Vec<u8>),
     /// A compressed message, as it was before.
     Deflated(Opcode, Vec<u8>),
+    Ping(Vec<u8>),
     Pong(Vec<u8>),
     /// With the code, or 1005 for none.
     Close(u16),
@@ -278,11 +279,27 @@ impl TestSocket {
         timeout(PATIENCE, self.frame()).await.expect("a frame")
     }
 
-    async fn frame(&mut self) -> Frame {
+    /// Reads on to the Close frame, and returns its code and reason.
+    pub(crate) async fn closed_with(&mut self) -> (u16, String) {
+        let reading = async {
+            loop {
+                let (kind, payload) = self.raw().await.expect("a Close frame before the end");
+                if kind == 0x88 {
+                    let (code, reason) = payload.split_first_chunk().expect("a code");
+                    return (
+                        u16::from_be_bytes(*code),
+                        String::from_utf8(reason.to_vec()).unwrap(),
+                    );
+                }
+            }
+        };
+        timeout(PATIENCE, reading).await.expect("a Close frame")
+    }
+
+    /// The first byte of a frame, and its payload.
+    async fn raw(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0; 2];
-        if self.0.read_exact(&mut head).await.is_err() {
-            return Frame::End;
-        }
+        self.0.read_exact(&mut head).await.ok()?;
         let length = match head[1] {
             126 => usize::from(self.0.read_u16().await.unwrap()),
             127 => self.0.read_u64().await.unwrap().try_into().unwrap(),
@@ -290,11 +307,19 @@ impl TestSocket {
         };
         let mut payload = vec![0; length];
         self.0.read_exact(&mut payload).await.unwrap();
-        match head[0] {
+        Some((head[0], payload))
+    }
+
+    async fn frame(&mut self) -> Frame {
+        let Some((kind, payload)) = self.raw().await else {
+            return Frame::End;
+        };
+        match kind {
             0x81 => Frame::Text(String::from_utf8(payload).unwrap()),
             0x82 => Frame::Binary(payload),
             0xc1 => Frame::Deflated(Opcode::Text, inflate(&payload)),
             0xc2 => Frame::Deflated(Opcode::Binary, inflate(&payload)),
+            0x89 => Frame::Ping(payload),
             0x8a => Frame::Pong(payload),
             0x88 => Frame::Close(
                 payload
