@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gatewire_hub::cluster::Local;
@@ -219,4 +219,36 @@ fn async_listeners_hear_what_is_sent() {
     assert_eq!(log.take(), ["all [1]"]);
     assert!(socket.off_listener(listener));
     assert_eq!(socket.listeners_any_outgoing(), []);
+}
+
+#[test]
+fn async_listeners_of_what_is_sent_are_bounded() {
+    let io = Io::default();
+    let _ = io.of("/");
+    let mut peer = Peer::new(&io);
+    let id = peer.join("/");
+    let socket = io.sockets().socket(&id).unwrap();
+    let (log, gates) = (Log::default(), Arc::new(Mutex::new(Vec::new())));
+    let (noted, waiting) = (log.clone(), gates.clone());
+    socket.on_any_outgoing_async(move |_, _| {
+        let (log, gate) = (noted.clone(), Gate::default());
+        waiting.lock().unwrap().push(gate.clone());
+        async move {
+            gate.wait().await;
+            log.note("told");
+        }
+    });
+    for _ in 0..1_030 {
+        io.emit("e", &());
+    }
+    peer.run();
+    assert_eq!(peer.sent().len(), 1_030, "all are sent");
+    gates.lock().unwrap().drain(..).for_each(|gate| gate.open());
+    peer.run();
+    assert_eq!(log.take().len(), 1_024);
+    // There is room again.
+    io.emit("e", &());
+    gates.lock().unwrap().drain(..).for_each(|gate| gate.open());
+    peer.run();
+    assert_eq!(log.take().len(), 1);
 }
