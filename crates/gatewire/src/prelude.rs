@@ -14,7 +14,8 @@ pub use crate::module::{
     OnModuleDestroy, OnModuleInit, ShutdownSignal,
 };
 pub use crate::pipeline::{
-    Answer, Exception, ExceptionFilter, ExecutionContext, Guard, Interceptor, Next, WsException,
+    Answer, Exception, ExceptionFilter, ExecutionContext, Guard, Interceptor, Next, Throttle, Timeout,
+    WsException,
 };
 pub use crate::{DisconnectReason, Payload, Server, Socket};
 pub use crate::{

@@ -155,6 +155,20 @@ pub(crate) fn ack<R>(
     })
 }
 
+/// Writes arguments alone, with commas between.
+pub(crate) fn arguments(
+    event: &str,
+    args: &impl Arguments,
+    attachments: &mut Vec<Bytes>,
+) -> Result<Box<str>, EmitError> {
+    with_scratch(|buffer| {
+        buffer.clear();
+        args.put(event, buffer, attachments)?;
+        // The serialiser writes UTF-8 alone.
+        Ok(std::str::from_utf8(buffer).unwrap_or_default().into())
+    })
+}
+
 /// Writes a packet whose data, if any, is ready-made JSON.
 pub(crate) fn plain<R>(
     namespace: &str,

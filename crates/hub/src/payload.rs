@@ -1,12 +1,12 @@
 //! The arguments of an event or answer, kept as they came.
 
 use bytes::Bytes;
-use gatewire_proto::socketio::{self, ArgSlice};
+use gatewire_proto::socketio::{self, ArgSlice, EventBody};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::EmitError;
-use crate::encode::{Arguments, One, Spread};
+use crate::encode::{self, Arguments, One, Spread};
+use crate::{EmitError, Event};
 
 /// Owned arguments: checked JSON and the attachments that its placeholders stand for. It can be read into types, and
 /// sent on untouched.
@@ -48,10 +48,8 @@ impl Payload {
     }
 
     fn encode(args: &impl Arguments) -> Result<Self, EmitError> {
-        let (mut json, mut attachments) = (Vec::new(), Vec::new());
-        args.put("ack", &mut json, &mut attachments)?;
-        // The serialiser writes UTF-8 alone.
-        let json = String::from_utf8(json).unwrap_or_default().into();
+        let mut attachments = Vec::new();
+        let json = encode::arguments("ack", args, &mut attachments)?;
         Ok(Self {
             json,
             count: 0,
@@ -81,6 +79,16 @@ impl Payload {
     #[must_use]
     pub fn attachments(&self) -> &[Bytes] {
         &self.attachments
+    }
+
+    /// These arguments as the event `name`; `ack_id` as in [`Event::ack_id`](crate::Event::ack_id).
+    #[must_use]
+    pub fn as_event<'a>(&'a self, name: &'a str, ack_id: Option<u64>) -> Event<'a> {
+        let body = EventBody {
+            name: name.into(),
+            args: self.args(),
+        };
+        Event::new(body, &self.attachments, ack_id)
     }
 
     /// The arguments as one value: no argument is `null`, one is itself, several are an array.

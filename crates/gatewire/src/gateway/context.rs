@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use gatewire_hub::{AckSender, Event};
 
 use super::extract::Ack;
-use super::reply::{AckState, CauseSource, HandlerName, Owed, PendingReply, Reply};
+use super::reply::{AckState, CauseSource, HandlerName, Owed, Pending, PendingReply, Reply};
 use crate::Socket;
-use crate::pipeline::{Capture, ExecutionContext};
+use crate::pipeline::ExecutionContext;
 
 /// One message on its way to its handler; what [`FromMessage`](super::FromMessage) reads from.
 pub struct MessageContext<'a> {
@@ -16,7 +16,7 @@ pub struct MessageContext<'a> {
     pattern: &'static str,
     handler: HandlerName,
     ack: RefCell<AckState>,
-    /// Who waits for the answer, if it is not for the client alone.
+    /// The route that it has come by; keeps the acknowledgement then.
     route: Option<&'a ExecutionContext>,
 }
 
@@ -45,8 +45,8 @@ impl<'a> MessageContext<'a> {
             event,
             pattern: route.pattern(),
             handler: HandlerName::of(route.route()),
-            ack: RefCell::new(route.take_ack()),
-            route: (route.route().capture() != Capture::Nothing).then_some(route),
+            ack: RefCell::default(),
+            route: Some(route),
         }
     }
 
@@ -67,55 +67,61 @@ impl<'a> MessageContext<'a> {
 
     /// Hands the acknowledgement over: from now on what the handler returns does not answer it.
     pub(crate) fn take_ack(&self) -> Ack {
-        let mut state = self.ack.borrow_mut();
-        let (next, ack) = match std::mem::replace(&mut *state, AckState::NotAsked) {
-            AckState::Automatic(owed) => {
-                let ack = owed.take().map_or_else(Ack::not_asked, Ack::asked);
-                (AckState::Manual(ack.clone_slot()), ack)
-            }
-            AckState::NotAsked => (AckState::Manual(None), Ack::not_asked()),
-            // A second `Ack` parameter: both stand for the one acknowledgement.
-            AckState::Manual(slot) => (AckState::Manual(slot.clone()), Ack::from_slot(slot)),
-        };
-        *state = next;
-        ack
+        match self.route {
+            Some(route) => route.with_ack(AckState::hand_over),
+            None => self.ack.borrow_mut().hand_over(),
+        }
     }
 
     /// The right to answer, once; a second one answers as if no acknowledgement had been asked for.
     #[doc(hidden)]
     pub fn reply(&self) -> Reply<'a> {
-        Reply {
-            socket: self.socket,
-            pattern: self.pattern,
-            handler: self.handler,
-            ack: self.ack.take(),
-            cause: CauseSource::Event(self.event),
-            route: self.route,
+        match self.route {
+            Some(route) => Reply::in_route(route),
+            None => Reply {
+                socket: self.socket,
+                pattern: self.pattern,
+                handler: self.handler,
+                ack: self.ack.take(),
+                cause: CauseSource::Event(self.event),
+                route: None,
+            },
         }
     }
 
     /// The right to answer later. `may_fail` keeps a copy of the message for the error's cause.
     #[doc(hidden)]
     pub fn detach(&self, may_fail: bool) -> PendingReply {
-        let mut ack = self.ack.take();
-        if let Some(route) = self.route {
-            // The handler's future may be dropped before its end: the answer is then up to those who dropped it.
-            route.keep_ack(std::mem::take(&mut ack));
-        }
-        PendingReply {
-            socket: self.socket.clone(),
-            pattern: self.pattern,
-            handler: self.handler,
-            ack,
-            cause: (may_fail && self.route.is_none()).then(|| self.event.to_payload()),
-            route: self.route.cloned(),
-        }
+        PendingReply(match self.route {
+            Some(route) => Pending::Route(route.clone()),
+            None => Pending::Direct {
+                socket: self.socket.clone(),
+                pattern: self.pattern,
+                handler: self.handler,
+                ack: self.ack.take(),
+                cause: may_fail.then(|| self.event.to_payload()),
+            },
+        })
     }
 }
 
 impl AckState {
+    fn hand_over(&mut self) -> Ack {
+        let (next, ack) = match std::mem::take(self) {
+            Self::Automatic(owed) => {
+                let ack = owed.take().map_or_else(Ack::not_asked, Ack::asked);
+                (Self::Manual(ack.clone_slot()), ack)
+            }
+            Self::NotAsked => (Self::Manual(None), Ack::not_asked()),
+            // A second `Ack` parameter: both stand for the one acknowledgement.
+            Self::Manual(slot) => (Self::Manual(slot.clone()), Ack::from_slot(slot)),
+        };
+        *self = next;
+        ack
+    }
+
     /// The acknowledgement of a message whose handler has not been called yet.
-    pub(super) fn asked(sender: Option<AckSender>) -> Self {
+    pub(crate) fn asked(sender: Option<AckSender>) -> Self {
         sender.map_or(Self::NotAsked, |sender| Self::Automatic(Owed::new(sender)))
     }
 

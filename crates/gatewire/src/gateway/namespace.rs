@@ -16,7 +16,7 @@ use super::subscription::Call;
 use super::{Gateway, Handled, Hooks, Subscription};
 use crate::module::{InjectError, Resolver};
 use crate::pipeline::{
-    BoundEnhancers, Exception, ExecutionContext, Globals, INTERNAL, Route, RouteName, WsException, run,
+    BoundEnhancers, Destination, Exception, ExecutionContext, Globals, INTERNAL, Route, WsException, run,
 };
 use crate::{DisconnectReason, Server, Socket};
 
@@ -154,17 +154,19 @@ impl Routes {
         let events = events.iter().map(|entry| {
             let gateway = &gateways[entry.gateway];
             let (pattern, handler, own) = gateway.events()[entry.subscription];
-            let name = RouteName {
-                gateway: gateway.name(),
+            let to = Destination {
+                gateway: Arc::clone(gateway),
+                subscription: Some(entry.subscription),
                 handler,
                 pattern,
             };
-            Route::new(name, include_cause, &[&globals.bound, gateway.enhancers(), own])
+            Route::new(to, include_cause, &[&globals.bound, gateway.enhancers(), own])
         });
         // Of several gateways only the first asks the application's guards: a client is asked once.
         let connection = gateways.iter().enumerate().map(|(at, gateway)| {
-            let name = RouteName {
-                gateway: gateway.name(),
+            let to = Destination {
+                gateway: Arc::clone(gateway),
+                subscription: None,
                 handler: CONNECTION,
                 pattern: CONNECTION,
             };
@@ -172,7 +174,7 @@ impl Routes {
             if at > 0 {
                 outer.guards.clear();
             }
-            Route::new(name, include_cause, &[&outer, gateway.enhancers()])
+            Route::new(to, include_cause, &[&outer, gateway.enhancers()])
         });
         let connection: Arc<[_]> = connection.collect();
         Self {
@@ -227,10 +229,8 @@ impl NamespaceHandler for NamespaceGateways {
         let Some(route) = &routes.events[at] else {
             return gateway.call(entry.subscription, socket, &event, routes.include_cause);
         };
-        let ack = AckState::asked(event.ack(socket));
-        let context = ExecutionContext::new(socket.clone(), Arc::clone(route), Some(event.to_owned()), ack);
-        let future = run(context, Arc::clone(gateway), entry.subscription);
-        gateway.detach(entry.subscription, Box::pin(future))
+        let context = ExecutionContext::message(socket.clone(), Arc::clone(route), &event);
+        gateway.detach(entry.subscription, Box::pin(run(context)))
     }
 
     fn too_deep(&self, socket: &Socket, event: &str, ack: Option<AckSender>) {
@@ -267,7 +267,7 @@ async fn enter(
     let Some(route) = route else {
         return accept(gateway, socket).await;
     };
-    let context = ExecutionContext::new(socket.clone(), Arc::clone(route), None, AckState::NotAsked);
+    let context = ExecutionContext::connection(socket.clone(), Arc::clone(route));
     let accepted = match route.guard(&context).await {
         Ok(()) => accept(gateway, socket).await.map_err(Exception::from),
         Err(exception) => Err(exception),

@@ -11,8 +11,7 @@ use serde_json::value::RawValue;
 use super::extract::AckSlot;
 use crate::Socket;
 use crate::pipeline::{
-    Answer, AnswerKind, Capture, Cause, Exception, ExecutionContext, INTERNAL, Route, WsException,
-    internal_json,
+    Answer, AnswerKind, Cause, Exception, ExecutionContext, INTERNAL, Route, WsException, internal_json,
 };
 
 /// A reply under an event of its own: emitted to the sender as `event` with `data`; an acknowledgement that was
@@ -46,7 +45,7 @@ pub(crate) struct HandlerName {
 impl HandlerName {
     pub(super) fn of(route: &Route) -> Self {
         Self {
-            gateway: route.gateway,
+            gateway: route.gateway(),
             handler: route.handler,
             include_cause: route.include_cause,
         }
@@ -118,31 +117,41 @@ pub struct Reply<'a> {
 
 /// The right to answer one message once its future is ready.
 #[doc(hidden)]
-pub struct PendingReply {
-    pub(super) socket: Socket,
-    pub(super) pattern: &'static str,
-    pub(super) handler: HandlerName,
-    pub(super) ack: AckState,
-    pub(super) cause: Option<Payload>,
-    pub(super) route: Option<ExecutionContext>,
+pub struct PendingReply(pub(super) Pending);
+
+pub(super) enum Pending {
+    /// The answer is for the client.
+    Direct {
+        socket: Socket,
+        pattern: &'static str,
+        handler: HandlerName,
+        ack: AckState,
+        cause: Option<Payload>,
+    },
+    /// The answer is for whoever waits for it, who keeps the acknowledgement, too: the handler's future may be dropped
+    /// before its end.
+    Route(ExecutionContext),
 }
 
 impl PendingReply {
     /// The right to answer, now.
     pub fn reply(&mut self) -> Reply<'_> {
-        Reply {
-            socket: &self.socket,
-            pattern: self.pattern,
-            handler: self.handler,
-            ack: match &self.route {
-                Some(route) => route.take_ack(),
-                None => std::mem::take(&mut self.ack),
+        match &mut self.0 {
+            Pending::Direct {
+                socket,
+                pattern,
+                handler,
+                ack,
+                cause,
+            } => Reply {
+                socket,
+                pattern,
+                handler: *handler,
+                ack: std::mem::take(ack),
+                cause: cause.as_ref().map_or(CauseSource::Unknown, CauseSource::Payload),
+                route: None,
             },
-            cause: self
-                .cause
-                .as_ref()
-                .map_or(CauseSource::Unknown, CauseSource::Payload),
-            route: self.route.as_ref(),
+            Pending::Route(route) => Reply::in_route(route),
         }
     }
 
@@ -153,15 +162,24 @@ impl PendingReply {
 }
 
 impl<'a> Reply<'a> {
-    /// The answer of a route that has come to its end.
-    pub(crate) fn in_route(route: &'a ExecutionContext) -> Self {
+    /// The answer of a handler, for whoever waits for it.
+    pub(super) fn in_route(route: &'a ExecutionContext) -> Self {
         Self {
             socket: route.client(),
             pattern: route.pattern(),
             handler: HandlerName::of(route.route()),
-            ack: route.take_ack(),
+            ack: AckState::NotAsked,
             cause: route.args().map_or(CauseSource::Unknown, CauseSource::Payload),
+            route: Some(route),
+        }
+    }
+
+    /// The answer of a route that has come to its end.
+    pub(crate) fn at_end(route: &'a ExecutionContext) -> Self {
+        Self {
+            ack: route.take_ack(),
             route: None,
+            ..Self::in_route(route)
         }
     }
 }
@@ -172,12 +190,14 @@ impl Reply<'_> {
         let Some(route) = self.route else {
             return false;
         };
-        if route.route().capture() != Capture::All {
-            return false;
+        if route.route().has_interceptors() {
+            route.settle(answer().map_err(Exception::from));
+            return true;
         }
-        route.keep_ack(std::mem::take(&mut self.ack));
-        route.settle(answer().map_err(Exception::from));
-        true
+        // Only errors are waited for.
+        self.ack = route.take_ack();
+        self.route = None;
+        false
     }
 
     /// What interceptors and filters have left of an answer.
@@ -185,8 +205,9 @@ impl Reply<'_> {
         match answer.0 {
             AnswerKind::Nothing => self.nothing(),
             AnswerKind::Value(data) => self.payload(&data),
-            AnswerKind::Event(event, data) => {
-                self.socket.emit_payload(&event, &data);
+            AnswerKind::Event(event) => {
+                let (event, data) = &*event;
+                self.socket.emit_payload(event, data);
                 self.nothing();
             }
         }
@@ -255,10 +276,7 @@ impl Reply<'_> {
     /// An error, for the filters if there are some, or else for the client.
     pub fn exception<E: Into<WsException> + Send + Sync + 'static>(self, error: E) {
         match self.route {
-            Some(route) => {
-                route.keep_ack(self.ack);
-                route.settle(Err(Exception::from(error)));
-            }
+            Some(route) => route.settle(Err(Exception::from(error))),
             None => self.raise(&error.into()),
         }
     }

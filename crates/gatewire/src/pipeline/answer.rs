@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     #[default]
     Nothing,
     Value(Payload),
-    Event(Cow<'static, str>, Payload),
+    Event(Box<(Cow<'static, str>, Payload)>),
 }
 
 impl Answer {
@@ -58,21 +58,22 @@ impl Answer {
         event: impl Into<Cow<'static, str>>,
         data: &T,
     ) -> Result<Self, WsException> {
-        Ok(Self(Kind::Event(event.into(), encode(data)?)))
+        Ok(Self(Kind::Event(Box::new((event.into(), encode(data)?)))))
     }
 
     /// The value, or the event's data; `None` if there is no value.
     pub fn data(&self) -> Option<&Payload> {
         match &self.0 {
             Kind::Nothing => None,
-            Kind::Value(data) | Kind::Event(_, data) => Some(data),
+            Kind::Value(data) => Some(data),
+            Kind::Event(event) => Some(&event.1),
         }
     }
 
     /// The event's name, if it is an event of its own.
     pub fn event_name(&self) -> Option<&str> {
         match &self.0 {
-            Kind::Event(name, _) => Some(name),
+            Kind::Event(event) => Some(&event.0),
             Kind::Nothing | Kind::Value(_) => None,
         }
     }
@@ -101,7 +102,7 @@ impl Answer {
         let data = encode(&change(self.read()?))?;
         Ok(match self.0 {
             Kind::Nothing | Kind::Value(_) => Self::payload(data),
-            Kind::Event(name, _) => Self(Kind::Event(name, data)),
+            Kind::Event(event) => Self(Kind::Event(Box::new((event.0, data)))),
         })
     }
 }

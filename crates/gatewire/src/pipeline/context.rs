@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gatewire_hub::{OwnedEvent, Payload};
+use gatewire_hub::{Event, Payload};
 use serde::de::DeserializeOwned;
 
 use super::route::Route;
@@ -20,25 +20,41 @@ struct Inner {
     client: Socket,
     route: Arc<Route>,
     /// None for a connection.
-    event: Option<OwnedEvent>,
+    args: Option<Payload>,
+    ack_id: Option<u64>,
     call: Mutex<Call>,
 }
 
 /// The part of a message that changes.
 #[derive(Default)]
 struct Call {
-    ack: AckState,
+    /// What has become of the acknowledgement; `None` as long as it is as the client asked for it. If it stays so, which is
+    /// the work of a panic, dropping the message answers it.
+    ack: Option<AckState>,
     /// What the handler has answered, where interceptors or filters wait for it.
     outcome: Option<Result<Answer, Exception>>,
 }
 
 impl ExecutionContext {
-    pub(crate) fn new(client: Socket, route: Arc<Route>, event: Option<OwnedEvent>, ack: AckState) -> Self {
+    /// A message.
+    pub(crate) fn message(client: Socket, route: Arc<Route>, event: &Event<'_>) -> Self {
         Self(Arc::new(Inner {
             client,
             route,
-            event,
-            call: Mutex::new(Call { ack, outcome: None }),
+            args: Some(event.to_payload()),
+            ack_id: event.ack_id(),
+            call: Mutex::default(),
+        }))
+    }
+
+    /// A connection.
+    pub(crate) fn connection(client: Socket, route: Arc<Route>) -> Self {
+        Self(Arc::new(Inner {
+            client,
+            route,
+            args: None,
+            ack_id: None,
+            call: Mutex::default(),
         }))
     }
 
@@ -49,7 +65,7 @@ impl ExecutionContext {
 
     /// Whether this is about a client that connects, and not about a message.
     pub fn is_connection(&self) -> bool {
-        self.0.event.is_none()
+        self.0.args.is_none()
     }
 
     /// The message's event as it stands in `#[subscribe_message(..)]`; `handle_connection` for a connection.
@@ -59,7 +75,7 @@ impl ExecutionContext {
 
     /// The name of the gateway's struct.
     pub fn gateway(&self) -> &'static str {
-        self.0.route.gateway
+        self.0.route.gateway()
     }
 
     /// The name of the handler; `handle_connection` for a connection.
@@ -72,8 +88,8 @@ impl ExecutionContext {
     /// # Errors
     /// If it is no `T`; the client may read why.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, WsException> {
-        let data = match &self.0.event {
-            Some(event) => event.body(),
+        let data = match &self.0.args {
+            Some(args) => args.body(),
             None => self.0.client.auth(),
         };
         data.map_err(|error| crate::gateway::misfit(&error))
@@ -81,7 +97,7 @@ impl ExecutionContext {
 
     /// Every argument of the message as it came; `None` for a connection.
     pub fn args(&self) -> Option<&Payload> {
-        self.0.event.as_ref().map(OwnedEvent::payload)
+        self.0.args.as_ref()
     }
 
     /// The value of type `T` that `#[set_metadata(..)]` has put on the handler, or else on the gateway.
@@ -99,18 +115,20 @@ impl ExecutionContext {
         &self.0.route
     }
 
-    pub(crate) fn event(&self) -> Option<&OwnedEvent> {
-        self.0.event.as_ref()
+    /// The message as it came.
+    pub(crate) fn event(&self) -> Option<Event<'_>> {
+        self.0.event()
     }
 
     /// Takes the acknowledgement out: whoever has it answers.
     pub(crate) fn take_ack(&self) -> AckState {
-        std::mem::take(&mut self.call().ack)
+        let taken = self.call().ack.replace(AckState::NotAsked);
+        taken.unwrap_or_else(|| self.0.asked())
     }
 
-    /// Keeps the acknowledgement until somebody answers.
-    pub(crate) fn keep_ack(&self, ack: AckState) {
-        self.call().ack = ack;
+    /// Lets `change` have the acknowledgement.
+    pub(crate) fn with_ack<T>(&self, change: impl FnOnce(&mut AckState) -> T) -> T {
+        change(self.call().ack.get_or_insert_with(|| self.0.asked()))
     }
 
     /// The handler's answer, for those who wait for it.
@@ -124,6 +142,28 @@ impl ExecutionContext {
 
     fn call(&self) -> MutexGuard<'_, Call> {
         self.0.call.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn event(&self) -> Option<Event<'_>> {
+        let args = self.args.as_ref()?;
+        Some(args.as_event(self.route.pattern, self.ack_id))
+    }
+
+    /// The acknowledgement as the client asked for it.
+    fn asked(&self) -> AckState {
+        AckState::asked(self.event().and_then(|event| event.ack(&self.client)))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let call = self.call.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if call.ack.is_none() && self.ack_id.is_some() {
+            // Owed, and dropped as such.
+            drop(self.asked());
+        }
     }
 }
 

@@ -16,7 +16,9 @@ use crate::gateway::{BoundGateway, Handled, MessageContext, Reply, panic_text};
 
 /// What is bound to one handler, at all three scopes, in the order in which it is asked.
 pub(crate) struct Route {
-    pub(crate) gateway: &'static str,
+    /// The gateway, and which of its handlers; for a connection none.
+    target: Arc<dyn BoundGateway>,
+    subscription: Option<usize>,
     pub(crate) handler: &'static str,
     pub(crate) pattern: &'static str,
     pub(crate) include_cause: bool,
@@ -26,23 +28,13 @@ pub(crate) struct Route {
     filters: Box<[Arc<dyn DynFilter>]>,
 }
 
-/// The names of a [`Route`].
-#[derive(Clone, Copy)]
-pub(crate) struct RouteName {
-    pub(crate) gateway: &'static str,
+/// What a [`Route`] leads to.
+pub(crate) struct Destination {
+    pub(crate) gateway: Arc<dyn BoundGateway>,
+    /// By index; none for a connection.
+    pub(crate) subscription: Option<usize>,
     pub(crate) handler: &'static str,
     pub(crate) pattern: &'static str,
-}
-
-/// How much of a handler's answer others wait for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Capture {
-    /// Nothing: it goes to the client.
-    Nothing,
-    /// Its errors, for filters.
-    Errors,
-    /// All of it, for interceptors.
-    All,
 }
 
 /// What applies to every gateway.
@@ -77,7 +69,7 @@ impl Globals {
 
 impl Route {
     /// `scopes` from the outermost to the innermost; `None` if nothing is bound that would do anything.
-    pub(crate) fn new(name: RouteName, include_cause: bool, scopes: &[&Bound]) -> Option<Arc<Self>> {
+    pub(crate) fn new(to: Destination, include_cause: bool, scopes: &[&Bound]) -> Option<Arc<Self>> {
         let guards: Box<[_]> = scopes.iter().flat_map(|bound| bound.guards.clone()).collect();
         let interceptors: Box<[_]> = scopes
             .iter()
@@ -93,9 +85,10 @@ impl Route {
         }
         let metadata = scopes.iter().rev().flat_map(|bound| bound.metadata.clone());
         Some(Arc::new(Self {
-            gateway: name.gateway,
-            handler: name.handler,
-            pattern: name.pattern,
+            target: to.gateway,
+            subscription: to.subscription,
+            handler: to.handler,
+            pattern: to.pattern,
             include_cause,
             metadata: metadata.collect(),
             guards,
@@ -104,14 +97,13 @@ impl Route {
         }))
     }
 
-    pub(crate) fn capture(&self) -> Capture {
-        if !self.interceptors.is_empty() {
-            Capture::All
-        } else if !self.filters.is_empty() {
-            Capture::Errors
-        } else {
-            Capture::Nothing
-        }
+    pub(crate) fn gateway(&self) -> &'static str {
+        self.target.name()
+    }
+
+    /// Whether a handler's answer is waited for; its errors always are.
+    pub(crate) fn has_interceptors(&self) -> bool {
+        !self.interceptors.is_empty()
     }
 
     /// Asks the guards; an error if one says no.
@@ -146,69 +138,59 @@ impl Route {
     }
 
     fn panicked(&self, who: &'static str, panic: &(dyn Any + Send)) -> Exception {
-        let Self { gateway, handler, .. } = self;
+        let (gateway, handler) = (self.gateway(), self.handler);
         let text = panic_text(panic);
         tracing::error!(target: "gatewire", context = gateway, "{who} panicked for {handler}: {text}");
         WsException::new(INTERNAL).into()
     }
 }
 
-/// Runs one message through the route of its handler and answers it.
-pub(crate) async fn run(context: ExecutionContext, gateway: Arc<dyn BoundGateway>, subscription: usize) {
+/// Runs one message through the route of its handler and answers it. The future is allocated for each message: what is
+/// rare in it has a box of its own, so that it stays small.
+pub(crate) async fn run(context: ExecutionContext) {
     let route = context.route();
-    let target = Target {
-        gateway: &*gateway,
-        subscription,
-    };
     let outcome = match route.guard(&context).await {
         Err(exception) => Some(Err(exception)),
-        Ok(()) if route.interceptors.is_empty() => {
-            if let Some(future) = target.call(&context) {
-                future.await;
-            }
-            // Without interceptors only errors come here, the rest is answered.
-            context.take_outcome()
-        }
-        Ok(()) => {
+        Ok(()) if route.has_interceptors() => {
             let next = Next {
                 context: &context,
                 rest: &route.interceptors,
-                target: &target,
             };
             Some(next.handle().await)
         }
+        // Only errors are left then, the rest is answered.
+        Ok(()) => call(&context).await,
     };
     let answer = match outcome {
         None => return,
         Some(Ok(answer)) => Ok(answer),
-        Some(Err(exception)) => route.filter(exception, &context).await,
+        Some(Err(exception)) => Box::pin(route.filter(exception, &context)).await,
     };
-    let reply = Reply::in_route(&context);
+    let reply = Reply::at_end(&context);
     match answer {
         Ok(answer) => reply.answer(answer),
         Err(exception) => reply.raise(&exception),
     }
 }
 
-/// A handler of a gateway.
-struct Target<'a> {
-    gateway: &'a dyn BoundGateway,
-    subscription: usize,
+/// Runs the handler; what it has answered, as far as somebody waits for it.
+async fn call(context: &ExecutionContext) -> Option<Result<Answer, Exception>> {
+    if let Some(future) = start(context) {
+        future.await;
+    }
+    context.take_outcome()
 }
 
-impl Target<'_> {
-    fn call(&self, context: &ExecutionContext) -> Handled {
-        let event = context.event()?.as_event();
-        let message = MessageContext::in_route(context, &event);
-        self.gateway.invoke(self.subscription, &message)
-    }
+fn start(context: &ExecutionContext) -> Handled {
+    let (route, event) = (context.route(), context.event()?);
+    let message = MessageContext::in_route(context, &event);
+    route.target.invoke(route.subscription?, &message)
 }
 
 /// What an interceptor goes around: the next one, or the extractors and the handler.
 pub struct Next<'a> {
     context: &'a ExecutionContext,
     rest: &'a [Arc<dyn DynInterceptor>],
-    target: &'a Target<'a>,
 }
 
 impl Next<'_> {
@@ -218,13 +200,8 @@ impl Next<'_> {
     /// What the handler, one of its extractors or an interceptor on the way failed with.
     pub async fn handle(self) -> Result<Answer, Exception> {
         let Some((interceptor, rest)) = self.rest.split_first() else {
-            if let Some(future) = self.target.call(self.context) {
-                future.await;
-            }
-            return self
-                .context
-                .take_outcome()
-                .unwrap_or_else(|| Ok(Answer::nothing()));
+            let outcome = call(self.context).await;
+            return outcome.unwrap_or_else(|| Ok(Answer::nothing()));
         };
         let next = Next { rest, ..self };
         let answer = AssertUnwindSafe(interceptor.around(self.context, next))
