@@ -232,10 +232,9 @@ fn entry(method: &ImplItemFn, subscribe: &Subscribe, enhancers: Option<&TokenStr
     let extract = quote! { #(#extract)* };
     let answer = answer(&method.sig.output);
     let body = if method.sig.asyncness.is_some() {
-        let keep = keeps_cause(&method.sig.output);
         quote! {
             #extract
-            let mut __reply = __cx.detach(#keep);
+            let mut __reply = __cx.detach();
             let __gateway = ::std::sync::Arc::clone(__gateway);
             ::core::option::Option::Some(::std::boxed::Box::pin(async move {
                 match catch_panic(Self::#handler(&__gateway, #(#arguments),*)).await {
@@ -291,25 +290,4 @@ fn answer(output: &ReturnType) -> TokenStream {
             },
         }
     }
-}
-
-/// Whether an async handler can fail, and so needs a copy of the message for the error's `cause`.
-fn keeps_cause(output: &ReturnType) -> TokenStream {
-    match output {
-        ReturnType::Default => quote! { false },
-        ReturnType::Type(_, ty) if has_impl(ty) => quote! { true },
-        ReturnType::Type(_, ty) => quote! { (&Tag::<#ty>::new()).result().may_fail() },
-    }
-}
-
-/// Whether `impl` stands anywhere in a type, so that it cannot be named elsewhere.
-fn has_impl(ty: &Type) -> bool {
-    fn any(tokens: TokenStream) -> bool {
-        tokens.into_iter().any(|token| match token {
-            proc_macro2::TokenTree::Ident(ident) => ident == "impl",
-            proc_macro2::TokenTree::Group(group) => any(group.stream()),
-            _ => false,
-        })
-    }
-    any(quote! { #ty })
 }

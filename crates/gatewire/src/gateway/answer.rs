@@ -18,12 +18,6 @@ use crate::pipeline::WsException;
 pub struct Tag<T>(PhantomData<fn() -> T>);
 
 impl<T> Tag<T> {
-    /// The type `T`.
-    #[allow(clippy::new_without_default, reason = "only the macro makes one")]
-    pub fn new() -> Self {
-        Self(PhantomData)
-    }
-
     /// The type of `value`.
     pub fn of(_: &T) -> Self {
         Self(PhantomData)
@@ -54,11 +48,6 @@ impl<T> NotResult for &Tag<T> {}
 pub struct IsResult;
 
 impl IsResult {
-    /// Whether the handler can fail.
-    pub fn may_fail(self) -> bool {
-        true
-    }
-
     /// The value or the error.
     ///
     /// # Errors
@@ -75,11 +64,6 @@ impl IsResult {
 pub struct IsNot;
 
 impl IsNot {
-    /// Whether the handler can fail.
-    pub fn may_fail(self) -> bool {
-        false
-    }
-
     /// The value, in the layer that the step expects.
     pub fn split<T, L: Layer<T>>(self, value: T) -> L {
         L::wrap(value)

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use gatewire_hub::{AckSender, Event};
 
+use super::cause::{CauseSource, Kept};
 use super::extract::Ack;
-use super::reply::{AckState, CauseSource, HandlerName, Owed, Pending, PendingReply, Reply};
+use super::reply::{AckState, HandlerName, Owed, Pending, PendingReply, Reply};
 use crate::Socket;
 use crate::pipeline::ExecutionContext;
 
@@ -89,9 +90,9 @@ impl<'a> MessageContext<'a> {
         }
     }
 
-    /// The right to answer later. `may_fail` keeps a copy of the message for the error's cause.
+    /// The right to answer later, with a copy of the message for an error's cause.
     #[doc(hidden)]
-    pub fn detach(&self, may_fail: bool) -> PendingReply {
+    pub fn detach(&self) -> PendingReply {
         PendingReply(match self.route {
             Some(route) => Pending::Route(route.clone()),
             None => Pending::Direct {
@@ -99,7 +100,7 @@ impl<'a> MessageContext<'a> {
                 pattern: self.pattern,
                 handler: self.handler,
                 ack: self.ack.take(),
-                cause: may_fail.then(|| self.event.to_payload()),
+                cause: self.handler.include_cause.then(|| Kept::new(self.event)),
             },
         })
     }

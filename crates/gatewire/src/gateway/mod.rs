@@ -2,6 +2,7 @@
 //! all gateways of an application into servers and namespaces.
 
 pub(crate) mod answer;
+mod cause;
 mod context;
 mod extract;
 mod lifecycle;

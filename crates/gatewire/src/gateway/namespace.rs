@@ -10,8 +10,9 @@ use futures_util::future::BoxFuture;
 use gatewire_hub::{AckSender, ConnectError, Event, NamespaceHandler};
 use tokio::sync::Semaphore;
 
+use super::cause::CauseSource;
 use super::context::MessageContext;
-use super::reply::{AckState, CauseSource, HandlerName, Owed, Reply, panic_text};
+use super::reply::{AckState, HandlerName, Owed, Reply, panic_text};
 use super::subscription::Call;
 use super::{Gateway, Handled, Hooks, Subscription};
 use crate::module::{InjectError, Resolver};

@@ -4,10 +4,11 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use gatewire_hub::{AckSender, EmitError, Event, Payload};
+use gatewire_hub::{AckSender, EmitError, Payload};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::cause::{CauseSource, Kept};
 use super::extract::AckSlot;
 use crate::Socket;
 use crate::pipeline::{
@@ -96,13 +97,6 @@ impl Drop for Owed {
     }
 }
 
-/// Where an error's `cause.data` is taken from.
-pub(crate) enum CauseSource<'a> {
-    Event(&'a Event<'a>),
-    Payload(&'a Payload),
-    Unknown,
-}
-
 /// The right to answer one message.
 #[doc(hidden)]
 pub struct Reply<'a> {
@@ -126,7 +120,7 @@ pub(super) enum Pending {
         pattern: &'static str,
         handler: HandlerName,
         ack: AckState,
-        cause: Option<Payload>,
+        cause: Option<Kept>,
     },
     /// The answer is for whoever waits for it, who keeps the acknowledgement, too: the handler's future may be dropped
     /// before its end.
@@ -148,7 +142,7 @@ impl PendingReply {
                 pattern,
                 handler: *handler,
                 ack: std::mem::take(ack),
-                cause: cause.as_ref().map_or(CauseSource::Unknown, CauseSource::Payload),
+                cause: cause.as_ref().map_or(CauseSource::Unknown, CauseSource::Kept),
                 route: None,
             },
             Pending::Route(route) => Reply::in_route(route),
@@ -327,23 +321,6 @@ impl Reply<'_> {
     fn log(&self, what: std::fmt::Arguments<'_>) {
         let HandlerName { gateway, handler, .. } = self.handler;
         tracing::error!(target: "gatewire", context = gateway, "{handler} ({:?}) {what}", self.pattern);
-    }
-}
-
-impl CauseSource<'_> {
-    /// The message's argument, or the list of them if there are several.
-    fn data(&self) -> Option<Box<RawValue>> {
-        let (count, json) = match self {
-            Self::Event(event) => (event.args().len(), event.args().json()),
-            Self::Payload(payload) => (payload.len(), payload.args().json()),
-            Self::Unknown => return None,
-        };
-        let json = match count {
-            0 => return None,
-            1 => json.to_owned(),
-            _ => format!("[{json}]"),
-        };
-        RawValue::from_string(json).ok()
     }
 }
 
