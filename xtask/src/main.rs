@@ -4,6 +4,7 @@
 use std::env;
 use std::process::ExitCode;
 
+mod compile_time;
 mod fuzz;
 mod process;
 mod setup;
@@ -17,6 +18,7 @@ usage: cargo xtask <chore>
   setup           install what the tests need: npm packages, and Chromium where apt can
   test            setup, then every test: Rust unit, integration and doc tests, then the interop suites
   bench [args]    the side-by-side benchmark (see bench/README.md)
+  compile-time    how long an application of 40 gateways with 10 events each takes to compile; two numbers choose others
   fuzz [seconds]  each fuzz target for that long (default 60)";
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         Some("setup") => setup::setup(),
         Some("test") => test::test(),
         Some("bench") => run(cargo(["run", "--release", "-p", "gatewire-bench", "--", "run"]).args(rest)),
+        Some("compile-time") => compile_time::compile_time(&rest),
         Some("fuzz") => fuzz::fuzz(rest.first().map(String::as_str)),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
