@@ -17,7 +17,10 @@ struct Database {
 impl Database {
     async fn insert(&self, row: String) {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        self.rows.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(row);
+        self.rows
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .push(row);
     }
 }
 

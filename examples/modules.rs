@@ -59,7 +59,9 @@ impl History for MemoryHistory {
     }
 
     fn all(&self) -> Vec<String> {
-        self.messages.lock().map_or_else(|_| Vec::new(), |messages| messages.clone())
+        self.messages
+            .lock()
+            .map_or_else(|_| Vec::new(), |messages| messages.clone())
     }
 }
 

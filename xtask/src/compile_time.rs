@@ -87,8 +87,14 @@ fn application(gateways: usize, events: usize) -> String {
         "use gatewire::prelude::*;\nuse serde::{Deserialize, Serialize};\n\n#[tokio::main]\n\
          async fn main() -> gatewire::Result<()> {\n    App::create::<AppModule>().await?.listen(\"127.0.0.1:0\").await\n}\n",
     );
-    let modules: Vec<String> = (0..gateways).map(|at| format!("area{at}::Area{at}Module")).collect();
-    let _ = writeln!(text, "\n#[module(imports = [{}])]\nstruct AppModule;", modules.join(", "));
+    let modules: Vec<String> = (0..gateways)
+        .map(|at| format!("area{at}::Area{at}Module"))
+        .collect();
+    let _ = writeln!(
+        text,
+        "\n#[module(imports = [{}])]\nstruct AppModule;",
+        modules.join(", ")
+    );
     for at in 0..gateways {
         let _ = writeln!(text, "\nmod area{at} {{\n    use super::*;\n");
         for event in 0..events {

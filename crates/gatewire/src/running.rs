@@ -75,14 +75,17 @@ impl Running {
         self.container.end(Stage::ModuleDestroy, signal).await;
         self.container.end(Stage::BeforeApplicationShutdown, signal).await;
         for engine in &engines {
+            engine.drain();
+        }
+        // What still runs after half the time is no longer waited for before its client is told; the other half is for
+        // the hooks that follow.
+        if drained(&engines, patience / 2).await {
+            return;
+        }
+        for engine in &engines {
             engine.close();
         }
-        let drained = async {
-            for engine in &engines {
-                engine.drained().await;
-            }
-        };
-        if tokio::time::timeout(patience, drained).await.is_err() {
+        if !drained(&engines, patience - patience / 2).await {
             let clients: usize = engines.iter().map(Engine::clients_count).sum();
             tracing::warn!(
                 target: "gatewire", context = "App", clients,
@@ -134,6 +137,16 @@ impl Drop for Running {
     }
 }
 
+/// Whether every session has ended within `patience`, its hooks included.
+async fn drained(engines: &[Engine], patience: Duration) -> bool {
+    let drained = async {
+        for engine in engines {
+            engine.drained().await;
+        }
+    };
+    tokio::time::timeout(patience, drained).await.is_ok()
+}
+
 /// The right, and the duty, to end an application.
 pub(crate) struct Serving<'a>(&'a Running);
 
@@ -169,9 +182,13 @@ pub struct AppHandle(pub(crate) Arc<Running>);
 
 impl AppHandle {
     /// Ends the application, in this order: new clients are refused; `on_module_destroy` and
-    /// `before_application_shutdown` are called; connections are closed, and the handlers and `handle_disconnect` hooks
-    /// that still run awaited for up to 10 s (or [`Bound::drain_timeout`](crate::Bound::drain_timeout)); the listeners
-    /// stop; `on_application_shutdown` is called. Ready when all of it is done; a second call only waits for that.
+    /// `before_application_shutdown` are called; each connection is closed as soon as no handler runs for it, with code
+    /// 1001, and its `handle_disconnect` hooks are awaited; the listeners stop; `on_application_shutdown` is called. Ready
+    /// when all of it is done; a second call only waits for that.
+    ///
+    /// Connections have 10 s, or what [`Bound::drain_timeout`](crate::Bound::drain_timeout) says: after half of it those
+    /// whose handlers still run are closed all the same, and after all of it they are no longer waited for. Clients are not
+    /// told to stay away (no Socket.IO disconnect packet): the official ones come back by themselves.
     pub async fn close(&self) {
         self.0.ask_to_end(DRAIN_TIMEOUT).await;
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
+use gatewire::gateway::GatewayOptions;
 use gatewire::prelude::*;
 use gatewire::{Error, module};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -150,3 +151,35 @@ async fn what_cannot_be_bound_is_said() {
     );
     assert_eq!(format!("{error:?}"), error.to_string(), "main shows Debug");
 }
+
+#[tokio::test]
+async fn a_gateway_with_the_applications_own_port_is_told() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    SAME_PORT.store(port, std::sync::atomic::Ordering::SeqCst);
+    let error = create::<SamePortModule>()
+        .await
+        .bind_on(listener)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the server :{port}/socket.io cannot be set up: the application itself listens on this port: \
+             leave `port` out to share it"
+        )
+    );
+}
+
+static SAME_PORT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
+
+fn same_port() -> GatewayOptions {
+    GatewayOptions::new().port(SAME_PORT.load(std::sync::atomic::Ordering::SeqCst))
+}
+
+#[websocket_gateway(options = same_port)]
+struct SamePort;
+
+#[module(providers = [SamePort])]
+struct SamePortModule;

@@ -33,11 +33,12 @@ struct Gateway {
 #[subscriptions]
 impl Gateway {
     #[subscribe_message("work")]
-    async fn work(&self, MessageBody(seconds): MessageBody<u64>) {
+    async fn work(&self, MessageBody(seconds): MessageBody<u64>) -> &'static str {
         self.log.note("begun");
         self.server.emit("begun", &());
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         self.log.note("worked");
+        "done"
     }
 }
 
@@ -70,7 +71,7 @@ async fn handlers_and_hooks_are_awaited() -> Result<(), Box<dyn std::error::Erro
     let app = TestApp::create::<AppModule>().await?;
     let log = app.get::<Log>();
     let mut client = app.connect("/").await?;
-    client.emit("work", &5).await?;
+    client.emit("work", &3).await?;
     client.next_event::<()>("begun").await?;
     let handle = app.handle();
     let ended = tokio::spawn(async move { handle.close().await });
@@ -78,6 +79,11 @@ async fn handlers_and_hooks_are_awaited() -> Result<(), Box<dyn std::error::Erro
     assert_eq!(client.next_event::<usize>("goodbye").await?, 1);
     let refused = app.connect("/").await;
     assert!(matches!(refused, Err(TestError::Refused { status: 503, .. })));
+    assert_eq!(
+        client.next_event::<String>("work").await?,
+        "done",
+        "what a handler answers still goes out"
+    );
     assert_eq!(client.closed().await?, Closed::Frame(Some(1001)));
     ended.await?;
     assert_eq!(
@@ -85,8 +91,8 @@ async fn handlers_and_hooks_are_awaited() -> Result<(), Box<dyn std::error::Erro
         [
             "begun",
             "before",
-            "left: server shutting down",
             "worked",
+            "left: server shutting down",
             "end with 0 clients"
         ]
     );

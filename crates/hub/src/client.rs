@@ -298,6 +298,12 @@ impl Client {
         self.entries.iter().all(|entry| entry.wants_input(config))
     }
 
+    /// Whether nothing of the client's runs or waits: no handler, no connection that is to be decided on, no hook.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.lobby.is_none() && self.leaving.is_empty() && self.entries.iter().all(Entry::is_quiet)
+    }
+
     /// Whether the client has been let into a namespace.
     #[must_use]
     pub fn is_joined(&self) -> bool {

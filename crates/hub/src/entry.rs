@@ -97,6 +97,11 @@ impl Entry {
         self.mailbox.push_back(event);
     }
 
+    /// Whether nothing of it runs or waits.
+    pub(crate) fn is_quiet(&self) -> bool {
+        matches!(self.stage, Stage::Idle) && self.mailbox.is_empty() && self.beside.is_empty()
+    }
+
     fn take(&mut self) -> Option<OwnedEvent> {
         let event = self.mailbox.pop_front()?;
         self.mailbox_bytes = self.mailbox_bytes.saturating_sub(size(&event));

@@ -40,6 +40,12 @@ pub trait Session: Send + 'static {
         true
     }
 
+    /// Whether nothing runs that may still have something to tell the client. A server that drains closes the connection
+    /// then.
+    fn is_quiet(&self) -> bool {
+        true
+    }
+
     /// Whether the client has done what the connect timeout waits for.
     fn is_joined(&self) -> bool {
         true

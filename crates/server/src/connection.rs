@@ -104,6 +104,10 @@ impl Driver {
         drop(corked);
         // Pending has registered this task; an error has asked for the end.
         let _ = self.outbox().poll_flush(cx);
+        if self.outbox().is_draining() && self.session.is_quiet() {
+            self.outbox().begin_close(CloseReason::ServerShuttingDown);
+            return;
+        }
         let wants_input = self.session.wants_input();
         self.outbox().set_stalled(!wants_input);
         if more || (stalled && wants_input) {

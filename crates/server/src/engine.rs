@@ -129,6 +129,12 @@ impl Engine {
         self.0.registry.stop_accepting();
     }
 
+    /// As [`close`](Self::close), but a session whose handlers still run goes on until they have ended and their answers
+    /// are out.
+    pub fn drain(&self) {
+        self.0.registry.drain();
+    }
+
     /// Ends every session with the reason "server shutting down" and refuses new ones.
     pub fn close(&self) {
         self.0.registry.close();

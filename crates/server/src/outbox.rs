@@ -43,6 +43,8 @@ pub(crate) struct Outbox {
     pub(crate) driver: AtomicWaker,
     /// Mirrors `State::closing.is_some()`, for a look without the lock.
     closing: AtomicBool,
+    /// To be closed as soon as nothing runs that may still send something.
+    draining: AtomicBool,
     /// The kernel did not take everything: the driver must wait for writability.
     blocked: AtomicBool,
     /// Somebody was told that there is no room: the driver must hear of it when there is.
@@ -169,6 +171,7 @@ impl Outbox {
             rules: rules.clone(),
             driver: AtomicWaker::new(),
             closing: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             crowded: AtomicBool::new(false),
             awaiting_pong: AtomicBool::new(false),
@@ -239,6 +242,16 @@ impl Outbox {
         self.awaiting_pong
             .store(state.session.is_awaiting_pong(), Ordering::Relaxed);
         received
+    }
+
+    /// Asks for the end of the session as soon as its handlers have ended and their answers are out.
+    pub(crate) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.driver.wake();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
     }
 
     /// Asks for the end of the session; the first reason stays. Nothing sent later goes out.

@@ -24,6 +24,7 @@ pub(crate) struct Registry {
     wheel_task: OnceLock<AbortHandle>,
     /// New sessions are refused.
     stopped: AtomicBool,
+    draining: AtomicBool,
     closed: AtomicBool,
     /// Drivers that have not ended.
     drivers: watch::Sender<usize>,
@@ -37,6 +38,7 @@ impl Registry {
             wheel: Arc::new(Wheel::new(shortest, clock::now())),
             wheel_task: OnceLock::new(),
             stopped: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             drivers: watch::Sender::new(0),
         })
@@ -57,6 +59,15 @@ impl Registry {
     /// Lets no new session in.
     pub(crate) fn stop_accepting(&self) {
         self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Ends every session as soon as its handlers have ended, and lets no new one in.
+    pub(crate) fn drain(&self) {
+        self.stop_accepting();
+        self.draining.store(true, Ordering::Release);
+        for outbox in self.sessions.all() {
+            outbox.begin_drain();
+        }
     }
 
     /// Ends every session and lets no new one in.
@@ -117,6 +128,8 @@ impl Registration {
         registry.wheel.insert(Arc::downgrade(&self.outbox), now, now);
         if registry.closed.load(Ordering::Acquire) {
             self.outbox.begin_close(CloseReason::ServerShuttingDown);
+        } else if registry.draining.load(Ordering::Acquire) {
+            self.outbox.begin_drain();
         }
         tokio::spawn(Driver::new(self, session, input));
     }

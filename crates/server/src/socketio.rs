@@ -46,6 +46,10 @@ impl Session for Client {
         Self::wants_input(self)
     }
 
+    fn is_quiet(&self) -> bool {
+        Self::is_quiet(self)
+    }
+
     fn is_joined(&self) -> bool {
         Self::is_joined(self)
     }
