@@ -6,7 +6,7 @@
 use std::sync::Mutex;
 
 use gatewire::gateway::GatewayOptions;
-use gatewire::module::{ModuleGraph, Provider};
+use gatewire::module::{Factory, ModuleGraph, Provider};
 use gatewire::prelude::*;
 
 /// What the environment says.
@@ -70,14 +70,8 @@ impl History for MemoryHistory {
 struct HistoryModule;
 
 impl HistoryModule {
-    /// The history with a fixed limit.
-    fn for_root(limit: usize) -> DynamicModule {
-        DynamicModule::of::<Self>().provide(Provider::value(move || HistoryLimit(limit)))
-    }
-
-    /// The history with the limit of the configuration, known only at start.
-    fn for_root_async() -> DynamicModule {
-        let limit = |config: Arc<Config>| async move { HistoryLimit(config.history) };
+    /// The history that keeps as much as `limit` says when the application starts.
+    fn for_root_async<Args>(limit: impl Factory<Args, Output = HistoryLimit>) -> DynamicModule {
         DynamicModule::of::<Self>().provide(Provider::factory(limit))
     }
 }
@@ -111,8 +105,12 @@ impl ChatGateway {
 #[module(imports = [HistoryModule], providers = [ChatGateway])]
 struct ChatModule;
 
-#[module(imports = [ConfigModule, ChatModule, HistoryModule::for_root_async()])]
+#[module(imports = [ConfigModule, ChatModule, HistoryModule::for_root_async(limit)])]
 struct AppModule;
+
+async fn limit(config: Arc<Config>) -> HistoryLimit {
+    HistoryLimit(config.history)
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -139,7 +137,11 @@ mod tests {
         gatewire::verify::<AppModule>().unwrap();
     }
 
-    #[module(imports = [HistoryModule::for_root(2)])]
+    async fn two() -> HistoryLimit {
+        HistoryLimit(2)
+    }
+
+    #[module(imports = [HistoryModule::for_root_async(two)])]
     struct SmallModule;
 
     #[tokio::test]
