@@ -1,10 +1,11 @@
-//! The chores of this repository: `cargo xtask setup`, `test`, `bench`, `fuzz`. Plain std and the tools a developer has
+//! The chores of this repository: `cargo xtask setup`, `test`, `bench`, `conformance`, `fuzz`. Plain std and the tools a developer has
 //! anyway (cargo, node, npm); it is deliberately no build system: each chore is a short list of commands.
 
 use std::env;
 use std::process::ExitCode;
 
 mod compile_time;
+mod conformance;
 mod fuzz;
 mod process;
 mod setup;
@@ -17,8 +18,11 @@ usage: cargo xtask <chore>
 
   setup           install what the tests need: npm packages, and Chromium where apt can
   test            setup, then every test: Rust unit, integration and doc tests, then the interop suites
+                  and a part of the Autobahn suite
   bench [args]    the side-by-side benchmark (see bench/README.md)
   compile-time    how long an application of 40 gateways with 10 events each takes to compile; two numbers choose others
+  conformance [cases]
+                  the Autobahn suite against `ws_echo` (default: all of it, a quarter of an hour)
   fuzz [seconds]  each fuzz target for that long (default 60)";
 
 fn main() -> ExitCode {
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(),
         Some("bench") => run(cargo(["run", "--release", "-p", "gatewire-bench", "--", "run"]).args(rest)),
         Some("compile-time") => compile_time::compile_time(&rest),
+        Some("conformance") => conformance::conformance(rest.first().map(String::as_str)),
         Some("fuzz") => fuzz::fuzz(rest.first().map(String::as_str)),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

@@ -1,11 +1,12 @@
 //! Every test of the repository in one go, with the totals at the end: Rust's unit, integration and doc tests, then
-//! the suites of `interop/` against the example programs just built.
+//! the suites of `interop/` and a part of the Autobahn suite against the example programs just built.
 
 use std::fmt;
 use std::ops::AddAssign;
 use std::path::PathBuf;
 use std::{env, fs};
 
+use crate::conformance;
 use crate::process::{Failure, cargo, command, find, in_ci, root, run, watch};
 use crate::setup::setup;
 
@@ -31,7 +32,14 @@ pub(crate) fn test() -> Result<(), Failure> {
     let interop_passed = interop_suites(&mut interop)?;
     totals += interop;
 
-    println!("\nRust:    {rust}\nInterop: {interop}\n\n{totals}");
+    let mut autobahn = Totals::default();
+    match conformance::test(&examples()?)? {
+        Some(counts) => (autobahn.passed, autobahn.failed) = (counts.passed, counts.failed),
+        None => autobahn.skipped = 1,
+    }
+    totals += autobahn;
+
+    println!("\nRust:     {rust}\nInterop:  {interop}\nAutobahn: {autobahn}\n\n{totals}");
     if rust_passed && interop_passed && totals.failed == 0 {
         Ok(())
     } else {

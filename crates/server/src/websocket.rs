@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gatewire_hub::{Handshake, Id};
 use gatewire_proto::websocket::DeflateOptions;
@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 
 use crate::application::{Application, Connection};
+use crate::clock;
 use crate::config::{ConfigError, Limits, check_deflate};
 use crate::connection::{Input, SocketInput};
 use crate::dialect::Dialect;
@@ -272,7 +273,7 @@ impl WebSocketServer {
             deflate,
         } = opened;
         let rules = &self.0.rules;
-        let outbox = Outbox::websocket(sid, dialect, rules, stream, deflate, Instant::now());
+        let outbox = Outbox::websocket(sid, dialect, rules, stream, deflate, clock::now());
         let Some(registration) = self.0.registry.register(&outbox) else {
             tracing::warn!(%sid, "a WebSocket is dropped: another one got the id that was generated for it");
             return;
