@@ -224,9 +224,7 @@ fn entry(method: &ImplItemFn, subscribe: &Subscribe, enhancers: Option<&TokenStr
         .collect();
     let extract = types.iter().zip(&arguments).map(|(ty, argument)| {
         quote_spanned! { at(ty) =>
-            let ::core::option::Option::Some(#argument) = extract::<#ty>(__cx) else {
-                return ::core::option::Option::None;
-            };
+            let #argument = extract::<#ty>(__cx)?;
         }
     });
     let extract = quote! { #(#extract)* };

@@ -71,8 +71,11 @@ pub struct GatewayDefinition {
     pub(crate) events: Vec<(&'static str, &'static str)>,
     /// Guards, interceptors and filters that its module must be able to build.
     pub(crate) classes: Vec<fn() -> Provider>,
-    pub(crate) bind: fn(&Instance, &Resolver<'_>) -> Result<Option<Arc<dyn BoundGateway>>, InjectError>,
+    pub(crate) bind: Bind,
 }
+
+/// Binds a gateway to its instance; `None` if the instance is something else.
+type Bind = fn(&Instance, &Resolver<'_>) -> Result<Option<Arc<dyn BoundGateway>>, InjectError>;
 
 impl GatewayDefinition {
     /// The gateway `G`.

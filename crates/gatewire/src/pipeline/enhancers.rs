@@ -29,8 +29,11 @@ pub struct Enhancers {
 struct Binding<T: ?Sized> {
     /// How the container makes it, unless it is a value.
     class: Option<fn() -> Provider>,
-    resolve: Box<dyn FnOnce(&Resolver<'_>) -> Result<Arc<T>, InjectError>>,
+    resolve: Resolve<T>,
 }
+
+/// Finds or makes the instance.
+type Resolve<T> = Box<dyn FnOnce(&Resolver<'_>) -> Result<Arc<T>, InjectError>>;
 
 impl<T: ?Sized + 'static> Binding<T> {
     fn class<C: Injectable>(coerce: fn(Arc<C>) -> Arc<T>) -> Self {
