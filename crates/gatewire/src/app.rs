@@ -5,6 +5,7 @@ use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use gatewire_hub::{HubConfig, Io};
@@ -94,6 +95,14 @@ impl App {
     pub fn use_global_filters(&mut self, filter: impl ExceptionFilter) -> &mut Self {
         self.globals
             .change(|globals| globals.bound.filters.push(Arc::new(filter)));
+        self
+    }
+
+    /// How long a gateway's guards and its `handle_connection` may take to let a client in; it is refused then, and what
+    /// still runs of them is dropped. Default 30 s. The server closes a connection that is in no namespace after its
+    /// `connect_timeout`, whatever this says.
+    pub fn connect_limit(&mut self, limit: Duration) -> &mut Self {
+        self.globals.change(|globals| globals.connect_limit = limit);
         self
     }
 

@@ -64,6 +64,7 @@ impl Guard for TokenGuard {
         match &*context.data::<Auth>()?.token {
             "panic" => panic!("secret"),
             "none" => return Ok(false),
+            "hang" => std::future::pending().await,
             "banned" => return Err(Banned.into()),
             "object" => return Err(WsException::object(json!({ "message": "no", "code": 4401 })).into()),
             "short" => Expiry::after(Duration::from_millis(500))
@@ -212,6 +213,23 @@ async fn early_messages_are_dropped_with_the_refusal() {
     }
     assert_eq!(peer.wait(1).await, [r#"4/safe,{"message":"Forbidden resource"}"#]);
     assert_eq!(log.take(), ["Safe asks"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_does_not_decide_refuses() {
+    let (mut app, log, server) = app().await;
+    app.connect_limit(Duration::from_secs(3));
+    let mut peer = Peer::new(&server);
+    assert_eq!(peer.ask(r#"0/safe,{"token":"hang"}"#), [""; 0]);
+    assert_eq!(peer.ask(r#"2/safe,1["whoami"]"#), [""; 0]);
+    tokio::time::sleep(Duration::from_millis(2900)).await;
+    assert_eq!(peer.sent(), [""; 0]);
+    assert_eq!(
+        peer.wait(1).await,
+        [r#"4/safe,{"message":"Connection timed out"}"#]
+    );
+    assert_eq!(log.take(), ["Safe asks"]);
+    assert!(server.sockets().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,11 +4,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gatewire_hub::{AckSender, ConnectError, Event, NamespaceHandler};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::cause::CauseSource;
 use super::context::MessageContext;
@@ -61,6 +63,8 @@ struct Routes {
     events: Box<[Option<Arc<Route>>]>,
     /// The connection's, by gateway; `None` if nothing is bound to any.
     connection: Option<Arc<[Option<Arc<Route>>]>>,
+    /// How long a gateway may take to let a client in.
+    connect_limit: Duration,
     include_cause: bool,
 }
 
@@ -181,6 +185,7 @@ impl Routes {
         Self {
             events: events.collect(),
             connection: connection.iter().any(Option::is_some).then_some(connection),
+            connect_limit: globals.connect_limit,
             include_cause,
         }
     }
@@ -195,7 +200,8 @@ fn order(a: &str, b: &str) -> std::cmp::Ordering {
 
 impl NamespaceHandler for NamespaceGateways {
     fn connect(&self, socket: &Socket) -> BoxFuture<'static, Result<(), ConnectError>> {
-        let routes = self.routes().connection.clone();
+        let routes = self.routes();
+        let (limit, routes) = (routes.connect_limit, routes.connection.clone());
         if !self.has_connection && routes.is_none() {
             return Box::pin(std::future::ready(Ok(())));
         }
@@ -203,7 +209,12 @@ impl NamespaceHandler for NamespaceGateways {
         Box::pin(async move {
             for (at, gateway) in gateways.iter().enumerate() {
                 let route = routes.as_ref().and_then(|routes| routes[at].as_ref());
-                let Err(exception) = enter(&**gateway, &socket, route).await else {
+                let entered = timeout(limit, enter(&**gateway, &socket, route)).await;
+                let Err(exception) = entered.unwrap_or_else(|_| {
+                    let name = gateway.name();
+                    tracing::error!(target: "gatewire", context = name, "a connection was not decided on within {limit:?}");
+                    Err(WsException::new("Connection timed out"))
+                }) else {
                     continue;
                 };
                 if let Some(hidden) = exception.hidden() {

@@ -13,6 +13,9 @@ use super::{Exception, ExecutionContext};
 /// and of a gateway are asked for the connection, too, before `handle_connection`: there `context.is_connection()` is
 /// true and a no is the client's `connect_error`.
 ///
+/// A client that comes back with its session, by connection state recovery, is let in as `handle_connection` is left out
+/// for it; its messages are asked about as ever, and an [`Expiry`](super::Expiry) goes on.
+///
 /// `Ok(false)` is answered as `Forbidden resource`, as in NestJS; an error says more.
 ///
 /// ```

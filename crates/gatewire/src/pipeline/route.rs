@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 
@@ -45,6 +46,7 @@ pub(crate) struct Globals(Mutex<GlobalEnhancers>);
 pub(crate) struct GlobalEnhancers {
     pub(crate) bound: Bound,
     pub(crate) include_cause: bool,
+    pub(crate) connect_limit: Duration,
 }
 
 impl Default for GlobalEnhancers {
@@ -52,6 +54,8 @@ impl Default for GlobalEnhancers {
         Self {
             bound: Bound::default(),
             include_cause: true,
+            // Less than the server gives a connection to join a namespace, so that the client hears why.
+            connect_limit: Duration::from_secs(30),
         }
     }
 }
