@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 use crate::application::Session;
 use crate::cork;
 use crate::dialect::Dialect;
+use crate::faults::Fault;
 use crate::outbox::{Lane, Outbox};
 use crate::registry::Registration;
 use crate::scratch;
@@ -326,7 +327,12 @@ impl Reader<'_> {
                 Ok(received) => received,
                 Err(violation) => {
                     tracing::debug!(sid = %self.outbox.sid, %violation, "the client broke the WebSocket protocol");
-                    self.input.farewell = Some(violation.close_code());
+                    let code = violation.close_code();
+                    self.outbox.fault(match code {
+                        CloseCode::TOO_BIG => Fault::TooLarge,
+                        _ => Fault::WebSocket,
+                    });
+                    self.input.farewell = Some(code);
                     self.input.failed = true;
                     self.outbox.begin_close(CloseReason::TransportError);
                     return;
@@ -414,6 +420,7 @@ fn on_pong(outbox: &Outbox) -> Result<(), CloseReason> {
 
 fn no_packet(outbox: &Outbox, error: &PacketError) -> CloseReason {
     tracing::debug!(sid = %outbox.sid, %error, "the client sent no Engine.IO packet");
+    outbox.fault(Fault::Packet);
     CloseReason::ParseError
 }
 
@@ -423,7 +430,12 @@ fn on_packet(
     packet: Packet<'_>,
     cx: &mut Context<'_>,
 ) -> Result<(), CloseReason> {
-    match outbox.receive(packet)? {
+    let received = outbox.receive(packet);
+    if received == Err(CloseReason::TransportError) {
+        tracing::debug!(sid = %outbox.sid, "the client sent a packet that is the server's to send");
+        outbox.fault(Fault::Packet);
+    }
+    match received? {
         Some(Packet::Message(text)) => deliver_text(outbox, session, text, cx),
         Some(Packet::Binary(data)) => deliver_binary(outbox, session, &data, cx),
         Some(Packet::Ping(_)) => {
@@ -458,6 +470,7 @@ fn deliver_binary(
 
 fn forced(outbox: &Outbox, rejected: &crate::application::Rejected) -> CloseReason {
     tracing::debug!(sid = %outbox.sid, %rejected, "a message of the client is not accepted: the session is closed");
+    outbox.fault(Fault::Message);
     CloseReason::ForcedClose
 }
 
@@ -470,6 +483,7 @@ fn read_body(
 ) -> Result<bool, CloseReason> {
     let malformed = |what: &dyn std::fmt::Display| {
         tracing::debug!(sid = %outbox.sid, %what, "a POST is no Engine.IO payload");
+        outbox.fault(Fault::Packet);
         CloseReason::ParseError
     };
     let limits = payload::Limits {

@@ -17,6 +17,7 @@ use crate::clock;
 use crate::config::{ConfigError, EngineConfig};
 use crate::connection::{Input, SocketInput};
 use crate::dialect::Dialect;
+use crate::faults::Fault;
 use crate::hooks::Hooks;
 use crate::http::{self as answer, Body};
 use crate::outbox::Outbox;
@@ -98,6 +99,12 @@ impl Engine {
     #[must_use]
     pub fn clients_count(&self) -> usize {
         self.0.registry.sessions.len()
+    }
+
+    /// How often clients did something wrong, by kind, since the server began.
+    #[must_use]
+    pub fn faults(&self, fault: Fault) -> u64 {
+        self.0.rules.faults.get(fault)
     }
 
     /// Answers one HTTP request whose path [`matches`](Self::matches). `peer` is the client's address, if known. For a
@@ -216,6 +223,7 @@ impl Engine {
     }
 
     fn refuse(&self, error: &HandshakeError, parts: &Parts) -> Response<Body> {
+        self.0.rules.faults.count(Fault::Request);
         self.0.hooks.tell_refused(error, parts);
         if request::is_upgrade(&parts.headers) {
             answer::websocket_refusal(StatusCode::BAD_REQUEST, error.message())

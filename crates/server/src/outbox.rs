@@ -24,6 +24,7 @@ use gatewire_proto::websocket::{self, Deflate, DeflateOptions, Opcode};
 use crate::clock;
 use crate::cork;
 use crate::dialect::Dialect;
+use crate::faults::Fault;
 use crate::queue::{MAX_SLICES, WriteQueue};
 use crate::rules::Rules;
 use crate::stream::Stream;
@@ -254,6 +255,11 @@ impl Outbox {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Counts what the client did wrong.
+    pub(crate) fn fault(&self, fault: Fault) {
+        self.rules.faults.count(fault);
+    }
+
     /// Asks for the end of the session; the first reason stays. Nothing sent later goes out.
     pub(crate) fn begin_close(&self, reason: CloseReason) {
         self.begin_close_locked(&mut self.lock(), reason);
@@ -421,6 +427,7 @@ impl Outbox {
             Lane::Closed => 0,
         };
         if waiting > self.rules.limits.max_outbox {
+            self.fault(Fault::Unread);
             tracing::warn!(sid = %self.sid, waiting, "the client does not take its messages: more than max_outbox bytes wait, the connection is closed");
             if let Lane::WebSocket(lane) = &mut state.lane {
                 lane.queue.clear();

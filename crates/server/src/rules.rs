@@ -7,6 +7,7 @@ use gatewire_proto::engineio::Timing;
 use gatewire_proto::websocket::{self, Decoder, Deflate, DeflateOptions};
 
 use crate::config::{EngineConfig, Limits};
+use crate::faults::Faults;
 use crate::websocket::WebSocketConfig;
 
 /// The options of a session; one copy for all sessions of a server.
@@ -25,6 +26,8 @@ pub(crate) struct Rules {
     pub(crate) http_compression: Option<usize>,
     pub(crate) per_message_deflate: Option<DeflateOptions>,
     pub(crate) limits: Limits,
+    /// No rule: how often clients broke one. All sessions of a server share nothing else.
+    pub(crate) faults: Faults,
 }
 
 impl From<&EngineConfig> for Rules {
@@ -42,6 +45,7 @@ impl From<&EngineConfig> for Rules {
             http_compression: config.http_compression,
             per_message_deflate: config.per_message_deflate.clone(),
             limits: config.limits.clone(),
+            faults: Faults::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use gatewire_proto::engineio::{self, CloseReason, Protocol, Timeout};
 use gatewire_proto::websocket::CloseCode;
 
 use super::Outbox;
+use crate::faults::Fault;
 use crate::timer::Timed;
 
 impl Timed for Outbox {
@@ -17,6 +18,7 @@ impl Timed for Outbox {
         }
         if !self.is_joined() && state.deadline <= now {
             tracing::debug!(sid = %self.sid, "the client joined no namespace within the connect timeout");
+            self.fault(Fault::NotJoined);
             self.begin_close_locked(&mut state, CloseReason::ForcedClose);
             return None;
         }

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::compression::Encoding;
 use crate::dialect::{Dialect, Payload};
+use crate::faults::Fault;
 use crate::http::{self as answer, Body};
 use crate::outbox::{Lane, Outbox};
 
@@ -168,6 +169,7 @@ pub(crate) async fn poll(outbox: &Outbox, callback: Option<&str>, headers: &Head
         };
         if lane.is_polled() {
             tracing::debug!(sid = %outbox.sid, "a second poll while one is open: the session is closed");
+            outbox.fault(Fault::Overlap);
             outbox.begin_close_locked(&mut state, CloseReason::TransportError);
             return answer::empty(StatusCode::BAD_REQUEST);
         }
@@ -228,6 +230,7 @@ where
     };
     if form == Form::Binary && outbox.dialect == Dialect::V4 {
         tracing::debug!(sid = %outbox.sid, "a POST of application/octet-stream: protocol 4 knows text only");
+        outbox.fault(Fault::Body);
         outbox.begin_close(CloseReason::TransportError);
         return answer::empty(StatusCode::BAD_REQUEST);
     }
@@ -238,11 +241,13 @@ where
         Ok(Ok(body)) => body.to_bytes(),
         Err(_elapsed) => {
             tracing::debug!(sid = %outbox.sid, ?patience, "the body of a POST took too long");
+            outbox.fault(Fault::Body);
             outbox.begin_close(CloseReason::TransportError);
             return answer::empty(StatusCode::REQUEST_TIMEOUT);
         }
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             tracing::debug!(sid = %outbox.sid, limit = outbox.rules.max_payload, "a POST above max_payload bytes");
+            outbox.fault(Fault::TooLarge);
             if let Lane::Polling(lane) = &mut outbox.lock().lane {
                 lane.forsake_poll();
             }
@@ -251,6 +256,7 @@ where
         }
         Ok(Err(error)) => {
             tracing::debug!(sid = %outbox.sid, %error, "the body of a POST did not come whole");
+            outbox.fault(Fault::Body);
             outbox.begin_close(CloseReason::TransportError);
             return answer::empty(StatusCode::BAD_REQUEST);
         }
@@ -303,6 +309,7 @@ impl<'a> Posting<'a> {
         };
         if lane.post.is_some() || lane.inbox.is_some() {
             tracing::debug!(sid = %outbox.sid, "a second POST while one is open: the session is closed");
+            outbox.fault(Fault::Overlap);
             outbox.begin_close_locked(&mut state, CloseReason::TransportError);
             return Err(Box::new(answer::empty(StatusCode::BAD_REQUEST)));
         }

@@ -19,6 +19,7 @@ use http::{HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use crate::clock;
+use crate::faults::Fault;
 use crate::http::{self as answer, Body};
 use crate::outbox::{Lane, Outbox};
 use crate::scratch;
@@ -172,6 +173,7 @@ pub(crate) async fn probe(outbox: Arc<Outbox>, opened: Opened) {
     } = opened;
     if let Err(refused) = outbox.lock().session.start_upgrade(clock::now()) {
         tracing::debug!(sid = %outbox.sid, %refused, "an upgrade is refused");
+        outbox.fault(Fault::Upgrade);
         return close(&stream);
     }
     let upgrade = Probing {
@@ -186,10 +188,14 @@ pub(crate) async fn probe(outbox: Arc<Outbox>, opened: Opened) {
         Ok(Ok(())) => {}
         Ok(Err(failure)) => {
             tracing::debug!(sid = %outbox.sid, ?failure, "an upgrade failed, the session stays on polling");
+            if matches!(failure, Failure::Broken | Failure::Refused(_)) {
+                outbox.fault(Fault::Upgrade);
+            }
             outbox.lock().session.upgrade_failed();
         }
         Err(_elapsed) => {
             tracing::debug!(sid = %outbox.sid, "an upgrade was not finished within the upgrade timeout");
+            outbox.fault(Fault::Upgrade);
             outbox.lock().session.upgrade_failed();
         }
     }
@@ -206,8 +212,10 @@ struct Probing<'a> {
 
 #[derive(Debug)]
 enum Failure {
-    /// The client closed the new stream, or broke the WebSocket protocol on it.
+    /// The client closed the new stream.
     Gone,
+    /// What came is no frame, or no packet.
+    Broken,
     Refused(#[expect(dead_code, reason = "read by the log through Debug")] UpgradeRefused),
     /// The session ended meanwhile.
     Ended,
@@ -242,10 +250,10 @@ impl Probing<'_> {
             let Received { consumed, event } = self
                 .decoder
                 .receive(&mut input[at..])
-                .map_err(|_| Failure::Gone)?;
+                .map_err(|_| Failure::Broken)?;
             let Some(event) = event else { break };
             let packet = match event {
-                Event::Text(text) => Packet::decode(text).map_err(|_| Failure::Gone)?,
+                Event::Text(text) => Packet::decode(text).map_err(|_| Failure::Broken)?,
                 Event::Close(_) => return Err(Failure::Gone),
                 // An upgrade is two text packets; anything else says nothing here.
                 Event::Binary(_) | Event::Ping(_) | Event::Pong(_) => {

@@ -3,6 +3,7 @@
 mod deflate;
 mod eio3;
 mod fairness;
+mod faults;
 mod http;
 mod jsonp;
 mod plain;
