@@ -5,6 +5,7 @@
 //! comes while a handler runs waits in the socket's mailbox, but for acknowledgements and disconnects, which never wait.
 
 mod join;
+mod observed;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::encode;
 use crate::entry::{Entry, Leaving, Stage, internal_error};
 use crate::guard::poll_guarded;
 use crate::lobby::Lobby;
+use crate::observe::ObservedConnection;
 use crate::recode::Recoding;
 use crate::socket::{Connection, State};
 use crate::{ConnectError, DisconnectReason, Event, Handshake, Id, Io, Outbox, Socket, v2};
@@ -44,14 +46,24 @@ pub struct Client {
     /// A client of Socket.IO 2 is still to be let into `/`, for which it does not ask.
     awaits_root: bool,
     kind: Kind,
+    /// What most connections have none of.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
+    /// Of a client of Socket.IO 2: the id of the connection, which is that of its sockets, too.
+    v2: Option<Id>,
+    /// Somebody observes the connections.
+    observed: Option<Arc<ObservedConnection>>,
 }
 
 /// What speaks at the other end.
 enum Kind {
     /// A client of Socket.IO 3 or newer.
     V5,
-    /// A client of Socket.IO 2, with the id of the connection, which is that of its sockets, too.
-    V2(Box<Id>),
+    /// A client of Socket.IO 2.
+    V2,
     /// A plain WebSocket client, which is in one namespace and knows nothing of it.
     Plain,
 }
@@ -130,21 +142,30 @@ impl Client {
     /// is such a namespace. Its sockets have the id of the connection, from which it makes their ids by itself.
     #[must_use]
     pub fn new_v2(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>, sid: Id) -> Self {
-        Self::with_parser(io, outbox, handshake, Kind::V2(Box::new(sid)))
+        let mut client = Self::with_parser(io, outbox, handshake, Kind::V2);
+        client.rare.get_or_insert_default().v2 = Some(sid);
+        client
     }
 
     /// For a plain client, whose messages are not packets: they come through `receive_event` and `receive_ack`.
-    pub(crate) fn new_plain(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>) -> Self {
-        Self::open(io, outbox, handshake, Kind::Plain, None)
+    pub(crate) fn new_plain(
+        io: &Io,
+        outbox: Arc<dyn Outbox>,
+        handshake: Arc<Handshake>,
+        observed: Option<Arc<ObservedConnection>>,
+    ) -> Self {
+        Self::open(io, outbox, handshake, Kind::Plain, None, observed)
     }
 
     fn with_parser(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>, kind: Kind) -> Self {
+        let observed = ObservedConnection::open(io, 1, &outbox, &handshake);
+        let outbox = observed.clone().map_or(outbox, |observed| observed as _);
         let (Some(form), Some(parser)) = (io.form(), &io.config().parser) else {
-            return Self::open(io, outbox, handshake, kind, None);
+            return Self::open(io, outbox, handshake, kind, None, observed);
         };
         let reader = Some(Box::new(Reader::Parser(parser.decoder(&io.config().limits))));
         let outbox = Arc::new(Recoding::new(form.clone(), outbox));
-        Self::open(io, outbox, handshake, kind, reader)
+        Self::open(io, outbox, handshake, kind, reader, observed)
     }
 
     fn open(
@@ -153,6 +174,7 @@ impl Client {
         handshake: Arc<Handshake>,
         kind: Kind,
         reader: Option<Box<Reader>>,
+        observed: Option<Arc<ObservedConnection>>,
     ) -> Self {
         let connection = Connection {
             handshake,
@@ -160,7 +182,7 @@ impl Client {
             close: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             writers: AtomicBool::new(false),
-            is_v2: matches!(kind, Kind::V2(_)),
+            is_v2: matches!(kind, Kind::V2),
             is_plain: matches!(kind, Kind::Plain),
         };
         Self {
@@ -173,8 +195,14 @@ impl Client {
             put_out: Vec::new(),
             lobby: None,
             is_closed: false,
-            awaits_root: matches!(kind, Kind::V2(_)),
+            awaits_root: matches!(kind, Kind::V2),
             kind,
+            rare: observed.map(|observed| {
+                Box::new(Rare {
+                    v2: None,
+                    observed: Some(observed),
+                })
+            }),
         }
     }
 
@@ -190,6 +218,7 @@ impl Client {
         if self.awaits_root {
             self.open_root(cx);
         }
+        self.observe_received(packet.len());
         let packet = match self.reader.as_deref_mut() {
             None => socketio::decode(packet, &self.io.config().limits)?,
             Some(Reader::Waiting(_)) => return Err(AttachmentError::Interrupted.into()),
@@ -218,6 +247,7 @@ impl Client {
         if self.awaits_root {
             self.open_root(cx);
         }
+        self.observe_received(data.len());
         match self.reader.as_deref_mut() {
             None => Err(AttachmentError::Unannounced.into()),
             Some(Reader::Waiting(assembler)) => {
@@ -318,6 +348,7 @@ impl Client {
         if std::mem::replace(&mut self.is_closed, true) {
             return;
         }
+        self.observe_closed(reason);
         self.reader = None;
         self.lobby = None;
         for entry in std::mem::take(&mut self.entries) {
@@ -390,7 +421,7 @@ impl Client {
         cx: &mut Context<'_>,
     ) -> Result<(), ProtocolError> {
         match packet.kind {
-            PacketKind::Connect if matches!(self.kind, Kind::V2(_)) => {
+            PacketKind::Connect if matches!(self.kind, Kind::V2) => {
                 let (name, query) = v2::split_query(packet.namespace);
                 return self.connect(name, &v2::auth(query), cx);
             }
@@ -575,7 +606,7 @@ impl Client {
         // It holds a string and a JSON value: it cannot fail.
         let data = match self.kind {
             Kind::V5 | Kind::Plain => serde_json::to_vec(error),
-            Kind::V2(_) => serde_json::to_vec(&v2::refusal(error)),
+            Kind::V2 => serde_json::to_vec(&v2::refusal(error)),
         };
         let data = data.unwrap_or_default();
         encode::plain(namespace, PacketKind::ConnectError, &data, |text| {
@@ -607,6 +638,7 @@ impl Client {
 /// A driver that is dropped leaves no socket behind; the hooks are not run then.
 impl Drop for Client {
     fn drop(&mut self) {
+        self.observe_closed(DisconnectReason::ForcedServerClose);
         for entry in &self.entries {
             let before = entry.socket.begin_leave(DisconnectReason::ForcedServerClose);
             entry.socket.namespace().remove(&entry.socket);

@@ -320,10 +320,10 @@ impl Io {
             );
             return Err(Refused::TooMany);
         }
-        let namespace = namespaces.insert(parent.child(name), self);
+        let opened = namespaces.insert(parent.child(name), self);
         drop(namespaces);
-        self.opened(&namespace);
-        Ok(namespace)
+        self.opened(&opened);
+        Ok(opened.namespace)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use gatewire_proto::engineio::CloseReason;
 use tokio::runtime::Handle;
@@ -16,11 +16,29 @@ use crate::hooks::List;
 use crate::namespace::Shared;
 use crate::recode::{ByParser, Recode};
 use crate::recovery::Keeper;
-use crate::{HubConfig, Namespace};
+use crate::{ConnectionObserver, HubConfig, Namespace};
 
 /// A Socket.IO server, `Server` in Node. A clone is another handle of the same one.
 #[derive(Clone)]
 pub struct Io(Arc<Inner>);
+
+/// A handle that does not keep the server: for what the server itself keeps, such as listeners.
+#[derive(Clone)]
+pub struct WeakIo(Weak<Inner>);
+
+impl WeakIo {
+    /// The server, if it is still there.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Io> {
+        self.0.upgrade().map(Io)
+    }
+}
+
+impl fmt::Debug for WeakIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WeakIo").finish()
+    }
+}
 
 struct Inner {
     config: HubConfig,
@@ -28,6 +46,7 @@ struct Inner {
     namespaces: RwLock<Table>,
     parents: List<Arc<Parent>>,
     on_new_namespace: List<OnNewNamespace>,
+    observers: List<Arc<dyn ConnectionObserver>>,
     runtime: Option<Handle>,
     recovery: Option<Keeper>,
     /// The form of [`HubConfig::parser`].
@@ -42,15 +61,26 @@ pub(crate) struct Table {
     pub(crate) by_name: HashMap<Box<str>, Arc<Shared>>,
     /// How many of them have a parent.
     pub(crate) dynamic: usize,
+    /// Who hears of each, under the same lock, so that everyone hears of every namespace once.
+    on_each: Vec<OnNewNamespace>,
+}
+
+/// A namespace that came into being, and who is to hear of it.
+pub(crate) struct Opened {
+    pub(crate) namespace: Namespace,
+    on_each: Vec<OnNewNamespace>,
 }
 
 impl Table {
-    pub(crate) fn insert(&mut self, shared: Shared, io: &Io) -> Namespace {
+    pub(crate) fn insert(&mut self, shared: Shared, io: &Io) -> Opened {
         let namespace = Namespace::new(Arc::new(shared), io.clone());
         self.dynamic += usize::from(namespace.parent().is_some());
         self.by_name
             .insert(namespace.name().into(), namespace.shared().clone());
-        namespace
+        Opened {
+            namespace,
+            on_each: self.on_each.clone(),
+        }
     }
 }
 
@@ -80,6 +110,7 @@ impl Io {
             namespaces: RwLock::default(),
             parents: List::default(),
             on_new_namespace: List::default(),
+            observers: List::default(),
             runtime,
             recovery,
         }))
@@ -108,10 +139,10 @@ impl Io {
             Some(parent) => parent.child(&name),
             None => Shared::new(&name),
         };
-        let namespace = namespaces.insert(shared, self);
+        let opened = namespaces.insert(shared, self);
         drop(namespaces);
-        self.opened(&namespace);
-        namespace
+        self.opened(&opened);
+        opened.namespace
     }
 
     /// Calls `listener` for each namespace that comes into being from now on, `/` excepted; `new_namespace` in Node.
@@ -119,10 +150,28 @@ impl Io {
         self.0.on_new_namespace.push(Arc::new(listener));
     }
 
+    /// Calls `listener` for each namespace that there is, and for each that comes into being from now on, `/` included,
+    /// once for each.
+    pub fn for_each_namespace(&self, listener: impl Fn(&Namespace) + Send + Sync + 'static) {
+        let listener: OnNewNamespace = Arc::new(listener);
+        let present: Vec<_> = {
+            let mut namespaces = self.0.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+            namespaces.on_each.push(listener.clone());
+            namespaces.by_name.values().cloned().collect()
+        };
+        for shared in present {
+            let namespace = Namespace::new(shared, self.clone());
+            guarded_in(namespace.name(), || listener(&namespace));
+        }
+    }
+
     /// Tells that a namespace came into being.
-    pub(crate) fn opened(&self, namespace: &Namespace) {
+    pub(crate) fn opened(&self, Opened { namespace, on_each }: &Opened) {
         if let Some(cluster) = self.cluster() {
             cluster.open(namespace);
+        }
+        for listener in on_each {
+            guarded_in(namespace.name(), || listener(namespace));
         }
         if namespace.name() != "/" {
             for listener in &*self.0.on_new_namespace.get() {
@@ -158,6 +207,18 @@ impl Io {
     #[must_use]
     pub fn sockets(&self) -> Namespace {
         self.of("/")
+    }
+
+    /// Whether the server is one node of a cluster.
+    #[must_use]
+    pub fn is_clustered(&self) -> bool {
+        self.0.cluster.is_some()
+    }
+
+    /// A handle that does not keep the server.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakIo {
+        WeakIo(Arc::downgrade(&self.0))
     }
 
     /// All namespaces.
@@ -198,6 +259,10 @@ impl Io {
 
     pub(crate) fn table(&self) -> &RwLock<Table> {
         &self.0.namespaces
+    }
+
+    pub(crate) fn observers(&self) -> &List<Arc<dyn ConnectionObserver>> {
+        &self.0.observers
     }
 
     pub(crate) fn parents(&self) -> &List<Arc<Parent>> {

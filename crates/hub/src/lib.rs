@@ -47,6 +47,7 @@ mod io;
 mod lobby;
 mod main_namespace;
 mod namespace;
+mod observe;
 mod outbox;
 mod pattern;
 mod payload;
@@ -72,8 +73,9 @@ pub use handler::{ConnectError, DisconnectReason, NamespaceHandler};
 pub use handshake::{Handshake, HandshakeParts, Headers};
 pub use hooks::RoomEvent;
 pub use id::Id;
-pub use io::Io;
+pub use io::{Io, WeakIo};
 pub use namespace::Namespace;
+pub use observe::{ConnectionObserver, ObservedConnection};
 pub use outbox::Outbox;
 pub use payload::Payload;
 pub use plain::{PlainClient, PlainFormat};
@@ -86,7 +88,7 @@ pub use socket::{EventError, ListenerId, Socket};
 
 pub use futures_util::future::BoxFuture;
 pub use gatewire_proto::engineio::{CloseReason, TransportKind};
-pub use gatewire_proto::socketio::{ArgSlice, MsgpackParser, Parser};
+pub use gatewire_proto::socketio::{ArgSlice, DecodeError, MsgpackParser, Parser};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -2,7 +2,7 @@
 
 use gatewire_proto::engineio::{CloseReason, TransportKind};
 
-use crate::{FramedText, Prepared};
+use crate::{FramedText, Id, Prepared};
 
 /// The sending side of one Engine.IO connection. No call blocks, and each may come from any thread; packets leave in
 /// the order of the calls. An implementation must not call back into the hub.
@@ -44,4 +44,9 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// What carries the packets at present.
     fn transport(&self) -> TransportKind;
+
+    /// The id of the session, if it has one.
+    fn sid(&self) -> Option<Id> {
+        None
+    }
 }

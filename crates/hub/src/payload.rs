@@ -1,7 +1,7 @@
 //! The arguments of an event or answer, kept as they came.
 
 use bytes::Bytes;
-use gatewire_proto::socketio::{self, ArgSlice, EventBody};
+use gatewire_proto::socketio::{self, ArgSlice, DecodeError, EventBody, Limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -45,6 +45,20 @@ impl Payload {
         let mut payload = Self::encode(&Spread(values))?;
         payload.count = ArgSlice::from_parts(&payload.json, 0).iter().count();
         Ok(payload)
+    }
+
+    /// Arguments that are JSON already: values with commas between, as [`ArgSlice::json`] tells them, and what the
+    /// placeholders among them stand for.
+    ///
+    /// # Errors
+    /// If the text is something else.
+    pub fn from_json(json: &str, attachments: Vec<Bytes>) -> Result<Self, DecodeError> {
+        let limits = Limits {
+            max_depth: usize::MAX,
+            ..Limits::default()
+        };
+        let args = format!("[{json}]");
+        Ok(Self::new(socketio::scan_args(&args, &limits)?, attachments))
     }
 
     fn encode(args: &impl Arguments) -> Result<Self, EmitError> {
@@ -151,6 +165,17 @@ mod tests {
             let payload = payload.unwrap();
             assert_eq!(payload.len(), count, "{payload:?}");
             assert_eq!(payload.body::<Value>().unwrap(), body);
+        }
+    }
+
+    #[test]
+    fn arguments_are_taken_as_json() {
+        let payload = Payload::from_args(&(1, "],", Bytes::from_static(b"c"))).unwrap();
+        let again = Payload::from_json(payload.args().json(), payload.attachments().to_vec()).unwrap();
+        assert_eq!(again, payload);
+        assert!(Payload::from_json("", Vec::new()).unwrap().is_empty());
+        for wrong in ["1,", "]", "1],[2", "{"] {
+            assert!(Payload::from_json(wrong, Vec::new()).is_err(), "{wrong}");
         }
     }
 

@@ -7,7 +7,7 @@ use gatewire_proto::engineio::{CloseReason, TransportKind};
 use gatewire_proto::socketio::{Message, Parser};
 use gatewire_proto::websocket::Opcode;
 
-use crate::{FramedText, Outbox, Prepared};
+use crate::{FramedText, Id, Outbox, Prepared};
 
 /// Makes another form of packets. Each one is asked once, whoever receives it.
 pub(crate) trait Recode: Send + Sync + 'static {
@@ -94,5 +94,9 @@ impl Outbox for Recoding {
 
     fn transport(&self) -> TransportKind {
         self.outbox.transport()
+    }
+
+    fn sid(&self) -> Option<Id> {
+        self.outbox.sid()
     }
 }

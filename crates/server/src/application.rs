@@ -32,6 +32,9 @@ pub trait Session: Send + 'static {
     /// As [`receive_text`](Self::receive_text).
     fn receive_binary(&mut self, data: &[u8], cx: &mut Context<'_>) -> Result<(), Rejected>;
 
+    /// The session has gone over to another transport, which [`Connection::transport`] tells.
+    fn upgraded(&mut self) {}
+
     /// Goes on with what runs; called whenever the task of the connection is polled.
     fn poll(&mut self, _cx: &mut Context<'_>) {}
 

@@ -160,6 +160,7 @@ impl Driver {
         if let Some(handover) = state.handover.take() {
             drop(state);
             self.input = Input::Socket(SocketInput::new(handover.decoder, handover.unread));
+            self.session.upgraded();
         }
         false
     }

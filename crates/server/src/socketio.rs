@@ -38,6 +38,10 @@ impl Session for Client {
         Self::receive_binary(self, data, cx).map_err(|error| rejected(&error))
     }
 
+    fn upgraded(&mut self) {
+        Self::upgraded(self);
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) {
         Self::poll(self, cx);
     }

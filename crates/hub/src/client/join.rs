@@ -130,10 +130,8 @@ impl Client {
         early: Vec<OwnedEvent>,
         cx: &mut Context<'_>,
     ) {
-        let id = match &self.kind {
-            Kind::V2(sid) => **sid,
-            Kind::V5 | Kind::Plain => Id::generate(),
-        };
+        let v2 = self.rare.as_ref().and_then(|rare| rare.v2);
+        let id = v2.unwrap_or_else(Id::generate);
         let mut socket = Socket::new(id, namespace, self.outbox.clone(), self.connection.clone(), auth);
         while !socket.namespace().add(&socket) {
             // It has just ended with its last socket: the next one of that name, then.

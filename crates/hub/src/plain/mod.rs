@@ -13,6 +13,7 @@ use gatewire_proto::envelope::{CodecError, Incoming, JsonCodec, MessageCodec, Su
 use gatewire_proto::socketio::{ArgSlice, EventBody};
 use serde_json::json;
 
+use crate::observe::ObservedConnection;
 use crate::recode::Recode;
 use crate::{Client, DisconnectReason, Event, Handshake, Io, Outbox, ProtocolError, v2};
 
@@ -89,9 +90,11 @@ impl PlainClient {
         let query = handshake.url().split_once('?').map_or("", |(_, query)| query);
         let auth = Some(v2::auth(query));
         let asked = io.config().max_pending_acks;
+        let observed = ObservedConnection::open(io, 0, &outbox, &handshake);
+        let outbox = observed.clone().map_or(outbox, |observed| observed as _);
         let wire = Arc::new(Wire::new(format, outbox, asked));
         Self {
-            client: Client::new_plain(io, wire.clone(), handshake),
+            client: Client::new_plain(io, wire.clone(), handshake, observed),
             io: io.clone(),
             wire,
             namespace: namespace.into(),
@@ -107,6 +110,7 @@ impl PlainClient {
     pub fn receive_text(&mut self, message: &str, cx: &mut Context<'_>) -> Result<(), ProtocolError> {
         self.enter(cx);
         let codec = self.wire.codec().clone();
+        self.client.observe_received(message.len());
         let incoming = codec.decode_text(message, &self.io.config().limits);
         self.receive(incoming, cx)
     }
@@ -118,6 +122,7 @@ impl PlainClient {
     pub fn receive_binary(&mut self, message: &[u8], cx: &mut Context<'_>) -> Result<(), ProtocolError> {
         self.enter(cx);
         let codec = self.wire.codec().clone();
+        self.client.observe_received(message.len());
         let incoming = codec.decode_binary(message, &self.io.config().limits);
         self.receive(incoming, cx)
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{NO_BYTES, PlainFormat, one_value, without_offset};
 use crate::prepared::OWN;
 use crate::recode::Recode;
-use crate::{FramedText, Outbox, Prepared, lock};
+use crate::{FramedText, Id, Outbox, Prepared, lock};
 
 /// RFC 6455 §7.4.1: what was received breaks the endpoint's rules.
 const POLICY: u16 = 1008;
@@ -258,6 +258,10 @@ impl Outbox for Wire {
 
     fn transport(&self) -> TransportKind {
         self.outbox.transport()
+    }
+
+    fn sid(&self) -> Option<Id> {
+        self.outbox.sid()
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::Socket;
+use super::changes::{OnDataChange, OnUpgrade};
 use crate::guard::guarded;
 use crate::{DisconnectReason, Event, OwnedEvent, Prepared, lock};
 
@@ -27,6 +28,10 @@ const ENDED: u8 = 8;
 const OWN_ROOM_TOLD: u8 = 16;
 /// Some messages were sent already, from a cluster's log.
 const SEEN: u8 = 32;
+/// There are listeners of upgrades, or of the data.
+pub(super) const CHANGES: u8 = 64;
+/// There are listeners of some kind.
+const LISTENERS: u8 = EVENTS | OUTGOING | LEAVING | CHANGES;
 
 pub(super) type OnEvent = Arc<dyn Fn(&Socket, &Event<'_>) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
 pub(super) type OnOutgoing = Arc<dyn Fn(&Socket, &Event<'_>) + Send + Sync>;
@@ -84,6 +89,8 @@ pub(super) struct Listeners {
     outgoing: Vec<(ListenerId, OnOutgoing)>,
     pub(super) disconnecting: Vec<(ListenerId, OnLeave)>,
     pub(super) disconnect: Vec<(ListenerId, OnLeave)>,
+    pub(super) upgrade: Vec<(ListenerId, OnUpgrade)>,
+    pub(super) data_change: Vec<(ListenerId, OnDataChange)>,
 }
 
 #[derive(Clone)]
@@ -98,7 +105,9 @@ impl Listeners {
     fn uses(&self) -> u8 {
         let is_leaving = !self.disconnecting.is_empty() || !self.disconnect.is_empty();
         let is_event = !self.any.is_empty() || !self.middleware.is_empty() || !self.named.is_empty();
+        let is_change = !self.upgrade.is_empty() || !self.data_change.is_empty();
         u8::from(is_event) * EVENTS
+            + u8::from(is_change) * CHANGES
             + u8::from(!self.outgoing.is_empty()) * OUTGOING
             + u8::from(is_leaving) * LEAVING
     }
@@ -110,6 +119,8 @@ impl Listeners {
         self.outgoing.retain(|(id, _)| is_kept(*id));
         self.disconnecting.retain(|(id, _)| is_kept(*id));
         self.disconnect.retain(|(id, _)| is_kept(*id));
+        self.upgrade.retain(|(id, _)| is_kept(*id));
+        self.data_change.retain(|(id, _)| is_kept(*id));
     }
 }
 
@@ -384,7 +395,7 @@ impl Socket {
         })
     }
 
-    fn add(&self, add: impl FnOnce(&mut Listeners, ListenerId)) -> ListenerId {
+    pub(super) fn add(&self, add: impl FnOnce(&mut Listeners, ListenerId)) -> ListenerId {
         let mut local = self.locked();
         if self.uses(ENDED) {
             // What is not taken is the user's: it goes when the lock has gone.
@@ -413,14 +424,12 @@ impl Socket {
         let listeners = Arc::make_mut(listeners);
         change(listeners);
         let uses = listeners.uses();
-        self.0
-            .uses
-            .fetch_and(!(EVENTS | OUTGOING | LEAVING) | uses, Ordering::Release);
+        self.0.uses.fetch_and(!LISTENERS | uses, Ordering::Release);
         drop(local);
         drop(before);
     }
 
-    fn uses(&self, what: u8) -> bool {
+    pub(super) fn uses(&self, what: u8) -> bool {
         self.0.uses.load(Ordering::Acquire) & what != 0
     }
 
@@ -466,9 +475,7 @@ impl Socket {
     pub(crate) fn end_listeners(&self) {
         let mut local = self.locked();
         self.0.uses.fetch_or(ENDED, Ordering::Release);
-        self.0
-            .uses
-            .fetch_and(!(EVENTS | OUTGOING | LEAVING), Ordering::Release);
+        self.0.uses.fetch_and(!LISTENERS, Ordering::Release);
         let listeners = local.rare.as_mut().and_then(|rare| rare.listeners.take());
         local.trim();
         drop(local);

@@ -2,6 +2,7 @@
 //! [`Client`](crate::Client) to the namespace's handler, and to the socket's own listeners if it has some.
 
 mod beside;
+mod changes;
 mod dispatch;
 mod listen;
 mod state;
@@ -140,6 +141,13 @@ impl Socket {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.0.connection.is_plain
+    }
+
+    /// The id of the connection, `socket.conn.id` in Node: all sockets of one connection have the same. It is the key to the
+    /// session, not to be shown to other clients. `None` if what carries the connection knows none.
+    #[must_use]
+    pub fn connection_id(&self) -> Option<Id> {
+        self.0.outbox.sid()
     }
 
     /// Whether the client has been told that it is connected, and has not left.
@@ -301,6 +309,8 @@ impl Socket {
                 None
             }
         };
+        drop(local);
+        self.tell_data_change::<T>();
         before.and_then(|before| before.downcast().ok())
     }
 
@@ -320,6 +330,8 @@ impl Socket {
         let at = extensions.iter().position(|(key, _)| *key == TypeId::of::<T>())?;
         let (_, value) = extensions.swap_remove(at);
         local.trim();
+        drop(local);
+        self.tell_data_change::<T>();
         value.downcast().ok()
     }
 

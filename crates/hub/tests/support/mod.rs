@@ -22,6 +22,7 @@ pub struct Recorder {
     lines: Mutex<VecDeque<String>>,
     pub writable: AtomicBool,
     pub full: AtomicBool,
+    pub polling: AtomicBool,
     pub wakes: AtomicUsize,
 }
 
@@ -80,7 +81,11 @@ impl Outbox for Recorder {
     }
 
     fn transport(&self) -> TransportKind {
-        TransportKind::WebSocket
+        if self.polling.load(Ordering::SeqCst) {
+            TransportKind::Polling
+        } else {
+            TransportKind::WebSocket
+        }
     }
 }
 
@@ -102,19 +107,25 @@ impl Wake for Flag {
 
 impl Peer {
     pub fn new(io: &Io) -> Self {
-        Self::open(|outbox| Client::new(io, outbox, handshake()))
+        Self::open(false, |outbox| Client::new(io, outbox, handshake()))
+    }
+
+    /// A peer on the polling transport.
+    pub fn polling(io: &Io) -> Self {
+        Self::open(true, |outbox| Client::new(io, outbox, handshake()))
     }
 
     /// A client of Socket.IO 2, on the connection of that id.
     pub fn v2(io: &Io, sid: Id) -> Self {
-        Self::open(|outbox| Client::new_v2(io, outbox, handshake(), sid))
+        Self::open(false, |outbox| Client::new_v2(io, outbox, handshake(), sid))
     }
 
-    fn open(client: impl FnOnce(Arc<Recorder>) -> Client) -> Self {
+    fn open(is_polling: bool, client: impl FnOnce(Arc<Recorder>) -> Client) -> Self {
         let outbox = Arc::new(Recorder {
             lines: Mutex::default(),
             writable: AtomicBool::new(true),
             full: AtomicBool::new(false),
+            polling: AtomicBool::new(is_polling),
             wakes: AtomicUsize::new(0),
         });
         let client = client(outbox.clone());

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use gatewire_hub::{FramedText, Message, Prepared};
+use gatewire_hub::{FramedText, Id, Message, Prepared};
 use gatewire_proto::engineio::{CloseReason, TransportKind};
 use gatewire_proto::websocket::{CloseCode, Deflate, DeflateOptions, Opcode};
 
@@ -119,5 +119,9 @@ impl gatewire_hub::Outbox for Outbox {
 
     fn transport(&self) -> TransportKind {
         Self::transport(self)
+    }
+
+    fn sid(&self) -> Option<Id> {
+        Some(self.sid)
     }
 }
