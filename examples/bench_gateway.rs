@@ -1,5 +1,6 @@
 //! What the benchmark measures: an echo by acknowledgement, an echo by event, and a broadcast. `WORKERS` sets the
-//! number of worker threads (all cores if it is not set), `PORT` (3000) and `HOST` (127.0.0.1) the address.
+//! number of worker threads (all cores if it is not set), `PORT` (3000) and `HOST` (127.0.0.1) the address, `ADAPTER` what
+//! its clients speak: `socketio`, `ws`, or `both`.
 
 use gatewire::prelude::*;
 
@@ -31,11 +32,6 @@ impl BenchGateway {
 struct BenchModule;
 
 fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let env = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
-    if env("ADAPTER", "socketio") != "socketio" {
-        return Err("ADAPTER: only \"socketio\" is there, the plain WebSocket adapter is not".into());
-    }
-    let address = format!("{}:{}", env("HOST", "127.0.0.1"), env("PORT", "3000"));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all();
     if let Ok(workers) = std::env::var("WORKERS") {
@@ -48,13 +44,23 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         runtime.worker_threads(workers);
     }
     // Spawned, so that accepting too runs on a worker and not on the thread that waits here.
-    runtime
-        .build()?
-        .block_on(async { tokio::spawn(serve(address)).await? })
+    runtime.build()?.block_on(async { tokio::spawn(serve()).await? })
 }
 
-async fn serve(address: String) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let app = App::create::<BenchModule>().await?.bind(address).await?;
+fn env(name: &str, default: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| default.to_owned())
+}
+
+async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let address = format!("{}:{}", env("HOST", "127.0.0.1"), env("PORT", "3000"));
+    let mut app = App::create::<BenchModule>().await?;
+    match &*env("ADAPTER", "socketio") {
+        "socketio" => {}
+        "ws" => drop(app.use_websocket_adapter(WsAdapter::new())),
+        "both" => drop(app.use_websocket_adapters((SocketIoAdapter::new(), WsAdapter::at("/ws")))),
+        other => return Err(format!("ADAPTER: socketio, ws or both is expected, not {other:?}").into()),
+    }
+    let app = app.bind(address).await?;
     println!("listening on http://{}", app.local_addr());
     app.serve().await;
     Ok(())

@@ -1,5 +1,5 @@
 //! The first gateway: one answer, one broadcast, and the three lifecycle hooks. `PORT` (3000) and `HOST` (127.0.0.1)
-//! choose the address.
+//! choose the address, `ADAPTER` what its clients speak: `socketio`, `ws` (plain WebSocket), or `both` (the latter at `/ws`).
 
 use gatewire::prelude::*;
 
@@ -51,11 +51,15 @@ pub struct EventsModule;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let env = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
-    if env("ADAPTER", "socketio") != "socketio" {
-        return Err("ADAPTER: only \"socketio\" is there, the plain WebSocket adapter is not".into());
-    }
     let address = format!("{}:{}", env("HOST", "127.0.0.1"), env("PORT", "3000"));
-    let app = App::create::<EventsModule>().await?.bind(address).await?;
+    let mut app = App::create::<EventsModule>().await?;
+    match &*env("ADAPTER", "socketio") {
+        "socketio" => {}
+        "ws" => drop(app.use_websocket_adapter(WsAdapter::new())),
+        "both" => drop(app.use_websocket_adapters((SocketIoAdapter::new(), WsAdapter::at("/ws")))),
+        other => return Err(format!("ADAPTER: socketio, ws or both is expected, not {other:?}").into()),
+    }
+    let app = app.bind(address).await?;
     println!("listening on http://{}", app.local_addr());
     app.serve().await;
     Ok(())

@@ -1,121 +1,160 @@
-// Plain WebSockets with npm's `ws`: messages, fragments, control frames, close codes, and permessage-deflate with whatever
-// the client asks for.
+// The gateways on plain WebSockets, with the `ws` package as the client: the envelope, answers by id, faults and close
+// codes, and one gateway that serves clients of Socket.IO and plain ones at once.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { io } from "socket.io-client";
 import { WebSocket } from "ws";
-import { Server, missingServer } from "../lib/server.js";
-import { once } from "../lib/wait.js";
+import { Server, missingServer, reference } from "../lib/server.js";
+import { PATIENCE, once, within } from "../lib/wait.js";
 
-const skip = missingServer("ws_echo");
-const LONG = "a long message, and ".repeat(2_000);
+const skip = (reference && "NestJS's ws adapter has neither ids nor rooms") || missingServer("events");
 
-describe("npm ws", { skip }, () => {
+/** A client that is open; `next()` is its next message, parsed, and `closed` what it was closed with. */
+async function open(url, options) {
+  const socket = new WebSocket(url, options);
+  const messages = [];
+  let wake = () => {};
+  socket.on("message", (data, isBinary) => {
+    messages.push(isBinary ? data : JSON.parse(data.toString()));
+    wake();
+  });
+  socket.next = () =>
+    within(
+      PATIENCE,
+      "a message",
+      new Promise((resolve) => {
+        wake = () => {
+          if (messages.length === 0) return;
+          wake = () => {};
+          resolve(messages.shift());
+        };
+        wake();
+      }),
+    );
+  socket.say = (message) => socket.send(typeof message === "string" ? message : JSON.stringify(message));
+  socket.closed = new Promise((resolve) => socket.on("close", (code, reason) => resolve([code, reason.toString()])));
+  await within(PATIENCE, "the handshake", new Promise((resolve, reject) => socket.on("open", resolve).on("error", reject)));
+  return socket;
+}
+
+/** The status with which the handshake is refused. */
+function refused(url, options) {
+  const socket = new WebSocket(url, options);
+  return within(
+    PATIENCE,
+    "a refusal",
+    new Promise((resolve, reject) => {
+      socket.on("unexpected-response", (_, response) => resolve(response.statusCode)).on("open", () => reject(new Error("let in")));
+      socket.on("error", () => {});
+    }),
+  );
+}
+
+const exception = (message) => ({ event: "exception", data: { message, status: "error" } });
+
+describe("gateways on plain WebSockets", { skip }, () => {
   let server;
   before(async () => {
-    server = await Server.start("ws_echo");
+    server = await Server.start("events", { env: { ADAPTER: "ws" } });
   });
   after(() => server?.stop());
 
-  async function open(options = { perMessageDeflate: false }) {
-    const socket = new WebSocket(server.wsUrl, options);
-    await once(socket, "open");
-    return socket;
-  }
-
-  async function closed(socket) {
-    const [code, reason] = await once(socket, "close");
-    return [code, reason.toString()];
-  }
-
-  async function echoed(socket, data) {
-    const answer = once(socket, "message");
-    socket.send(data);
-    const [message, isBinary] = await answer;
-    assert.equal(isBinary, typeof data !== "string");
-    assert.ok(message.equals(Buffer.from(data)), `${message.length} bytes are those that were sent`);
-  }
-
-  const OFFERS = {
-    "without an offer": false,
-    "as by default": true,
-    "without context takeover": { serverNoContextTakeover: true, clientNoContextTakeover: true },
-    "with small windows": { serverMaxWindowBits: 9, clientMaxWindowBits: 9 },
-    "with the smallest server window": { serverMaxWindowBits: 8 },
-  };
-  for (const [label, perMessageDeflate] of Object.entries(OFFERS)) {
-    test(`permessage-deflate ${label}`, async () => {
-      const socket = await open({ perMessageDeflate });
-      assert.equal(socket.extensions, perMessageDeflate ? "permessage-deflate" : "");
-      for (const data of ["", "short", LONG, "κόσμε 𐍈 ".repeat(500), Buffer.alloc(0), Buffer.alloc(300_000, "bytes")]) {
-        await echoed(socket, data);
-        // Again: the client may refer to what it has sent.
-        await echoed(socket, data);
-      }
-      const { bytesRead, bytesWritten } = socket._socket;
-      const wire = `${bytesRead} bytes read, ${bytesWritten} written`;
-      if (perMessageDeflate) assert.ok(bytesRead < 40_000 && bytesWritten < 40_000, wire);
-      else assert.ok(bytesRead > 600_000 && bytesWritten > 600_000, wire);
-      socket.close();
-      assert.deepEqual(await closed(socket), [1005, ""]);
-    });
-  }
-
-  for (const perMessageDeflate of [false, true]) {
-    test(`fragments with a ping between them, ${perMessageDeflate ? "" : "not "}compressed`, async () => {
-      const socket = await open({ perMessageDeflate });
-      const answers = Promise.all([once(socket, "pong"), once(socket, "message")]);
-      socket.send(LONG.slice(0, 1_000), { fin: false });
-      socket.ping("there?");
-      socket.send("", { fin: false });
-      socket.send(LONG.slice(1_000), { fin: true });
-      const [[pong], [message]] = await answers;
-      assert.equal(pong.toString(), "there?");
-      assert.equal(message.toString(), LONG);
-      socket.terminate();
-    });
-  }
-
-  test("a flood of pings is answered in order", async () => {
-    const socket = await open();
-    const seen = [];
-    socket.on("pong", (data) => seen.push(Number(data)));
-    const pings = Array.from({ length: 2_000 }, (_, n) => n);
-    for (const n of pings) socket.ping(String(n));
-    await echoed(socket, "behind them");
-    assert.deepEqual(seen, pings);
-    socket.terminate();
+  test("a return value is answered under the event's name, with the id if there was one", async () => {
+    const client = await open(server.wsUrl);
+    client.say({ event: "ping", data: "hello" });
+    assert.deepEqual(await client.next(), { event: "ping", data: "pong: hello" });
+    client.say({ event: "ping", data: "a", id: 7 });
+    client.say({ event: "ping", data: "b", id: "x" });
+    assert.deepEqual(await client.next(), { event: "ping", data: "pong: a", id: 7 });
+    assert.deepEqual(await client.next(), { event: "ping", data: "pong: b", id: "x" });
+    client.close();
   });
 
-  test("code and reason of a close come back", async () => {
-    const socket = await open();
-    socket.close(4_321, "the end");
-    assert.deepEqual(await closed(socket), [4_321, ""]);
-  });
-
-  test("each fault has its close code", async () => {
-    const faults = [
-      [1002, (tcp) => tcp.write(Buffer.from([0x81, 0x00]))],
-      [1002, (tcp) => tcp.write(Buffer.from([0x83, 0x80, 0, 0, 0, 0]))],
-      [1007, (tcp) => tcp.write(Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0xff]))],
-      [1009, (tcp) => tcp.write(Buffer.from([0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]))],
-    ];
-    for (const [code, send] of faults) {
-      const socket = await open();
-      send(socket._socket);
-      assert.deepEqual(await closed(socket), [code, ""]);
+  test("a broadcast reaches everyone", async () => {
+    const clients = await Promise.all([1, 2, 3].map(() => open(server.wsUrl)));
+    clients[0].say({ event: "broadcast", data: "é ✓" });
+    for (const client of clients) {
+      assert.deepEqual(await client.next(), { event: "message", data: "é ✓" });
+      client.close();
     }
   });
 
-  test("many connections at once", async () => {
-    const sockets = await Promise.all(Array.from({ length: 100 }, () => open({ perMessageDeflate: true })));
-    await Promise.all(sockets.map((socket, n) => echoed(socket, `${n} ${LONG}`)));
-    for (const socket of sockets) socket.terminate();
+  test("a thousand messages come back in order", async () => {
+    const client = await open(server.wsUrl);
+    for (let n = 0; n < 1000; n++) client.say({ event: "ping", data: String(n), id: n });
+    for (let n = 0; n < 1000; n++) assert.deepEqual(await client.next(), { event: "ping", data: `pong: ${n}`, id: n });
+    client.close();
   });
 
-  test("what is no handshake is told why", async () => {
-    const answer = await fetch(server.url);
-    assert.equal(answer.status, 426);
-    assert.match(await answer.text(), /Upgrade/);
+  test("what does not fit is an exception, and too much of it closes with 1008", async () => {
+    const client = await open(server.wsUrl);
+    const faults = [
+      ["hello", "the message is not JSON from byte 0 on"],
+      ["[]", "the message must be an object with a field `event`"],
+      [{ data: 1 }, "the message has no field `event`"],
+      [{ event: 1 }, "the field `event` must be a string"],
+      [{ event: "disconnect" }, 'the event name "disconnect" is reserved'],
+    ];
+    for (const [message, text] of faults) {
+      client.say(message);
+      assert.deepEqual(await client.next(), exception(text));
+    }
+    client.send(Buffer.from([1, 2]));
+    assert.deepEqual(await client.next(), exception("a binary message came, but every message is text"));
+    client.say({ event: "nobody" });
+    assert.equal((await client.next()).data.message, "Unknown event");
+    client.say({ event: "ping", data: 7 });
+    const wrong = await client.next();
+    assert.equal(wrong.event, "exception");
+    assert.deepEqual(wrong.data.cause, { pattern: "ping", data: 7 });
+    client.say({ event: "ping", data: "still here" });
+    assert.deepEqual(await client.next(), { event: "ping", data: "pong: still here" });
+    for (let n = 0; n < 5; n++) client.say("no");
+    assert.equal((await client.closed)[0], 1008);
+  });
+
+  test("an unknown path is not found, and the port still serves others", async () => {
+    assert.equal(await refused(`${server.wsUrl}/nothing`), 404);
+    assert.equal((await fetch(`${server.url}/nothing`)).status, 404);
+    assert.equal((await fetch(server.url)).status, 426);
+  });
+
+  test("a message above the limit closes with 1009", async () => {
+    const client = await open(server.wsUrl);
+    client.say({ event: "ping", data: "x".repeat(1_000_000) });
+    assert.equal((await client.closed)[0], 1009);
+  });
+
+  test("the server's end is told with 1001 or 1012", async () => {
+    const own = await Server.start("events", { env: { ADAPTER: "ws" } });
+    const client = await open(own.wsUrl);
+    await own.stop("SIGTERM");
+    assert.ok([1001, 1012].includes((await client.closed)[0]));
+  });
+});
+
+describe("one gateway for both kinds of clients", { skip }, () => {
+  let server;
+  before(async () => {
+    server = await Server.start("events", { env: { ADAPTER: "both" } });
+  });
+  after(() => server?.stop());
+
+  test("a broadcast of either reaches both", async () => {
+    const plain = await open(`${server.wsUrl}/ws`);
+    const socket = io(server.url, { transports: ["websocket"], forceNew: true });
+    await once(socket, "connect");
+    let heard = once(socket, "message");
+    plain.say({ event: "broadcast", data: "from plain" });
+    assert.deepEqual(await heard, ["from plain"]);
+    assert.deepEqual(await plain.next(), { event: "message", data: "from plain" });
+    heard = once(socket, "message");
+    socket.emit("broadcast", "from socket.io");
+    assert.deepEqual(await heard, ["from socket.io"]);
+    assert.deepEqual(await plain.next(), { event: "message", data: "from socket.io" });
+    assert.equal(await socket.timeout(PATIENCE).emitWithAck("ping", "x"), "pong: x");
+    socket.disconnect();
+    plain.close();
   });
 });

@@ -12,7 +12,7 @@ use gatewire_hub::{HubConfig, Io};
 use gatewire_server::Listener;
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, SocketIoAdapter, WsAdapter};
 use crate::bound::Bound;
 use crate::error::{Error, Result};
 use crate::gateway::plan::{ServerPlan, plan};
@@ -70,10 +70,27 @@ impl App {
         }
     }
 
-    /// Sets the options for every server; what gateways say goes before.
+    /// Sets what speaks to the clients, with its options for every server; what gateways say goes before. Without a call it
+    /// is Socket.IO.
     pub fn use_websocket_adapter(&mut self, adapter: impl Into<Adapter>) -> &mut Self {
         self.adapter = adapter.into();
         self
+    }
+
+    /// Serves the same gateways to clients of Socket.IO and to plain WebSocket clients at once: they share namespaces and
+    /// rooms, and a broadcast reaches both.
+    ///
+    /// ```
+    /// # use gatewire::prelude::*;
+    /// # #[module()] struct AppModule;
+    /// # async fn run() -> gatewire::Result<()> {
+    /// let mut app = App::create::<AppModule>().await?;
+    /// app.use_websocket_adapters((SocketIoAdapter::new(), WsAdapter::at("/ws")));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn use_websocket_adapters(&mut self, adapters: (SocketIoAdapter, WsAdapter)) -> &mut Self {
+        self.use_websocket_adapter(adapters)
     }
 
     /// Asks `guard` about every connection and every message, before the guards of gateways and handlers. For one that
@@ -265,18 +282,20 @@ impl App {
                     "the application itself listens on this port: leave `port` out to share it".to_owned(),
                 ));
             }
-            let Adapter::SocketIo(adapter) = &self.adapter;
-            let engine = adapter
-                .engine(&plan, io)
+            let endpoints = self
+                .adapter
+                .endpoints(&plan, &io)
                 .map_err(|error| fault(error.to_string()))?;
-            self.running.add(engine.clone());
-            match sites.iter_mut().find(|(port, _)| *port == plan.port) {
-                Some((_, site)) => site.add(engine),
-                None => {
-                    let mut site = Site::new(None, Arc::clone(&self.running));
-                    site.add(engine);
-                    sites.push((plan.port, site));
-                }
+            let at = sites
+                .iter()
+                .position(|(port, _)| *port == plan.port)
+                .unwrap_or_else(|| {
+                    sites.push((plan.port, Site::new(None, Arc::clone(&self.running))));
+                    sites.len() - 1
+                });
+            for endpoint in endpoints {
+                self.running.add(endpoint.clone());
+                sites[at].1.add(endpoint);
             }
         }
         Ok(sites)

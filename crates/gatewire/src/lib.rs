@@ -47,6 +47,7 @@ pub mod __private;
 pub mod adapter;
 mod app;
 mod bound;
+mod endpoint;
 mod error;
 pub mod gateway;
 pub mod logger;

@@ -2,7 +2,7 @@
 
 pub use std::sync::Arc;
 
-pub use crate::adapter::SocketIoAdapter;
+pub use crate::adapter::{SocketIoAdapter, WsAdapter};
 pub use crate::app::App;
 pub use crate::gateway::{
     Ack, ConnectedSocket, Extension, FromMessage, Handshake, MessageBody, MessageContext,

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gatewire_hub::Io;
-use gatewire_server::Engine;
 use tokio::sync::watch;
 
 use crate::Server;
+use crate::endpoint::Endpoint;
 use crate::module::{Container, ShutdownSignal, Stage};
 
 /// See [`Bound::drain_timeout`](crate::Bound::drain_timeout).
@@ -19,7 +19,7 @@ pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Running {
     pub(crate) container: Container,
     ios: Vec<Io>,
-    engines: Mutex<Vec<Engine>>,
+    endpoints: Mutex<Vec<Endpoint>>,
     phase: watch::Sender<Phase>,
 }
 
@@ -41,17 +41,17 @@ impl Running {
         Self {
             container,
             ios,
-            engines: Mutex::default(),
+            endpoints: Mutex::default(),
             phase: watch::Sender::new(Phase::Built),
         }
     }
 
-    pub(crate) fn add(&self, engine: Engine) {
-        self.engines().push(engine);
+    pub(crate) fn add(&self, endpoint: Endpoint) {
+        self.endpoints().push(endpoint);
     }
 
-    fn engines(&self) -> MutexGuard<'_, Vec<Engine>> {
-        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn endpoints(&self) -> MutexGuard<'_, Vec<Endpoint>> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The first namespace of that name.
@@ -68,25 +68,25 @@ impl Running {
     /// The part of the end before the listeners stop: new clients are refused, the hooks that may still speak to clients
     /// are called, and the connections are closed, for which `patience` is the longest time.
     async fn close(&self, signal: Option<ShutdownSignal>, patience: Duration) {
-        let engines = self.engines().clone();
-        for engine in &engines {
-            engine.stop_accepting();
+        let endpoints = self.endpoints().clone();
+        for endpoint in &endpoints {
+            endpoint.stop_accepting();
         }
         self.container.end(Stage::ModuleDestroy, signal).await;
         self.container.end(Stage::BeforeApplicationShutdown, signal).await;
-        for engine in &engines {
-            engine.drain();
+        for endpoint in &endpoints {
+            endpoint.drain();
         }
         // What still runs after half the time is no longer waited for before its client is told; the other half is for
         // the hooks that follow.
-        if drained(&engines, patience / 2).await {
+        if drained(&endpoints, patience / 2).await {
             return;
         }
-        for engine in &engines {
-            engine.close();
+        for endpoint in &endpoints {
+            endpoint.close();
         }
-        if !drained(&engines, patience - patience / 2).await {
-            let clients: usize = engines.iter().map(Engine::clients_count).sum();
+        if !drained(&endpoints, patience - patience / 2).await {
+            let clients: usize = endpoints.iter().map(Endpoint::clients_count).sum();
             tracing::warn!(
                 target: "gatewire", context = "App", clients,
                 "some sessions have not ended within {patience:?} and are dropped"
@@ -127,8 +127,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for engine in &*self.engines() {
-            engine.close();
+        for endpoint in &*self.endpoints() {
+            endpoint.close();
         }
         // A gateway holds its namespace, and the namespace's handler the gateway.
         for io in &self.ios {
@@ -138,10 +138,10 @@ impl Drop for Running {
 }
 
 /// Whether every session has ended within `patience`, its hooks included.
-async fn drained(engines: &[Engine], patience: Duration) -> bool {
+async fn drained(endpoints: &[Endpoint], patience: Duration) -> bool {
     let drained = async {
-        for engine in engines {
-            engine.drained().await;
+        for endpoint in endpoints {
+            endpoint.drained().await;
         }
     };
     tokio::time::timeout(patience, drained).await.is_ok()

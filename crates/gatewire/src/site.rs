@@ -1,4 +1,4 @@
-//! What is served on one port: engines by their paths, and the router for everything else.
+//! What is served on one port: endpoints by their paths, and the router for everything else.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -10,17 +10,17 @@ use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
-use gatewire_server::Engine;
 use http::{Request, StatusCode};
 use serde_json::json;
 use tower_service::Service;
 
+use crate::endpoint::Endpoint;
 use crate::running::Running;
 
-/// The engines and other routes of one port.
+/// The endpoints and other routes of one port.
 pub(crate) struct Site {
     /// Longest path first, so that `/a/b` is not taken for something below `/a`.
-    engines: Vec<Engine>,
+    endpoints: Vec<Endpoint>,
     router: Option<Router>,
     /// Lives as long as the site.
     running: Arc<Running>,
@@ -29,16 +29,16 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn new(router: Option<Router>, running: Arc<Running>) -> Self {
         Self {
-            engines: Vec::new(),
+            endpoints: Vec::new(),
             router,
             running,
         }
     }
 
-    pub(crate) fn add(&mut self, engine: Engine) {
-        self.engines.push(engine);
-        self.engines
-            .sort_by_key(|engine| std::cmp::Reverse(engine.path().len()));
+    pub(crate) fn add(&mut self, endpoint: Endpoint) {
+        self.endpoints.push(endpoint);
+        self.endpoints
+            .sort_by_key(|endpoint| std::cmp::Reverse(endpoint.rank()));
     }
 
     /// Answers one request.
@@ -47,12 +47,13 @@ impl Site {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if let Some(engine) = self
-            .engines
+        let has_others = self.router.is_some();
+        if let Some(endpoint) = self
+            .endpoints
             .iter()
-            .find(|engine| engine.matches(request.uri().path()))
+            .find(|endpoint| endpoint.is_for(&request, has_others))
         {
-            return engine.handle(request, peer).await.map(Body::new);
+            return endpoint.handle(request, peer).await;
         }
         let Some(router) = &self.router else {
             return not_found(&request);
@@ -69,26 +70,25 @@ impl Site {
     /// The same as routes of an axum router.
     pub(crate) fn into_router(self) -> Router {
         let mut router = self.router.unwrap_or_default();
-        for engine in self.engines {
-            let path = engine.path().trim_end_matches('/').to_owned();
-            let is_open = !engine.path().ends_with('/');
+        for endpoint in self.endpoints {
+            let routes = endpoint.routes();
             let running = Arc::clone(&self.running);
             let serve = any(move |request: Request<Body>| {
-                let (engine, _running) = (engine.clone(), Arc::clone(&running));
+                let (endpoint, _running) = (endpoint.clone(), Arc::clone(&running));
                 async move {
                     let peer = request
                         .extensions()
                         .get::<ConnectInfo<SocketAddr>>()
                         .map(|info| info.0);
-                    engine.handle(request, peer).await.map(Body::new)
+                    if !endpoint.is_for(&request, false) {
+                        return not_found(&request);
+                    }
+                    endpoint.handle(request, peer).await
                 }
             });
-            if is_open {
-                router = router.route(&path, serve.clone());
+            for route in routes {
+                router = router.route(&route, serve.clone());
             }
-            router = router
-                .route(&format!("{path}/{{*rest}}"), serve.clone())
-                .route(&format!("{path}/"), serve);
         }
         router
     }

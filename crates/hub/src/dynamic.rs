@@ -305,6 +305,16 @@ impl Io {
         Admission::Refused(Refused::Unknown)
     }
 
+    /// Whether a client that asks for the namespace may get it: it is there, or a parent may make it.
+    #[must_use]
+    pub fn may_open(&self, name: &str) -> bool {
+        self.get(name).is_some()
+            || self.parents().get().iter().any(|parent| match &parent.accepts {
+                Accepts::Pattern(pattern) => pattern.matches(name),
+                Accepts::Predicate(_) | Accepts::Async(_) => true,
+            })
+    }
+
     /// The namespace of that name, made by the parent if need be and within the limit.
     pub(crate) fn child_of(&self, parent: &Arc<Parent>, name: &str) -> Result<Namespace, Refused> {
         let limit = self.config().max_dynamic_namespaces;

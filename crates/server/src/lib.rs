@@ -21,6 +21,7 @@ mod hooks;
 mod http;
 mod listener;
 mod outbox;
+mod plain;
 mod queue;
 mod registry;
 mod request;
@@ -44,6 +45,7 @@ pub use gatewire_proto::websocket::DeflateOptions;
 pub use hooks::Hooks;
 pub use http::Body;
 pub use listener::{Listener, ListenerConfig, serve_stream};
+pub use plain::PlainSockets;
 pub use socketio::SocketIo;
 pub use websocket::{WebSocketConfig, WebSocketServer};
 

@@ -67,7 +67,7 @@ impl Session for Client {
     }
 }
 
-fn rejected(error: &ProtocolError) -> Rejected {
+pub(crate) fn rejected(error: &ProtocolError) -> Rejected {
     Rejected {
         reason: error.to_string(),
     }

@@ -203,6 +203,17 @@ impl WebSocketServer {
         }
     }
 
+    /// Refuses new connections; those that are open stay.
+    pub fn stop_accepting(&self) {
+        self.0.registry.stop_accepting();
+    }
+
+    /// As [`close`](Self::close), but a connection whose handlers still run goes on until they have ended and their answers
+    /// are out.
+    pub fn drain(&self) {
+        self.0.registry.drain();
+    }
+
     /// Ends every connection with the code 1001 and refuses new ones.
     pub fn close(&self) {
         self.0.registry.close();

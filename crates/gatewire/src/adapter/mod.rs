@@ -1,26 +1,77 @@
-//! Platform adapters: what speaks to the clients. Socket.IO is the one there is, and the default.
+//! Platform adapters: what speaks to the clients. Socket.IO is the default; plain WebSockets are the other; both may serve
+//! the same gateways at once.
 
 mod socketio;
+mod ws;
 
+use gatewire_hub::Io;
+use gatewire_server::ConfigError;
+
+use crate::endpoint::Endpoint;
+use crate::gateway::plan::ServerPlan;
+
+pub use gatewire_proto::envelope;
 pub use gatewire_server::{Cookie, DeflateOptions, Hooks, Limits, SameSite};
 pub use socketio::SocketIoAdapter;
+pub use ws::WsAdapter;
 
-/// Any adapter; what [`App::use_websocket_adapter`](crate::App::use_websocket_adapter) takes.
+/// One adapter, or both; what [`App::use_websocket_adapter`](crate::App::use_websocket_adapter) takes.
+///
+/// ```
+/// use gatewire::adapter::Adapter;
+/// use gatewire::prelude::*;
+///
+/// let both = Adapter::from((SocketIoAdapter::new(), WsAdapter::at("/ws")));
+/// ```
 #[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Adapter {
-    /// Socket.IO over WebSocket and HTTP long-polling.
-    SocketIo(SocketIoAdapter),
+pub struct Adapter {
+    pub(crate) socketio: Option<SocketIoAdapter>,
+    pub(crate) ws: Option<WsAdapter>,
+}
+
+impl Adapter {
+    /// What answers the clients of one server.
+    pub(crate) fn endpoints(&self, plan: &ServerPlan, io: &Io) -> Result<Vec<Endpoint>, ConfigError> {
+        let mut endpoints = Vec::new();
+        if let Some(adapter) = &self.socketio {
+            endpoints.push(Endpoint::SocketIo(adapter.engine(plan, io.clone())?));
+        }
+        if let Some(adapter) = &self.ws {
+            endpoints.push(Endpoint::Ws(Box::new(adapter.endpoint(plan, io.clone())?)));
+        }
+        Ok(endpoints)
+    }
 }
 
 impl Default for Adapter {
     fn default() -> Self {
-        Self::SocketIo(SocketIoAdapter::default())
+        SocketIoAdapter::default().into()
     }
 }
 
 impl From<SocketIoAdapter> for Adapter {
     fn from(adapter: SocketIoAdapter) -> Self {
-        Self::SocketIo(adapter)
+        Self {
+            socketio: Some(adapter),
+            ws: None,
+        }
+    }
+}
+
+impl From<WsAdapter> for Adapter {
+    fn from(adapter: WsAdapter) -> Self {
+        Self {
+            socketio: None,
+            ws: Some(adapter),
+        }
+    }
+}
+
+impl From<(SocketIoAdapter, WsAdapter)> for Adapter {
+    fn from((socketio, ws): (SocketIoAdapter, WsAdapter)) -> Self {
+        Self {
+            socketio: Some(socketio),
+            ws: Some(ws),
+        }
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::cause::CauseSource;
 use super::context::MessageContext;
-use super::reply::{AckState, HandlerName, Owed, Reply, panic_text};
+use super::reply::{AckState, HandlerName, Reply, panic_text};
 use super::subscription::Call;
 use super::{Gateway, Handled, Hooks, Subscription};
 use crate::module::{InjectError, Resolver};
@@ -129,16 +129,25 @@ impl NamespaceGateways {
         let name = event.name();
         let namespace = socket.namespace().name();
         tracing::debug!(target: "gatewire", context = namespace, count, "no handler for the event {name:?} of {}", socket.id());
-        if let Some(ack) = event.ack(socket) {
-            let reply = Reply {
-                socket,
-                pattern: name,
-                handler: self.nobody(),
-                ack: AckState::Automatic(Owed::new(ack)),
-                cause: CauseSource::Event(event),
-                route: None,
-            };
-            reply.refuse(&WsException::new("Unknown event"));
+        let ack = event.ack(socket);
+        // A client of Socket.IO that asked for no answer gets none, as in Node.
+        if ack.is_none() && !socket.is_plain() {
+            return;
+        }
+        let is_asked = ack.is_some();
+        let reply = Reply {
+            socket,
+            pattern: name,
+            handler: self.nobody(),
+            ack: AckState::asked(ack),
+            cause: CauseSource::Event(event),
+            route: None,
+        };
+        let error = WsException::new("Unknown event");
+        if is_asked {
+            reply.refuse(&error);
+        } else {
+            reply.exception(error);
         }
     }
 

@@ -139,6 +139,12 @@ impl PlainClient {
         self.client.wants_input()
     }
 
+    /// As [`Client::is_quiet`].
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.client.is_quiet()
+    }
+
     /// As [`Client::close`].
     pub fn close(&mut self, reason: DisconnectReason) {
         self.auth = None;

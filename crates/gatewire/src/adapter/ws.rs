@@ -1,0 +1,202 @@
+//! Plain WebSockets for the whole application: any client of RFC 6455, with one message an event.
+
+use std::time::Duration;
+
+use gatewire_hub::{Io, PlainFormat};
+use gatewire_proto::envelope::MessageCodec;
+use gatewire_server::{
+    ConfigError, DeflateOptions, Hooks, Limits, Origin, PlainSockets, WebSocketConfig, WebSocketServer,
+};
+
+use crate::endpoint::WsEndpoint;
+use crate::gateway::plan::ServerPlan;
+
+/// The path of Socket.IO, which means none here.
+const SOCKET_IO: &str = "/socket.io";
+
+/// Serves the gateways to plain WebSocket clients (RFC 6455): browsers, devices, any library. A message is
+/// `{"event":"name","data":…}` in both directions, unless a [codec](Self::codec) says otherwise; one with an `"id"` gets
+/// an answer that carries it back. Rooms, broadcasts and everything else of a [`Socket`](crate::Socket) are the same as
+/// with Socket.IO.
+///
+/// A gateway is found at its `path`, or at `/`, or where [`at`](Self::at) says, and one with a namespace at that name below:
+/// `/chat` of an adapter at `/ws` is `ws://host/ws/chat`. What a client would send as `auth` with Socket.IO is the query of
+/// its URL here.
+///
+/// ```
+/// use std::time::Duration;
+/// use gatewire::prelude::*;
+///
+/// let adapter = WsAdapter::at("/ws").ping_interval(Duration::from_secs(10)).max_message_size(100_000);
+/// ```
+#[derive(Clone, Debug)]
+pub struct WsAdapter {
+    path: Option<String>,
+    config: WebSocketConfig,
+    format: PlainFormat,
+    own_formats: Vec<(String, PlainFormat)>,
+    max_faults: usize,
+    hooks: Hooks,
+}
+
+impl Default for WsAdapter {
+    fn default() -> Self {
+        Self {
+            path: None,
+            config: WebSocketConfig::default(),
+            format: PlainFormat::default(),
+            own_formats: Vec::new(),
+            max_faults: 10,
+            hooks: Hooks::new(),
+        }
+    }
+}
+
+impl WsAdapter {
+    /// At the paths of the gateways, `/` for one that has none.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// At `path`, whatever the gateways say: beside Socket.IO, whose path is theirs.
+    pub fn at(path: impl Into<String>) -> Self {
+        let path = path.into();
+        let path = path.trim_end_matches('/');
+        Self {
+            path: Some(if path.is_empty() || path.starts_with('/') {
+                path.to_owned()
+            } else {
+                format!("/{path}")
+            }),
+            ..Self::default()
+        }
+    }
+
+    /// The form of the messages. Default the envelope `{"event":…,"data":…}`, [`JsonCodec`](gatewire_proto::envelope::JsonCodec).
+    #[must_use]
+    pub fn codec(mut self, codec: impl MessageCodec) -> Self {
+        self.format = PlainFormat::new(codec);
+        self
+    }
+
+    /// Another form for the gateways of one namespace.
+    #[must_use]
+    pub fn codec_of(mut self, namespace: impl Into<String>, codec: impl MessageCodec) -> Self {
+        self.own_formats.push((namespace.into(), PlainFormat::new(codec)));
+        self
+    }
+
+    /// The subprotocols that the server speaks: the first one of the client's list that is among them is agreed on.
+    /// Default none.
+    #[must_use]
+    pub fn handle_protocols<P: Into<String>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
+        self.config.protocols = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Time from a pong to the next ping. Default 25 s.
+    #[must_use]
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.config.ping_interval = interval;
+        self
+    }
+
+    /// Time for a pong to come; without one the connection is closed. Default 20 s.
+    #[must_use]
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.config.ping_timeout = timeout;
+        self
+    }
+
+    /// Time within which a client must send a message, again after each. Default `None`: it may be silent.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.config.idle_timeout = timeout;
+        self
+    }
+
+    /// Bytes that one message may have. Default 1,000,000.
+    #[must_use]
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.config.max_message = bytes;
+        self
+    }
+
+    /// How many messages of one client may be none (not JSON, no event) before its connection is closed with 1008; each is
+    /// told by an `exception`. Default 10.
+    #[must_use]
+    pub fn max_faults(mut self, max_faults: usize) -> Self {
+        self.max_faults = max_faults;
+        self
+    }
+
+    /// The origins whose pages may connect, each as a browser sends it, e.g. `https://app.example`; others get 403. Without
+    /// it, those of the gateway's `cors`; without these, every page may.
+    #[must_use]
+    pub fn origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
+        self.config.origins = Some(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Compression of messages (permessage-deflate, RFC 7692) for clients that offer it. Default `None`.
+    #[must_use]
+    pub fn per_message_deflate(mut self, options: Option<DeflateOptions>) -> Self {
+        self.config.per_message_deflate = options;
+        self
+    }
+
+    /// The bounds that protect the server: connections, bytes that wait to be sent, and the like.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// A say in the handshake: who is let in, and which headers go out.
+    #[must_use]
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
+    }
+
+    /// What answers the clients of one server.
+    pub(crate) fn endpoint(&self, plan: &ServerPlan, io: Io) -> Result<WsEndpoint, ConfigError> {
+        let base = match &self.path {
+            Some(path) => path,
+            None if plan.path == SOCKET_IO => "",
+            None => &plan.path,
+        };
+        let mut config = self.config.clone();
+        if let (None, Some(cors)) = (&config.origins, &plan.options.cors)
+            && let Origin::List(origins) = &cors.origin
+        {
+            config.origins = Some(origins.clone());
+        }
+        let format = self.format.clone().max_faults(self.max_faults);
+        let mut sockets = PlainSockets::new(io, base, format);
+        for (namespace, format) in &self.own_formats {
+            let format = format.clone().max_faults(self.max_faults);
+            sockets = sockets.with_format(namespace.clone(), format);
+        }
+        let server = WebSocketServer::with_hooks(config, self.hooks.clone(), sockets.clone())?;
+        let route = |namespace: &str| match namespace {
+            "/" => format!("{base}/"),
+            // Whose names are known when clients come.
+            name if name.contains([':', '*']) => format!("{base}/{{*rest}}"),
+            name => format!("{base}{name}"),
+        };
+        let mut routes: Vec<String> = plan
+            .namespaces
+            .iter()
+            .map(|namespace| route(&namespace.name))
+            .chain((!base.is_empty()).then(|| base.to_owned()))
+            .collect();
+        routes.sort();
+        routes.dedup();
+        Ok(WsEndpoint {
+            sockets,
+            server,
+            routes,
+        })
+    }
+}

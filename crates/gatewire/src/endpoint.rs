@@ -1,0 +1,111 @@
+//! What answers the clients of one server: an engine of Socket.IO, or a server of plain WebSockets. Both look alike to who
+//! routes requests to them and ends them.
+
+use std::net::SocketAddr;
+
+use axum::body::{Body, HttpBody};
+use axum::response::Response;
+use bytes::Bytes;
+use gatewire_server::{Engine, PlainSockets, WebSocketServer};
+use http::{Request, header};
+
+#[derive(Clone)]
+pub(crate) enum Endpoint {
+    SocketIo(Engine),
+    Ws(Box<WsEndpoint>),
+}
+
+#[derive(Clone)]
+pub(crate) struct WsEndpoint {
+    pub(crate) sockets: PlainSockets,
+    pub(crate) server: WebSocketServer,
+    /// For an axum router, as its routes are written.
+    pub(crate) routes: Vec<String>,
+}
+
+impl Endpoint {
+    /// How long its path is: the longest is asked first.
+    pub(crate) fn rank(&self) -> usize {
+        match self {
+            Self::SocketIo(engine) => engine.path().len(),
+            Self::Ws(_) => 0,
+        }
+    }
+
+    /// Whether the request is for it. What is no handshake at the path of a plain WebSocket is for others, if there are
+    /// any.
+    pub(crate) fn is_for<B>(&self, request: &Request<B>, has_others: bool) -> bool {
+        match self {
+            Self::SocketIo(engine) => engine.matches(request.uri().path()),
+            Self::Ws(ws) => (!has_others || is_upgrade(request)) && ws.sockets.has(request.uri().path()),
+        }
+    }
+
+    pub(crate) async fn handle<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match self {
+            Self::SocketIo(engine) => engine.handle(request, peer).await.map(Body::new),
+            Self::Ws(ws) => ws.server.handle(request, peer).await.map(Body::new),
+        }
+    }
+
+    /// The paths below which its requests are, as an axum router has them.
+    pub(crate) fn routes(&self) -> Vec<String> {
+        match self {
+            Self::SocketIo(engine) => {
+                let path = engine.path().trim_end_matches('/');
+                let mut routes = vec![format!("{path}/{{*rest}}"), format!("{path}/")];
+                if !engine.path().ends_with('/') {
+                    routes.push(path.to_owned());
+                }
+                routes
+            }
+            Self::Ws(ws) => ws.routes.clone(),
+        }
+    }
+
+    pub(crate) fn stop_accepting(&self) {
+        match self {
+            Self::SocketIo(engine) => engine.stop_accepting(),
+            Self::Ws(ws) => ws.server.stop_accepting(),
+        }
+    }
+
+    pub(crate) fn drain(&self) {
+        match self {
+            Self::SocketIo(engine) => engine.drain(),
+            Self::Ws(ws) => ws.server.drain(),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        match self {
+            Self::SocketIo(engine) => engine.close(),
+            Self::Ws(ws) => ws.server.close(),
+        }
+    }
+
+    pub(crate) async fn drained(&self) {
+        match self {
+            Self::SocketIo(engine) => engine.drained().await,
+            Self::Ws(ws) => ws.server.drained().await,
+        }
+    }
+
+    pub(crate) fn clients_count(&self) -> usize {
+        match self {
+            Self::SocketIo(engine) => engine.clients_count(),
+            Self::Ws(ws) => ws.server.clients_count(),
+        }
+    }
+}
+
+fn is_upgrade<B>(request: &Request<B>) -> bool {
+    request.headers().get_all(header::UPGRADE).iter().any(|value| {
+        let value = value.as_bytes().trim_ascii();
+        value.eq_ignore_ascii_case(b"websocket")
+    })
+}
