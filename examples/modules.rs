@@ -77,6 +77,7 @@ impl HistoryModule {
 }
 
 /// The namespace of the chat is a matter of configuration, too.
+#[expect(clippy::needless_pass_by_value, reason = "what is injected comes by value")]
 fn chat_options(config: Arc<Config>) -> GatewayOptions {
     GatewayOptions::new().namespace(config.chat_namespace.clone())
 }
