@@ -15,6 +15,7 @@ async fn read_config() -> Config {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what is injected comes by value")]
 fn injected(config: Arc<Config>, _nothing: Option<Arc<u8>>) -> GatewayOptions {
     GatewayOptions::new().namespace(config.namespace.clone())
 }
