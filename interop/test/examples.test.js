@@ -38,3 +38,64 @@ describe("events", { skip: missingServer("events") }, () => {
     assert.ok(server.output.includes(`[EventsGateway] Client connected: ${id}`));
   });
 });
+
+describe("validation", { skip: reference ? "Gatewire's own" : missingServer("validation") }, () => {
+  let server;
+  before(async () => {
+    server = await Server.start("validation");
+  });
+  after(() => server?.stop());
+
+  for (const [label, transport] of TRANSPORTS) {
+    test(`tells which fields are wrong, and pipes what is right, ${label}`, async () => {
+      const clients = new Clients(server, transport);
+      const socket = await clients.connect();
+      const ask = (event, ...args) => socket.timeout(PATIENCE).emitWithAck(event, ...args);
+      const exception = once(socket, "exception");
+      const refused = await ask("register", { name: "a", age: 7 });
+      assert.deepEqual(await exception, [refused]);
+      assert.equal(refused.status, "error");
+      assert.equal(refused.message, "Validation failed");
+      assert.deepEqual(refused.cause, { pattern: "register", data: { name: "a", age: 7 } });
+      const errors = refused.errors.map(({ property }) => property).sort();
+      assert.deepEqual(errors, ["age", "name"]);
+      assert.ok(Object.values(refused.errors[0].constraints).every((text) => typeof text === "string"));
+
+      const id = await ask("register", { name: "ada", age: 36 });
+      assert.deepEqual(await ask("profile", { id: String(id) }), { name: "ada", age: 36 });
+      assert.equal((await ask("profile", { id: 1e6 })).message, "no such user");
+      assert.equal((await ask("profile", { id: "x" })).message, "Validation failed (numeric string is expected)");
+      assert.equal(await ask("greet", { name: " ada " }), "hello ada");
+      assert.equal(await ask("greet", { name: "ada", times: 2 }), "hello ada, hello ada");
+      clients.close();
+    });
+  }
+});
+
+describe("streams", { skip: reference ? "Gatewire's own" : missingServer("streams") }, () => {
+  let server;
+  before(async () => {
+    server = await Server.start("streams");
+  });
+  after(() => server?.stop());
+
+  for (const [label, transport] of TRANSPORTS) {
+    test(`emits each item, then acknowledges, ${label}`, async () => {
+      const clients = new Clients(server, transport);
+      const socket = await clients.connect();
+      const seen = [];
+      socket.onAny((...event) => seen.push(event));
+      const end = await new Promise((resolve) => socket.emit("countdown", 3, (...args) => resolve(args)));
+      assert.deepEqual(end, []);
+      assert.deepEqual(seen.splice(0), [3, 2, 1].map((n) => ["countdown", n]));
+      const failed = await socket.timeout(PATIENCE).emitWithAck("work", 50);
+      assert.equal(failed.message, "the work has failed");
+      assert.deepEqual(seen.splice(0), [["progress", 0], ["progress", 25], ["exception", failed]]);
+      const ticks = once(socket, "tick");
+      socket.emit("tick");
+      assert.deepEqual(await ticks, [0]);
+      await socket.timeout(PATIENCE).emitWithAck("countdown", 1);
+      clients.close();
+    });
+  }
+});

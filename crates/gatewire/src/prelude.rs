@@ -5,8 +5,8 @@ pub use std::sync::Arc;
 pub use crate::adapter::{SocketIoAdapter, WsAdapter};
 pub use crate::app::App;
 pub use crate::gateway::{
-    Ack, ConnectedSocket, Extension, FromMessage, Handshake, MessageBody, MessageContext,
-    OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit, Pattern, WsResponse,
+    Ack, AckOnly, ConnectedSocket, Extension, FromMessage, Handshake, MessageBody, MessageContext,
+    OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit, Path, Pattern, Valid, WsResponse,
 };
 pub use crate::logger::Logger;
 pub use crate::module::{

@@ -11,8 +11,10 @@ pub mod probe {
 /// How a handler's result is answered.
 pub mod reply {
     pub use crate::gateway::answer::{
-        AnyReply, NotOption, NotResult, OptionTag, ResultTag, SpecialReply, Tag, catch_panic, extract,
+        AnyReply, NotOption, NotResult, OptionTag, ResultTag, SpecialReply, StreamTag, Tag, extract, part,
+        pipe_input, transform,
     };
+    pub use crate::pipeline::Chain;
 }
 
 /// How a module's lists are read.

@@ -97,14 +97,20 @@ impl Namespace {
         &self.shared.name
     }
 
+    /// What stands for each parameter of the pattern that the namespace came into being by, in order: `("id", "12")` for
+    /// `:id` in `/room-:id`.
+    #[must_use]
+    pub fn params(&self) -> Vec<(&str, &str)> {
+        let Some(Accepts::Pattern(pattern)) = self.parent().map(|parent| &parent.accepts) else {
+            return Vec::new();
+        };
+        pattern.params(self.name()).unwrap_or_default()
+    }
+
     /// What stands for a parameter of the pattern that the namespace came into being by, `12` for `:id` in `/room-:id`.
     #[must_use]
     pub fn param(&self, param: &str) -> Option<&str> {
-        let Accepts::Pattern(pattern) = &self.parent()?.accepts else {
-            return None;
-        };
-        let params = pattern.params(self.name())?;
-        params
+        self.params()
             .into_iter()
             .find_map(|(name, value)| (name == param).then_some(value))
     }

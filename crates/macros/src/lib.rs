@@ -4,9 +4,11 @@
 mod diagnostics;
 mod enhancers;
 mod gateway;
+mod handler;
 mod injectable;
 mod module;
 mod options;
+mod subscribe;
 mod subscriptions;
 
 use proc_macro::TokenStream;
@@ -95,7 +97,12 @@ pub fn websocket_gateway(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Collects the `#[subscribe_message(..)]` methods of an impl block of a gateway.
 ///
 /// A handler takes `&self` and any number of extractors, is `async` or not, and returns what is answered: any
-/// `Serialize` value, `()`, `Option`, `WsResponse`, `Payload`, or a `Result` of one of them.
+/// `Serialize` value, `()`, `Option`, `WsResponse`, `Payload`, `AckOnly`, a `Stream` of such values, or a `Result` of one of
+/// them. A parameter of any other type says what part of the message's body it is: `#[message_body("key")]`; pipes behind
+/// the key make something else of it, as in `#[message_body("id", ParseInt)]`, and without a key it is the whole body.
+///
+/// The options of [`macro@subscribe_message`] are written here for all asynchronous handlers of the block that do not say
+/// otherwise: `#[subscriptions(timeout = "5s")]`.
 ///
 /// ```
 /// use gatewire::prelude::*;
@@ -124,11 +131,17 @@ pub fn subscriptions(args: TokenStream, item: TokenStream) -> TokenStream {
     subscriptions::expand(&args.into(), &item.into()).into()
 }
 
-/// Marks a method inside a [`macro@subscriptions`] block as the handler of an event.
+/// Marks a method inside a [`macro@subscriptions`] block as the handler of an event. A method may have several.
 ///
-/// `#[subscribe_message("x")]`: events of one client are handled in order, the next one waits.
-/// `#[subscribe_message("x", concurrent)]`: the next one does not wait for this handler; `concurrent = 100` sets
-/// how many may run at a time (1000 if not said) before the order is kept again. A method may have several.
+/// `#[subscribe_message("x")]`: events of one client are handled in order, the next one waits. An `async` handler, and one
+/// that returns a stream, may say more:
+///
+/// | option | meaning |
+/// |---|---|
+/// | `concurrent` | the next event does not wait for this handler; up to 64 calls for one client, then the order is kept again |
+/// | `concurrent = 8` | the same with another bound |
+/// | `timeout = "2s"` | a call that takes longer is dropped, and answered with the exception `Request timeout`; counted from when it first has to wait, in `ms`, `s`, `min`, `h`, or a number of milliseconds |
+/// | `on_disconnect = "cancel"` | a call that runs when its client leaves is dropped at its next `.await`; without it (`"wait"`) it runs to its end, and `handle_disconnect` waits for it. A stream is always dropped |
 #[proc_macro_attribute]
 pub fn subscribe_message(_: TokenStream, item: TokenStream) -> TokenStream {
     subscriptions::misplaced(&item.into()).into()

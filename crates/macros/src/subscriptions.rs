@@ -1,17 +1,17 @@
-//! `#[subscriptions]` and the `#[subscribe_message(..)]` inside: each marked method becomes a `Subscription` whose
-//! `call` extracts the arguments, runs the method and answers with its result.
+//! `#[subscriptions]` and the `#[subscribe_message(..)]` inside: collects the marked methods and judges them. What each
+//! becomes is written by `handler`.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
-use syn::parse::{Parse, ParseStream};
+use quote::quote;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, Expr, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Lit, ReceiverKind, ReturnType,
-    Token, Type, parse_quote,
+    Attribute, Error, Expr, FnArg, ImplItem, ImplItemFn, ItemImpl, Lit, ReceiverKind, Type, parse_quote,
 };
 
-use crate::diagnostics::{Errors, at, unknown};
+use crate::diagnostics::Errors;
 use crate::enhancers;
+use crate::handler::{self, Handler};
+use crate::subscribe::{Flow, Subscribe};
 
 /// Names that the protocol keeps for itself.
 const RESERVED: &[&str] = &[
@@ -25,12 +25,10 @@ const RESERVED: &[&str] = &[
 
 pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    if !args.is_empty() {
-        errors.at(
-            args,
-            "`#[subscriptions]` takes no options; they belong to `#[subscribe_message(\"event\", ..)]`",
-        );
-    }
+    let defaults = syn::parse2::<Flow>(args.clone()).unwrap_or_else(|error| {
+        errors.push(error);
+        Flow::default()
+    });
     let mut block = match syn::parse2::<ItemImpl>(item.clone()) {
         Ok(block) if block.trait_.is_none() && block.generics.params.is_empty() => block,
         _ => {
@@ -61,13 +59,23 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
         );
         let before = errors.is_empty();
         let enhancers = enhancers::take(&mut method.attrs, &mut errors);
+        let parameters = handler::parameters(&mut method.sig, &mut errors);
         check_signature(method, &mut errors);
+        let handler = Handler::new(&method.sig, parameters);
         for attribute in attributes {
             match attribute.parse_args::<Subscribe>() {
-                Ok(subscribe) => {
+                Ok(mut subscribe) => {
                     check_event(&subscribe.event, &mut seen, &mut errors);
+                    if handler.may_wait() {
+                        subscribe.flow.complete(&defaults);
+                    } else if let Some(option) = subscribe.flow.first() {
+                        errors.at(
+                            option,
+                            format!("`{option}` is for an `async` handler: this one never waits"),
+                        );
+                    }
                     if before && errors.is_empty() {
-                        entries.push(entry(method, &subscribe, enhancers.as_ref()));
+                        entries.push(handler.entry(&subscribe, enhancers.as_ref()));
                     }
                 }
                 Err(error) if matches!(attribute.meta, syn::Meta::List(_)) => errors.push(error),
@@ -103,42 +111,6 @@ pub(crate) fn misplaced(item: &TokenStream) -> TokenStream {
     )
     .into_compile_error();
     quote! { #item #error }
-}
-
-/// What stands in `#[subscribe_message(..)]`.
-struct Subscribe {
-    event: Expr,
-    concurrent: Option<Option<Expr>>,
-}
-
-impl Parse for Subscribe {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let event: Expr = input.parse()?;
-        if let Expr::Lit(literal) = &event
-            && !matches!(literal.lit, Lit::Str(_))
-        {
-            return Err(Error::new(event.span(), "an event's name is a string"));
-        }
-        let mut concurrent = None;
-        while !input.is_empty() {
-            input.parse::<Token![,]>()?;
-            if input.is_empty() {
-                break;
-            }
-            let name: Ident = input.parse()?;
-            if name != "concurrent" {
-                return Err(unknown(&name, &["concurrent"]));
-            }
-            let limit = if input.peek(Token![=]) {
-                input.parse::<Token![=]>()?;
-                Some(input.parse()?)
-            } else {
-                None
-            };
-            concurrent = Some(limit);
-        }
-        Ok(Self { event, concurrent })
-    }
 }
 
 /// Removes and returns the `#[subscribe_message]` attributes, however their path is written.
@@ -202,90 +174,5 @@ fn check_event(event: &Expr, seen: &mut Vec<(String, proc_macro2::Span)>, errors
         );
     } else {
         seen.push((name, text.span()));
-    }
-}
-
-/// `Subscription::new(event, handler, call)`.
-fn entry(method: &ImplItemFn, subscribe: &Subscribe, enhancers: Option<&TokenStream>) -> TokenStream {
-    let event = &subscribe.event;
-    let handler = &method.sig.ident;
-    let name = handler.to_string();
-    let types: Vec<&Type> = method
-        .sig
-        .inputs
-        .iter()
-        .filter_map(|input| match input {
-            FnArg::Typed(argument) => Some(&*argument.ty),
-            FnArg::Receiver(_) => None,
-        })
-        .collect();
-    let arguments: Vec<Ident> = (0..types.len())
-        .map(|at| format_ident!("__argument{at}"))
-        .collect();
-    let extract = types.iter().zip(&arguments).map(|(ty, argument)| {
-        quote_spanned! { at(ty) =>
-            let #argument = extract::<#ty>(__cx)?;
-        }
-    });
-    let extract = quote! { #(#extract)* };
-    let answer = answer(&method.sig.output);
-    let body = if method.sig.asyncness.is_some() {
-        quote! {
-            #extract
-            let mut __reply = __cx.detach();
-            let __gateway = ::std::sync::Arc::clone(__gateway);
-            ::core::option::Option::Some(::std::boxed::Box::pin(async move {
-                match catch_panic(Self::#handler(&__gateway, #(#arguments),*)).await {
-                    ::core::result::Result::Ok(__value) => {
-                        let __reply = __reply.reply();
-                        #answer
-                    }
-                    ::core::result::Result::Err(__panic) => __reply.panicked(&*__panic),
-                }
-            }))
-        }
-    } else {
-        quote! {
-            #extract
-            let __value = Self::#handler(__gateway, #(#arguments),*);
-            let __reply = __cx.reply();
-            #answer
-            ::core::option::Option::None
-        }
-    };
-    let concurrent = subscribe.concurrent.as_ref().map(|limit| {
-        let limit = match limit {
-            Some(limit) => quote! { #limit },
-            None => quote! { ::gatewire::gateway::CONCURRENT_LIMIT },
-        };
-        quote! { .concurrent(#limit) }
-    });
-    let enhance = enhancers.map(|enhancers| quote! { .enhance(#enhancers) });
-    quote! {
-        ::gatewire::gateway::Subscription::new(
-            #event,
-            #name,
-            #[allow(clippy::let_unit_value, clippy::unit_arg, reason = "a handler may return nothing")]
-            |__gateway: &::std::sync::Arc<Self>, __cx: &::gatewire::gateway::MessageContext<'_>| { #body },
-        )
-        #concurrent
-        #enhance
-    }
-}
-
-/// Statements that answer with `__value` through `__reply`, by the concrete type of each layer of the result.
-fn answer(output: &ReturnType) -> TokenStream {
-    let span = match output {
-        ReturnType::Default => proc_macro2::Span::call_site(),
-        ReturnType::Type(_, ty) => at(ty),
-    };
-    quote_spanned! { span =>
-        match (&Tag::of(&__value)).result().split(__value) {
-            ::core::result::Result::Err(__exception) => __reply.exception(__exception),
-            ::core::result::Result::Ok(__value) => match (&Tag::of(&__value)).option().split(__value) {
-                ::core::option::Option::None => __reply.nothing(),
-                ::core::option::Option::Some(__value) => (&Tag::of(&__value)).kind().send(__value, __reply),
-            },
-        }
     }
 }

@@ -1,9 +1,10 @@
 //! One message as its handler's extractors see it, and what it takes to answer it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use gatewire_hub::{AckSender, Event};
 
+use super::call::{Limits, Patience};
 use super::cause::{CauseSource, Kept};
 use super::extract::Ack;
 use super::reply::{AckState, HandlerName, Owed, Pending, PendingReply, Reply};
@@ -17,6 +18,7 @@ pub struct MessageContext<'a> {
     pattern: &'static str,
     handler: HandlerName,
     ack: RefCell<AckState>,
+    patience: Cell<Patience>,
     /// The route that it has come by; keeps the acknowledgement then.
     route: Option<&'a ExecutionContext>,
 }
@@ -35,6 +37,7 @@ impl<'a> MessageContext<'a> {
             pattern,
             handler,
             ack: RefCell::new(ack),
+            patience: Cell::default(),
             route: None,
         }
     }
@@ -47,6 +50,7 @@ impl<'a> MessageContext<'a> {
             pattern: route.pattern(),
             handler: HandlerName::of(route.route()),
             ack: RefCell::default(),
+            patience: Cell::default(),
             route: Some(route),
         }
     }
@@ -93,7 +97,7 @@ impl<'a> MessageContext<'a> {
     /// The right to answer later, with a copy of the message for an error's cause.
     #[doc(hidden)]
     pub fn detach(&self) -> PendingReply {
-        PendingReply(match self.route {
+        let pending = match self.route {
             Some(route) => Pending::Route(route.clone()),
             None => Pending::Direct {
                 socket: self.socket.clone(),
@@ -102,7 +106,16 @@ impl<'a> MessageContext<'a> {
                 ack: self.ack.take(),
                 cause: self.handler.include_cause.then(|| Kept::new(self.event)),
             },
-        })
+        };
+        PendingReply {
+            pending,
+            limits: Limits::new(self.patience.get()),
+        }
+    }
+
+    /// How long the handler may take.
+    pub(super) fn set_patience(&self, patience: Patience) {
+        self.patience.set(patience);
     }
 }
 

@@ -2,6 +2,7 @@
 //! all gateways of an application into servers and namespaces.
 
 pub(crate) mod answer;
+mod call;
 mod cause;
 mod context;
 mod extract;
@@ -11,13 +12,18 @@ mod options;
 pub(crate) mod plan;
 pub(crate) mod probe;
 mod reply;
+mod stream;
 mod subscription;
 
 use std::sync::Arc;
 
+pub use call::OnDisconnect;
 pub use context::MessageContext;
-pub(crate) use extract::misfit;
-pub use extract::{Ack, ConnectedSocket, Extension, FromMessage, Handshake, MessageBody, Pattern};
+pub(crate) use extract::validate;
+pub use extract::{
+    Ack, BodyRejection, ConnectedSocket, Extension, FieldError, FromMessage, Handshake, MessageBody,
+    MissingExtension, Path, PathRejection, Pattern, Valid,
+};
 pub use gatewire_proto::engineio::TransportKind;
 pub use gatewire_server::{Cors, Origin};
 pub use lifecycle::{
@@ -25,8 +31,8 @@ pub use lifecycle::{
 };
 pub(crate) use namespace::{BoundGateway, NamespaceGateways};
 pub use options::{GatewayOptions, IntoOptions, LateOptions, OptionsFactory};
+pub use reply::{AckOnly, PendingReply, Reply, WsResponse};
 pub(crate) use reply::{AckState, panic_text};
-pub use reply::{PendingReply, Reply, WsResponse};
 pub use subscription::{CONCURRENT_LIMIT, Call, Handled, Subscription, Subscriptions};
 
 use crate::module::{InjectError, Injectable, Instance, Provider, Resolver};

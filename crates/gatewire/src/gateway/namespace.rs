@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gatewire_hub::{AckSender, ConnectError, Event, NamespaceHandler};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::call::{Gate, Patience};
 use super::cause::CauseSource;
 use super::context::MessageContext;
 use super::reply::{AckState, HandlerName, Reply, panic_text};
@@ -37,7 +37,7 @@ pub(crate) trait BoundGateway: Send + Sync + 'static {
     /// Extracts the arguments of the handler with this index, and calls it.
     fn invoke(&self, index: usize, message: &MessageContext<'_>) -> Handled;
     /// Runs what is left of a call beside the connection, if the handler with this index is concurrent.
-    fn detach(&self, index: usize, future: BoxFuture<'static, ()>) -> Handled;
+    fn detach(&self, index: usize, socket: &Socket, future: BoxFuture<'static, ()>) -> Handled;
     fn init(&self, server: &Server) -> Option<BoxFuture<'static, ()>>;
     fn connection(&self, socket: &Socket) -> Option<BoxFuture<'static, Result<(), WsException>>>;
     fn disconnect(&self, socket: &Socket, reason: DisconnectReason) -> Option<BoxFuture<'static, ()>>;
@@ -251,7 +251,7 @@ impl NamespaceHandler for NamespaceGateways {
             return gateway.call(entry.subscription, socket, &event, routes.include_cause);
         };
         let context = ExecutionContext::message(socket.clone(), Arc::clone(route), &event);
-        gateway.detach(entry.subscription, Box::pin(run(context)))
+        gateway.detach(entry.subscription, socket, Box::pin(run(context)))
     }
 
     fn too_deep(&self, socket: &Socket, event: &str, ack: Option<AckSender>) {
@@ -264,6 +264,11 @@ impl NamespaceHandler for NamespaceGateways {
             route: None,
         };
         reply.exception(WsException::new("The data nests too deep"));
+    }
+
+    /// `handle_disconnect` hears of a client when all that it sent is handled.
+    fn waits_for_handlers(&self) -> bool {
+        true
     }
 
     fn disconnect(&self, socket: &Socket, reason: DisconnectReason) -> Option<BoxFuture<'static, ()>> {
@@ -341,21 +346,20 @@ struct BoundSubscription<G> {
     event: &'static str,
     handler: &'static str,
     call: Call<G>,
-    gate: Option<Arc<Semaphore>>,
+    gate: Option<Gate>,
+    patience: Patience,
     enhancers: BoundEnhancers,
 }
 
 impl<G: Gateway> Bound<G> {
     pub(super) fn new(gateway: Arc<G>, resolver: &Resolver<'_>) -> Result<Self, InjectError> {
         let bind = |subscription: Subscription<G>| {
-            let gate = subscription
-                .concurrent
-                .map(|limit| Arc::new(Semaphore::new(limit)));
             Ok(BoundSubscription {
                 event: subscription.event,
                 handler: subscription.handler,
                 call: subscription.call,
-                gate,
+                gate: subscription.concurrent.map(Gate::new),
+                patience: subscription.patience,
                 enhancers: subscription.enhancers.resolve(resolver)?,
             })
         };
@@ -404,20 +408,21 @@ impl<G: Gateway> BoundGateway for Bound<G> {
         };
         let message = MessageContext::new(socket, event, subscription.event, handler);
         self.invoke(index, &message)
-            .and_then(|future| self.detach(index, future))
+            .and_then(|future| self.detach(index, socket, future))
     }
 
     fn invoke(&self, index: usize, message: &MessageContext<'_>) -> Handled {
-        let call = self.subscriptions[index].call;
+        let BoundSubscription { call, patience, .. } = &self.subscriptions[index];
+        message.set_patience(*patience);
         catch_unwind(AssertUnwindSafe(|| call(&self.gateway, message))).unwrap_or_else(|panic| {
             message.reply().panicked(&*panic);
             None
         })
     }
 
-    fn detach(&self, index: usize, future: BoxFuture<'static, ()>) -> Handled {
+    fn detach(&self, index: usize, socket: &Socket, future: BoxFuture<'static, ()>) -> Handled {
         match &self.subscriptions[index].gate {
-            Some(gate) => spawn(gate, future),
+            Some(gate) => gate.pass(socket, future),
             None => Some(future),
         }
     }
@@ -438,29 +443,5 @@ impl<G: Gateway> BoundGateway for Bound<G> {
         self.hooks
             .disconnect
             .map(|hook| hook(Arc::clone(&self.gateway), socket.clone(), reason))
-    }
-}
-
-/// Runs a concurrent handler beside the connection; if too many run already, the client waits for its turn.
-fn spawn(gate: &Arc<Semaphore>, future: BoxFuture<'static, ()>) -> Handled {
-    match Arc::clone(gate).try_acquire_owned() {
-        Ok(permit) => {
-            tokio::spawn(async move {
-                future.await;
-                drop(permit);
-            });
-            None
-        }
-        Err(_) => {
-            let gate = Arc::clone(gate);
-            Some(Box::pin(async move {
-                // The gate is never closed; without a permit the handler would still have to run.
-                let permit = gate.acquire_owned().await.ok();
-                tokio::spawn(async move {
-                    future.await;
-                    drop(permit);
-                });
-            }))
-        }
     }
 }

@@ -8,11 +8,13 @@ use gatewire_hub::{AckSender, EmitError, Payload};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::call::{Limits, OnDisconnect, Run, Stopped};
 use super::cause::{CauseSource, Kept};
 use super::extract::AckSlot;
 use crate::Socket;
 use crate::pipeline::{
-    Answer, AnswerKind, Cause, Exception, ExecutionContext, INTERNAL, Route, WsException, internal_json,
+    Answer, AnswerKind, Argument, Cause, Exception, ExecutionContext, INTERNAL, Route, TimedOut, WsException,
+    internal_json,
 };
 
 /// A reply under an event of its own: emitted to the sender as `event` with `data`; an acknowledgement that was
@@ -34,6 +36,11 @@ impl<T> WsResponse<T> {
         }
     }
 }
+
+/// A value for the acknowledgement alone: for a client that asked for none nothing is sent, as NestJS does with every plain
+/// value. In a stream, where each item is emitted, it has no place: take [`Ack`](super::Ack) as a parameter there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AckOnly<T>(pub T);
 
 /// `Gateway::handler`, for the log, and whether its errors name their cause.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +118,10 @@ pub struct Reply<'a> {
 
 /// The right to answer one message once its future is ready.
 #[doc(hidden)]
-pub struct PendingReply(pub(super) Pending);
+pub struct PendingReply {
+    pub(super) pending: Pending,
+    pub(super) limits: Limits,
+}
 
 pub(super) enum Pending {
     /// The answer is for the client.
@@ -130,7 +140,7 @@ pub(super) enum Pending {
 impl PendingReply {
     /// The right to answer, now.
     pub fn reply(&mut self) -> Reply<'_> {
-        match &mut self.0 {
+        match &mut self.pending {
             Pending::Direct {
                 socket,
                 pattern,
@@ -149,9 +159,73 @@ impl PendingReply {
         }
     }
 
-    /// Answers for a handler that panicked.
-    pub fn panicked(&mut self, panic: &(dyn Any + Send)) {
-        self.reply().panicked(panic);
+    /// Runs a part of the handler within the limits of the call.
+    pub fn run<F: Future>(&mut self, future: F) -> Run<'_, F> {
+        let Self { pending, limits } = self;
+        limits.run(pending.socket(), future)
+    }
+
+    /// Answers for a handler that did not come to its end.
+    pub fn stopped(&mut self, stopped: Stopped) {
+        match stopped {
+            Stopped::Panicked(panic) => self.reply().panicked(&*panic),
+            Stopped::Late(timeout) => {
+                let reply = self.reply();
+                reply.log(format_args!("was given up after {timeout:?}"));
+                reply.exception(TimedOut { limit: timeout });
+            }
+            // There is nobody to answer.
+            Stopped::Left => drop(self.reply()),
+        }
+    }
+
+    /// The place of an argument that goes through pipes.
+    pub fn argument(&self, key: Option<&'static str>) -> Argument {
+        Argument {
+            key,
+            pattern: self.pending.pattern(),
+            client: self.socket().clone(),
+        }
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        self.pending.socket()
+    }
+
+    pub(super) fn set_on_disconnect(&mut self, on_disconnect: OnDisconnect) {
+        self.limits.patience.on_disconnect = on_disconnect;
+    }
+
+    /// One item of a stream: an event of the message's name.
+    pub(super) fn emit<T: Serialize + ?Sized>(&self, item: &T) -> Result<(), Exception> {
+        self.emit_as(self.pending.pattern(), item)
+    }
+
+    /// One item of a stream as an event of its own.
+    pub(super) fn emit_as<T: Serialize + ?Sized>(&self, event: &str, item: &T) -> Result<(), Exception> {
+        let emitted = self.socket().try_emit(event, item);
+        emitted.map_err(|error| WsException::internal(error).into())
+    }
+
+    /// One item of a stream, untouched.
+    pub(super) fn emit_payload(&self, item: &Payload) {
+        self.socket().emit_payload(self.pending.pattern(), item);
+    }
+}
+
+impl Pending {
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Direct { socket, .. } => socket,
+            Self::Route(route) => route.client(),
+        }
+    }
+
+    fn pattern(&self) -> &'static str {
+        match self {
+            Self::Direct { pattern, .. } => pattern,
+            Self::Route(route) => route.pattern(),
+        }
     }
 }
 
@@ -251,6 +325,20 @@ impl Reply<'_> {
         }
     }
 
+    /// An [`AckOnly`].
+    pub fn ack_only<T: Serialize>(self, value: &T) {
+        let is_asked = |ack: &AckState| !matches!(ack, AckState::NotAsked);
+        let is_asked = match self.route {
+            Some(route) => route.with_ack(|ack| is_asked(ack)),
+            None => is_asked(&self.ack),
+        };
+        if is_asked {
+            self.value(value)
+        } else {
+            self.nothing()
+        }
+    }
+
     /// All arguments of a [`Payload`], untouched.
     pub fn payload(mut self, payload: &Payload) {
         if self.hand_in(|| Ok(Answer::payload(payload.clone()))) {
@@ -272,6 +360,14 @@ impl Reply<'_> {
         match self.route {
             Some(route) => route.settle(Err(Exception::from(error))),
             None => self.raise(&error.into()),
+        }
+    }
+
+    /// As [`exception`](Self::exception), for an error of any type.
+    pub fn thrown(self, exception: Exception) {
+        match self.route {
+            Some(route) => route.settle(Err(exception)),
+            None => self.raise(&exception.into_ws()),
         }
     }
 

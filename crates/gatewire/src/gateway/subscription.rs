@@ -1,14 +1,16 @@
 //! A handler as the macros see it: an event, and a function that handles one message from extraction to answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::call::{OnDisconnect, Patience};
 use super::context::MessageContext;
 use crate::pipeline::Enhancers;
 
-/// How many calls of a `concurrent` handler run at a time, over all clients, unless it says otherwise.
-pub const CONCURRENT_LIMIT: usize = 1000;
+/// How many calls of a `concurrent` handler run at a time for one client, unless it says otherwise.
+pub const CONCURRENT_LIMIT: usize = 64;
 
 /// What is left to do for a message: nothing, or a future that runs the handler and answers.
 pub type Handled = Option<BoxFuture<'static, ()>>;
@@ -36,6 +38,7 @@ pub struct Subscription<G> {
     pub(crate) event: &'static str,
     pub(crate) handler: &'static str,
     pub(crate) concurrent: Option<usize>,
+    pub(crate) patience: Patience,
     pub(crate) call: Call<G>,
     pub(crate) enhancers: Enhancers,
 }
@@ -47,15 +50,30 @@ impl<G> Subscription<G> {
             event,
             handler,
             concurrent: None,
+            patience: Patience::default(),
             call,
             enhancers: Enhancers::new(),
         }
     }
 
-    /// Does not keep the next event of the client waiting, as long as no more than `limit` calls run.
+    /// Does not keep the next event of the client waiting, as long as no more than `limit` calls run for it.
     #[must_use]
     pub fn concurrent(mut self, limit: usize) -> Self {
         self.concurrent = Some(limit.max(1));
+        self
+    }
+
+    /// How long a call may go on, from when it first has to wait for something.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.patience.timeout = Some(timeout);
+        self
+    }
+
+    /// What becomes of a call that runs when its client leaves.
+    #[must_use]
+    pub fn on_disconnect(mut self, what: OnDisconnect) -> Self {
+        self.patience.on_disconnect = what;
         self
     }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::route::Route;
 use super::{Answer, Exception, WsException};
 use crate::Socket;
-use crate::gateway::AckState;
+use crate::gateway::{AckState, BodyRejection};
 
 /// One message, or one connection, on its way through the pipeline. A clone is another handle of the same.
 #[derive(Clone)]
@@ -92,7 +92,7 @@ impl ExecutionContext {
             Some(args) => args.body(),
             None => self.0.client.auth(),
         };
-        data.map_err(|error| crate::gateway::misfit(&error))
+        data.map_err(|error| BodyRejection::misfit(&error).into())
     }
 
     /// Every argument of the message as it came; `None` for a connection.

@@ -7,8 +7,8 @@ use std::fmt;
 
 use gatewire_hub::ConnectError;
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// The message a client gets for an error that is none of its business.
 pub(crate) const INTERNAL: &str = "Internal server error";
@@ -29,7 +29,8 @@ pub struct WsException(Box<Kind>);
 
 #[derive(Debug)]
 enum Kind {
-    Message(Cow<'static, str>),
+    /// The text, and what else is told beside it.
+    Message(Cow<'static, str>, Map<String, Value>),
     Object(Value),
     Internal(Box<dyn StdError + Send + Sync>),
 }
@@ -37,7 +38,22 @@ enum Kind {
 impl WsException {
     /// An error whose message the client reads.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Kind::Message(message.into())))
+        Self(Box::new(Kind::Message(message.into(), Map::new())))
+    }
+
+    /// Adds a field to what the client gets, beside `status`, `message` and `cause`, as in
+    /// `WsException::new("The room is full").with("code", 17)`. An exception that is an object gets one field more; one that
+    /// is internal tells nothing.
+    #[must_use]
+    pub fn with(mut self, field: &'static str, value: impl Serialize) -> Self {
+        match (&mut *self.0, serde_json::to_value(value)) {
+            (_, Err(error)) => return Self::internal(error),
+            (Kind::Message(_, fields) | Kind::Object(Value::Object(fields)), Ok(value)) => {
+                fields.insert(field.to_owned(), value);
+            }
+            (Kind::Object(_) | Kind::Internal(_), Ok(_)) => {}
+        }
+        self
     }
 
     /// An error that the client gets exactly as `value` serialises; if that fails it becomes an internal one.
@@ -53,10 +69,10 @@ impl WsException {
         Self(Box::new(Kind::Internal(error.into())))
     }
 
-    /// NestJS's `getError()`: the message as a JSON string, or the object.
+    /// NestJS's `getError()`: the message as a JSON string, or the object. Fields that were added are not in it.
     pub fn error(&self) -> Value {
         match &*self.0 {
-            Kind::Message(message) => Value::String(message.clone().into_owned()),
+            Kind::Message(message, _) => Value::String(message.clone().into_owned()),
             Kind::Object(value) => value.clone(),
             Kind::Internal(_) => Value::String(INTERNAL.to_owned()),
         }
@@ -66,7 +82,7 @@ impl WsException {
     pub(crate) fn hidden(&self) -> Option<&(dyn StdError + Send + Sync)> {
         match &*self.0 {
             Kind::Internal(error) => Some(&**error),
-            Kind::Message(_) | Kind::Object(_) => None,
+            Kind::Message(..) | Kind::Object(_) => None,
         }
     }
 
@@ -75,8 +91,10 @@ impl WsException {
     pub(crate) fn to_json(&self, cause: Option<&Cause<'_>>) -> Box<RawValue> {
         let json = match &*self.0 {
             Kind::Object(value) => serde_json::value::to_raw_value(value),
-            Kind::Message(message) => serde_json::value::to_raw_value(&Wire::new(message, cause)),
-            Kind::Internal(_) => serde_json::value::to_raw_value(&Wire::new(INTERNAL, cause)),
+            Kind::Message(message, fields) => {
+                serde_json::value::to_raw_value(&Wire::new(message, fields, cause))
+            }
+            Kind::Internal(_) => serde_json::value::to_raw_value(&Wire::new(INTERNAL, &Map::new(), cause)),
         };
         json.unwrap_or_else(|_| internal_json())
     }
@@ -93,7 +111,10 @@ impl WsException {
     /// The refusal of a connection.
     pub(crate) fn into_connect_error(self) -> ConnectError {
         let (message, data) = match *self.0 {
-            Kind::Message(message) => (message.into_owned(), None),
+            Kind::Message(message, fields) => {
+                let data = (!fields.is_empty()).then_some(Value::Object(fields));
+                (message.into_owned(), data)
+            }
             Kind::Internal(_) => (INTERNAL.to_owned(), None),
             Kind::Object(value) => {
                 let message = value
@@ -127,16 +148,19 @@ pub(crate) struct Cause<'a> {
 struct Wire<'a> {
     status: &'static str,
     message: &'a str,
+    #[serde(flatten)]
+    fields: &'a Map<String, Value>,
     /// Left out if the application does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'a Cause<'a>>,
 }
 
 impl<'a> Wire<'a> {
-    fn new(message: &'a str, cause: Option<&'a Cause<'a>>) -> Self {
+    fn new(message: &'a str, fields: &'a Map<String, Value>, cause: Option<&'a Cause<'a>>) -> Self {
         Self {
             status: "error",
             message,
+            fields,
             cause,
         }
     }
@@ -145,7 +169,7 @@ impl<'a> Wire<'a> {
 impl PartialEq for WsException {
     fn eq(&self, other: &Self) -> bool {
         match (&*self.0, &*other.0) {
-            (Kind::Message(a), Kind::Message(b)) => a == b,
+            (Kind::Message(a, more), Kind::Message(b, others)) => a == b && more == others,
             (Kind::Object(a), Kind::Object(b)) => a == b,
             (Kind::Internal(a), Kind::Internal(b)) => a.to_string() == b.to_string(),
             _ => false,
@@ -156,7 +180,7 @@ impl PartialEq for WsException {
 impl fmt::Display for WsException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Kind::Message(message) => f.write_str(message),
+            Kind::Message(message, _) => f.write_str(message),
             Kind::Object(value) => value.fmt(f),
             Kind::Internal(error) => error.fmt(f),
         }
@@ -167,7 +191,7 @@ impl StdError for WsException {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.0 {
             Kind::Internal(error) => Some(&**error),
-            Kind::Message(_) | Kind::Object(_) => None,
+            Kind::Message(..) | Kind::Object(_) => None,
         }
     }
 }
@@ -231,6 +255,16 @@ mod tests {
                 r#"{"status":"error","message":"bad creds"}"#,
             ),
             (
+                WsException::new("full").with("code", 17).with("room", "a"),
+                with,
+                r#"{"status":"error","message":"full","code":17,"room":"a","cause":{"pattern":"e","data":{"k":1}}}"#,
+            ),
+            (
+                WsException::object(json!({"a": 1})).with("b", 2),
+                with,
+                r#"{"a":1,"b":2}"#,
+            ),
+            (
                 WsException::object(json!([{"property": "name"}])),
                 with,
                 r#"[{"property":"name"}]"#,
@@ -255,6 +289,11 @@ mod tests {
                 WsException::object(json!({"message": "no", "code": 7})),
                 "no",
                 Some(json!({"message": "no", "code": 7})),
+            ),
+            (
+                WsException::new("no").with("code", 7),
+                "no",
+                Some(json!({"code": 7})),
             ),
             (
                 WsException::object(json!({"code": 7})),

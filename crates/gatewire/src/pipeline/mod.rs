@@ -15,6 +15,7 @@ mod expiry;
 mod filter;
 mod guard;
 mod interceptor;
+mod pipe;
 mod route;
 mod throttle;
 mod thrown;
@@ -31,6 +32,11 @@ pub use expiry::Expiry;
 pub use filter::ExceptionFilter;
 pub use guard::Guard;
 pub use interceptor::Interceptor;
+#[doc(hidden)]
+pub use pipe::Chain;
+pub use pipe::{
+    Argument, DefaultValue, ParseBool, ParseFloat, ParseInt, ParseRejection, Pipe, Scalar, Trim, Validate,
+};
 pub use route::Next;
 pub(crate) use route::{Destination, Globals, Route, run};
 pub use throttle::{Throttle, Throttled};

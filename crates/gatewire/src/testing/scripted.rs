@@ -1,6 +1,7 @@
 //! A peer without a network, transport or timer: Socket.IO packets in and out as they are written, one at a time and by
 //! hand. What a handler does at once has been done when a call returns, so that a test reads like a transcript.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -14,11 +15,14 @@ use crate::{DisconnectReason, Server};
 
 /// Writes down every Socket.IO packet; attachments as `<010203>`.
 #[derive(Default)]
-struct Transcript(Mutex<Vec<String>>);
+struct Transcript {
+    lines: Mutex<Vec<String>>,
+    is_full: AtomicBool,
+}
 
 impl Transcript {
     fn lines(&self) -> MutexGuard<'_, Vec<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn text(&self, text: &[u8]) {
@@ -51,6 +55,10 @@ impl Outbox for Transcript {
 
     fn is_writable(&self) -> bool {
         true
+    }
+
+    fn has_room(&self) -> bool {
+        !self.is_full.load(Ordering::SeqCst)
     }
 
     fn transport(&self) -> TransportKind {
@@ -204,6 +212,11 @@ impl ScriptedClient {
     /// What has been sent since the last call.
     pub fn sent(&self) -> Vec<String> {
         std::mem::take(&mut self.outbox.lines())
+    }
+
+    /// Whether the client takes no more for now: streams wait then, as does whoever asks `Socket::writable`.
+    pub fn set_full(&self, is_full: bool) {
+        self.outbox.is_full.store(is_full, Ordering::SeqCst);
     }
 
     /// Ends the connection, and waits until the handlers and the disconnect hooks have ended.

@@ -4,9 +4,8 @@ use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::FromMessage;
+use super::{FromMessage, MissingExtension};
 use crate::gateway::MessageContext;
-use crate::pipeline::WsException;
 use crate::{Server, Socket};
 
 /// NestJS's name for the extractor [`Socket`].
@@ -74,15 +73,12 @@ impl<T> Deref for Extension<T> {
 }
 
 impl<T: Send + Sync + 'static> FromMessage for Extension<T> {
-    type Rejection = WsException;
+    type Rejection = MissingExtension;
 
-    fn from_message(message: &MessageContext<'_>) -> Result<Self, WsException> {
-        message.socket().get().map(Self).ok_or_else(|| {
-            WsException::internal(format!(
-                "the client has no {}; set it in handle_connection",
-                std::any::type_name::<T>()
-            ))
-        })
+    fn from_message(message: &MessageContext<'_>) -> Result<Self, MissingExtension> {
+        let type_name = std::any::type_name::<T>();
+        let value = message.socket().get().map(Self);
+        value.ok_or(MissingExtension { type_name })
     }
 }
 

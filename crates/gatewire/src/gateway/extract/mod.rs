@@ -4,12 +4,19 @@
 mod ack;
 mod body;
 mod client;
+mod path;
+mod rejection;
+mod valid;
 
 pub use ack::Ack;
 pub(crate) use ack::AckSlot;
 pub use body::MessageBody;
-pub(crate) use body::misfit;
+pub(crate) use body::read_part;
 pub use client::{ConnectedSocket, Extension, Handshake, Pattern};
+pub use path::Path;
+pub use rejection::{BodyRejection, FieldError, MissingExtension, PathRejection};
+pub use valid::Valid;
+pub(crate) use valid::validate;
 
 use super::context::MessageContext;
 use crate::pipeline::WsException;
@@ -37,7 +44,7 @@ use crate::pipeline::WsException;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor",
     label = "a handler cannot take this from a message",
-    note = "extractors are `MessageBody<T>`, `Socket`, `Server`, `Ack`, `Handshake`, `Pattern`, `Payload`, `Extension<T>` and every type that implements `FromMessage`",
+    note = "extractors are `MessageBody<T>`, `Valid<T>`, `Path<T>`, `Socket`, `Server`, `Ack`, `Handshake`, `Pattern`, `Payload`, `Extension<T>` and every type that implements `FromMessage`",
     note = "for the message's body write `MessageBody(name): MessageBody<{Self}>`"
 )]
 pub trait FromMessage: Sized {
