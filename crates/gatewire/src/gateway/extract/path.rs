@@ -10,12 +10,11 @@ use super::{FromMessage, PathRejection};
 use crate::gateway::MessageContext;
 use crate::{Server, Socket};
 
-/// What stands for the parameters in the name of the client's namespace: with `namespace = "/room-:id"` the `12` of
-/// `/room-12`.
+/// What stands for the parameters in the name of the client's namespace: for one of
+/// [`Io::of_pattern`](gatewire_hub::Io::of_pattern) with `/room-:id` the `12` of `/room-12`. The `namespace` of a gateway
+/// is a name and no pattern, so far.
 ///
-/// `T` may be a single value where there is one parameter, a struct with a field for each, or a tuple in their order. A
-/// name whose parameters do not fit is answered with an exception; to refuse such a client, look in `handle_connection`,
-/// by [`Path::of`].
+/// `T` may be a single value where there is one parameter, a struct with a field for each, or a tuple in their order.
 ///
 /// ```
 /// use gatewire::prelude::*;
@@ -24,23 +23,12 @@ use crate::{Server, Socket};
 /// #[derive(Clone, Copy, Deserialize)]
 /// struct RoomId(u32);
 ///
-/// #[websocket_gateway(namespace = "/room-:id")]
-/// struct RoomGateway;
-///
-/// impl OnGatewayConnection for RoomGateway {
-///     async fn handle_connection(&self, client: &Socket) -> Result<(), WsException> {
-///         Path::<RoomId>::of(client)?;
-///         Ok(())
+/// # let io = gatewire_hub::Io::default();
+/// io.of_pattern("/room-:id").on_connection(|client| {
+///     if let Ok(Path(RoomId(id))) = Path::of(client) {
+///         client.emit("welcome", &id);
 ///     }
-/// }
-///
-/// #[subscriptions]
-/// impl RoomGateway {
-///     #[subscribe_message("where")]
-///     fn r#where(&self, Path(RoomId(id)): Path<RoomId>) -> u32 {
-///         id
-///     }
-/// }
+/// });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path<T>(pub T);
