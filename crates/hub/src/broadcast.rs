@@ -199,7 +199,7 @@ impl Broadcast {
         }
     }
 
-    fn encode_and_send(&self, event: &str, args: &impl Arguments) -> Result<(), EmitError> {
+    fn encode_and_send(&self, event: &str, args: &dyn Arguments) -> Result<(), EmitError> {
         if let Some(recovery) = self.namespace.io().recovery()
             && !self.flags.volatile
         {
@@ -217,7 +217,7 @@ impl Broadcast {
         &self,
         keeper: &Keeper,
         event: &str,
-        args: &impl Arguments,
+        args: &dyn Arguments,
     ) -> Result<(), EmitError> {
         match keeper {
             Keeper::Memory(store) => self.send_stored(store, event, args),
@@ -226,7 +226,7 @@ impl Broadcast {
     }
 
     /// By way of the cluster's log.
-    fn publish(&self, log: &dyn RecoveryLog, event: &str, args: &impl Arguments) -> Result<(), EmitError> {
+    fn publish(&self, log: &dyn RecoveryLog, event: &str, args: &dyn Arguments) -> Result<(), EmitError> {
         let name = self.namespace.name();
         let message = encode::event(name, event, args, None, |packet| packet.into_prepared())?;
         if self.flags.local || self.selection.rooms() == Some(&[]) {
@@ -244,7 +244,7 @@ impl Broadcast {
         Ok(())
     }
 
-    fn send_stored(&self, store: &Store, event: &str, args: &impl Arguments) -> Result<(), EmitError> {
+    fn send_stored(&self, store: &Store, event: &str, args: &dyn Arguments) -> Result<(), EmitError> {
         let (name, offset) = (self.namespace.shared_name(), store.next_offset());
         let text = offset_text(offset);
         let message = encode::event(name, event, &WithOffset(args, text.as_str()), None, |packet| {
@@ -278,7 +278,7 @@ impl Broadcast {
         self.send(self.receivers(), message);
     }
 
-    fn request_acks(&self, event: &str, args: &impl Arguments) -> BroadcastAckRequest {
+    fn request_acks(&self, event: &str, args: &dyn Arguments) -> BroadcastAckRequest {
         let (id, timeout) = (self.namespace.next_ack_id(), self.timeout_or_default());
         let name = self.namespace.name();
         match encode::event(name, event, args, Some(id), |packet| packet.into_prepared()) {

@@ -44,7 +44,8 @@ pub enum EmitError {
     },
 }
 
-/// What stands behind an event's name, or in an answer.
+/// What stands behind an event's name, or in an answer. Used as `dyn`: what is compiled for each type that an application
+/// emits is its serialisation alone, not the whole way of an event.
 pub(crate) trait Arguments {
     /// Appends them, with commas between.
     fn put(&self, event: &str, json: &mut Vec<u8>, attachments: &mut Vec<Bytes>) -> Result<(), EmitError>;
@@ -120,7 +121,7 @@ impl Encoded<'_> {
 pub(crate) fn event<R>(
     namespace: &str,
     name: &str,
-    args: &impl Arguments,
+    args: &dyn Arguments,
     id: Option<u64>,
     then: impl FnOnce(Encoded<'_>) -> R,
 ) -> Result<R, EmitError> {
@@ -145,7 +146,7 @@ pub(crate) fn event<R>(
 /// Writes the answer to an event and hands it to `then`.
 pub(crate) fn ack<R>(
     namespace: &str,
-    args: &impl Arguments,
+    args: &dyn Arguments,
     id: u64,
     then: impl FnOnce(Encoded<'_>) -> R,
 ) -> Result<R, EmitError> {
@@ -158,7 +159,7 @@ pub(crate) fn ack<R>(
 /// Writes arguments alone, with commas between.
 pub(crate) fn arguments(
     event: &str,
-    args: &impl Arguments,
+    args: &dyn Arguments,
     attachments: &mut Vec<Bytes>,
 ) -> Result<Box<str>, EmitError> {
     with_scratch(|buffer| {

@@ -61,7 +61,7 @@ impl Payload {
         Ok(Self::new(socketio::scan_args(&args, &limits)?, attachments))
     }
 
-    fn encode(args: &impl Arguments) -> Result<Self, EmitError> {
+    fn encode(args: &dyn Arguments) -> Result<Self, EmitError> {
         let mut attachments = Vec::new();
         let json = encode::arguments("ack", args, &mut attachments)?;
         Ok(Self {

@@ -102,9 +102,9 @@ pub(crate) fn is_recoverable(reason: DisconnectReason) -> bool {
 }
 
 /// Arguments with the offset behind them.
-pub(crate) struct WithOffset<'a, A>(pub(crate) &'a A, pub(crate) &'a str);
+pub(crate) struct WithOffset<'a>(pub(crate) &'a dyn Arguments, pub(crate) &'a str);
 
-impl<A: Arguments> Arguments for WithOffset<'_, A> {
+impl Arguments for WithOffset<'_> {
     fn put(&self, event: &str, json: &mut Vec<u8>, attachments: &mut Vec<Bytes>) -> Result<(), EmitError> {
         let start = json.len();
         self.0.put(event, json, attachments)?;

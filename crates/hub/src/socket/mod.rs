@@ -352,11 +352,11 @@ impl Socket {
             .map_or(serde_json::Value::Null, |data| (*data).clone())
     }
 
-    fn request_ack(&self, event: &str, args: &impl Arguments) -> AckRequest {
+    fn request_ack(&self, event: &str, args: &dyn Arguments) -> AckRequest {
         AckRequest::new(self, |id| self.encode_and_send(event, args, Some(id)))
     }
 
-    fn encode_and_send(&self, event: &str, args: &impl Arguments, id: Option<u64>) -> Result<(), EmitError> {
+    fn encode_and_send(&self, event: &str, args: &dyn Arguments, id: Option<u64>) -> Result<(), EmitError> {
         if let Some(recovery) = self.namespace().io().recovery()
             && id.is_none()
         {

@@ -422,7 +422,7 @@ impl Socket {
     }
 
     /// Sends an answer to the client: it waits for nothing but the connection.
-    pub(crate) fn send_ack(&self, id: u64, args: &impl Arguments) -> Result<(), EmitError> {
+    pub(crate) fn send_ack(&self, id: u64, args: &dyn Arguments) -> Result<(), EmitError> {
         if !self.connected() {
             return Ok(());
         }
