@@ -11,6 +11,7 @@ use crate::process::{Failure, cargo, root, run};
 
 const GATEWAYS: usize = 40;
 const EVENTS: usize = 10;
+const BODIES: usize = 3;
 
 pub(crate) fn compile_time(args: &[String]) -> Result<(), Failure> {
     let number = |at: usize, default: usize| match args.get(at) {
@@ -80,8 +81,8 @@ tokio = {{ version = "1", features = ["macros", "rt-multi-thread"] }}
     )
 }
 
-/// What a team writes, not the least that compiles: a service, a body type of its own for every event, async and plain
-/// handlers, answers of each kind, hooks, and a module for each gateway.
+/// What a team writes, not the least that compiles: a service, three body types for the events of a gateway, async and
+/// plain handlers, answers of each kind, hooks, and a module for each gateway.
 fn application(gateways: usize, events: usize) -> String {
     let mut text = String::from(
         "use gatewire::prelude::*;\nuse serde::{Deserialize, Serialize};\n\n#[tokio::main]\n\
@@ -97,7 +98,7 @@ fn application(gateways: usize, events: usize) -> String {
     );
     for at in 0..gateways {
         let _ = writeln!(text, "\nmod area{at} {{\n    use super::*;\n");
-        for event in 0..events {
+        for event in 0..BODIES {
             let _ = writeln!(
                 text,
                 "    #[derive(Deserialize, Serialize)]\n    pub struct Body{event} {{\n        pub id: u64,\n        \
@@ -117,7 +118,8 @@ fn application(gateways: usize, events: usize) -> String {
              #[subscriptions]\n    impl Gateway{at} {{"
         );
         for event in 0..events {
-            let body = format!("MessageBody(body): MessageBody<Body{event}>");
+            let kind = event % BODIES;
+            let body = format!("MessageBody(body): MessageBody<Body{kind}>");
             let _ = match event % 5 {
                 0 => writeln!(
                     text,
@@ -131,7 +133,7 @@ fn application(gateways: usize, events: usize) -> String {
                 ),
                 2 => writeln!(
                     text,
-                    "        #[subscribe_message(\"event{event}\")]\n        fn event{event}(&self, {body}) -> WsResponse<Body{event}> {{\n            \
+                    "        #[subscribe_message(\"event{event}\")]\n        fn event{event}(&self, {body}) -> WsResponse<Body{kind}> {{\n            \
                      WsResponse::new(\"other\", body)\n        }}\n"
                 ),
                 3 => writeln!(
@@ -141,7 +143,7 @@ fn application(gateways: usize, events: usize) -> String {
                 ),
                 _ => writeln!(
                     text,
-                    "        #[subscribe_message(\"event{event}\")]\n        fn event{event}(&self, {body}) -> Body{event} {{\n            \
+                    "        #[subscribe_message(\"event{event}\")]\n        fn event{event}(&self, {body}) -> Body{kind} {{\n            \
                      body\n        }}\n"
                 ),
             };
