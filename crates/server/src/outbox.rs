@@ -316,6 +316,7 @@ impl Outbox {
 
     /// What was agreed on about compression, if the session is on a WebSocket and `bytes` are worth it. If not, not even
     /// the lock is taken.
+    #[inline]
     fn deflate(&self, bytes: usize) -> Option<(&DeflateOptions, Deflate)> {
         let options = self.rules.per_message_deflate.as_ref()?;
         if bytes < options.threshold {
@@ -329,10 +330,22 @@ impl Outbox {
 
     /// Sends a message for this connection alone compressed, if that was agreed on and is worth it; false if nothing was
     /// sent. The lock is not held meanwhile, so that no broadcast waits for it.
+    #[inline]
     fn send_deflated(&self, opcode: Opcode, message: &[u8]) -> bool {
-        let Some((options, deflate)) = self.deflate(message.len()) else {
-            return false;
-        };
+        match self.deflate(message.len()) {
+            Some((options, deflate)) => self.deflate_and_send(opcode, message, options, deflate),
+            None => false,
+        }
+    }
+
+    #[cold]
+    fn deflate_and_send(
+        &self,
+        opcode: Opcode,
+        message: &[u8],
+        options: &DeflateOptions,
+        deflate: Deflate,
+    ) -> bool {
         let bits = deflate.server_window_bits();
         let mut frame = Vec::new();
         let is_shorter = websocket::put_deflated_frame(&mut frame, opcode, message, bits, options.level);
