@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use gatewire_hub::cluster::{ClusterAdapter, Local};
 use gatewire_hub::{
-    ConnectError, DisconnectReason, Event, EventError, HubConfig, Id, Io, Namespace, NamespaceRequest,
-    OwnedEvent, ParentNamespace, RemoteSocket, RoomEvent, ServerSideEvent, Socket,
+    ConnectError, ConnectionObserver, DisconnectReason, Event, EventError, HubConfig, Id, Io, Namespace,
+    NamespaceRequest, OwnedEvent, ParentNamespace, RemoteSocket, RoomEvent, ServerSideEvent, Socket,
+    TransportKind,
 };
 use gatewire_proto::engineio::HandshakeError;
 use gatewire_server::{Engine, EngineConfig, Hooks, SocketIo};
@@ -26,6 +27,8 @@ struct User;
 fn welcome(_: &Socket) {}
 
 fn opened(_: &Namespace) {}
+
+fn upgraded(_: &Socket, _: TransportKind) {}
 
 fn moved(_: &Namespace, _: RoomEvent<'_>) {}
 
@@ -75,9 +78,15 @@ fn change(_: &mut HeaderMap, _: &Parts) {}
 
 fn refused(_: &HandshakeError, _: &Parts) {}
 
+struct Observer;
+
+impl ConnectionObserver for Observer {}
+
 async fn server(io: &Io, namespace: &Namespace, id: &str, second: Duration) {
     io.on_connection(welcome);
     io.on_connection_async(prepare);
+    let observer = Arc::new(Observer);
+    io.observe_connections(observer);
     io.use_middleware(authenticate);
     let _ = io.of("/chat");
     let parent: ParentNamespace = io.of_pattern("/room-:id");
@@ -124,6 +133,8 @@ async fn socket(socket: &Socket, data: &Data, second: Duration) {
     let _ = (socket.id(), socket.namespace(), socket.rooms());
     let _ = (socket.connected(), socket.recovered());
     let _ = socket.transport().as_str();
+    let _ = socket.connection_id();
+    socket.on_upgrade(upgraded);
     let _ = socket.auth::<Auth>();
     let _ = socket.handshake().query("team");
     let _ = socket.handshake().headers().get("x-a");
