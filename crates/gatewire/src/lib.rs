@@ -70,3 +70,18 @@ pub use gatewire_macros::{
 pub use logger::Logger;
 pub use module::verify;
 pub use running::AppHandle;
+
+/// The guide's programs.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/filters.md")]
+    struct Filters;
+    #[doc = include_str!("../../../docs/first-steps.md")]
+    struct FirstSteps;
+    #[doc = include_str!("../../../docs/gateways.md")]
+    struct Gateways;
+    #[doc = include_str!("../../../docs/guards.md")]
+    struct Guards;
+    #[doc = include_str!("../../../docs/pipes.md")]
+    struct Pipes;
+}
