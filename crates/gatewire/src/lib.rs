@@ -84,4 +84,16 @@ mod guide {
     struct Guards;
     #[doc = include_str!("../../../docs/pipes.md")]
     struct Pipes;
+    #[doc = include_str!("../../../docs/adapters.md")]
+    struct Adapters;
+    #[doc = include_str!("../../../docs/coming-from-nestjs.md")]
+    struct ComingFromNestJs;
+    #[doc = include_str!("../../../docs/interceptors.md")]
+    struct Interceptors;
+    #[doc = include_str!("../../../docs/lifecycle.md")]
+    struct Lifecycle;
+    #[doc = include_str!("../../../docs/modules.md")]
+    struct Modules;
+    #[doc = include_str!("../../../docs/testing.md")]
+    struct Testing;
 }
