@@ -1,8 +1,10 @@
 //! What the benchmark measures: an echo by acknowledgement, an echo by event, and a broadcast. `WORKERS` sets the
 //! number of worker threads (all cores if it is not set), `PORT` (3000) and `HOST` (127.0.0.1) the address, `ADAPTER` what
-//! its clients speak: `socketio`, `ws`, or `both`.
+//! its clients speak: `socketio`, `ws`, or `both`; `RECOVERY=1` keeps what is sent for clients that come back.
 
+use gatewire::HubConfig;
 use gatewire::prelude::*;
+use gatewire_hub::Recovery;
 
 #[websocket_gateway(cors(origin = "*"))]
 struct BenchGateway {
@@ -53,7 +55,11 @@ fn env(name: &str, default: &str) -> String {
 
 async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = format!("{}:{}", env("HOST", "127.0.0.1"), env("PORT", "3000"));
-    let mut app = App::create::<BenchModule>().await?;
+    let config = HubConfig {
+        connection_state_recovery: (env("RECOVERY", "0") == "1").then(Recovery::default),
+        ..HubConfig::default()
+    };
+    let mut app = App::create::<BenchModule>().hub_config(config).await?;
     match &*env("ADAPTER", "socketio") {
         "socketio" => {}
         "ws" => drop(app.use_websocket_adapter(WsAdapter::new())),
