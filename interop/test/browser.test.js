@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { after, afterEach, before, describe, test } from "node:test";
 import { chromium } from "playwright-core";
 import { Server, missing, missingServer } from "../lib/server.js";
-import { PATIENCE, within } from "../lib/wait.js";
+import { PATIENCE } from "../lib/wait.js";
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const artefacts = fileURLToPath(new URL("../../artefacts/", import.meta.url));
@@ -180,17 +180,9 @@ describe("showcase in Chromium", { skip }, () => {
     });
     const all = [...Object.values(pages), dark, phone];
     for (const page of all) await page.locator("#count", { hasText: "5" }).waitFor();
-    // A plot needs some samples: wait until the page has drawn them.
-    await within(
-      30_000,
-      "some round trips",
-      (async () => {
-        for (let seen = new Set(); seen.size < 12; ) {
-          seen.add(await phone.locator("#rtt").textContent());
-          await phone.waitForTimeout(100);
-        }
-      })(),
-    );
+    // A plot needs some samples to be seen.
+    const drawn = () => Number(document.getElementById("rtt").dataset.samples) >= 12;
+    await phone.waitForFunction(drawn, undefined, { timeout: 30_000 });
     await pages.bob.getByLabel("Message", { exact: true }).pressSequentially("Lunch");
     for (const [page, file] of [[pages.ada, "showcase.png"], [dark, "showcase-dark.png"], [phone, "showcase-phone.png"]]) {
       await page.locator("#typing", { hasText: "Bob Moreau is typing" }).waitFor();

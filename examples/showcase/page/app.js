@@ -201,7 +201,7 @@ function measure() {
     if (error) return;
     const ms = performance.now() - sent;
     plot.add(ms);
-    view.showRtt(ms, plot.quantile(0.5), plot.quantile(0.99));
+    view.showRtt(ms, plot.quantile(0.5), plot.quantile(0.99), plot.count);
   });
 }
 

@@ -23,6 +23,11 @@ export class Plot {
     this.#request();
   }
 
+  /** How many samples the last minute has. */
+  get count() {
+    return this.#samples.length;
+  }
+
   /** The value below which `share` (0 to 1) of the last minute's samples lie; undefined while there is none. */
   quantile(share) {
     const sorted = this.#samples.map(({ ms }) => ms).sort((a, b) => a - b);

@@ -179,8 +179,10 @@ function scrollToEnd() {
   reading = true;
 }
 
-export function showRtt(now, median, high) {
+export function showRtt(now, median, high, samples) {
   find("rtt").textContent = format(now);
+  // How much the plot shows, for whoever waits for a picture of it.
+  find("rtt").dataset.samples = samples;
   find("rtt-median").textContent = `${format(median)} ms`;
   find("rtt-high").textContent = `${format(high)} ms`;
 }
