@@ -400,14 +400,15 @@ fn on_binary(
     data: &[u8],
     cx: &mut Context<'_>,
 ) -> Result<(), CloseReason> {
-    if outbox.dialect == Dialect::V4 {
-        return deliver_binary(outbox, session, data, cx);
-    }
-    if outbox.dialect.is_plain() {
-        outbox.hear()?;
-        return deliver_binary(outbox, session, data, cx);
-    }
-    let packet = v3::decode_binary(data).map_err(|error| no_packet(outbox, &error))?;
+    let packet = match outbox.dialect {
+        Dialect::V4 if outbox.is_awaiting_pong() => Packet::Binary(data.into()),
+        Dialect::V4 => return deliver_binary(outbox, session, data, cx),
+        Dialect::V3 { .. } => v3::decode_binary(data).map_err(|error| no_packet(outbox, &error))?,
+        Dialect::Plain { .. } => {
+            outbox.hear()?;
+            return deliver_binary(outbox, session, data, cx);
+        }
+    };
     on_packet(outbox, session, packet, cx)
 }
 

@@ -404,6 +404,30 @@ async fn a_client_that_answers_no_ping_is_closed() {
 }
 
 #[tokio::test]
+async fn bytes_renew_the_ping_timeout_as_text_does() {
+    let config = EngineConfig {
+        ping_interval: Duration::from_millis(50),
+        ping_timeout: Duration::from_millis(500),
+        ..EngineConfig::default()
+    };
+    let mut server = TestServer::start(config).await;
+    for (opcode, message) in [(Opcode::Text, b"4a" as &[u8]), (Opcode::Binary, b"a")] {
+        let mut socket = server.websocket("").await;
+        socket.opened().await;
+        assert_eq!(socket.receive().await, Frame::Text("2".to_owned()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let begin = std::time::Instant::now();
+        socket.send(opcode, message).await;
+        let echo = socket.receive().await;
+        assert!(matches!(echo, Frame::Text(_) | Frame::Binary(_)), "{echo:?}");
+        assert_eq!(socket.receive().await, Frame::Close(1005));
+        let left = begin.elapsed();
+        assert!(left >= Duration::from_millis(500), "{opcode:?}: {left:?}");
+        assert_eq!(server.closed().await, CloseReason::PingTimeout);
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_is_not_read_misses_no_ping() {
     let server = TestServer::start(fast()).await;
     let mut socket = server.websocket("").await;
