@@ -90,9 +90,11 @@ impl Cors {
         put(response, ACCESS_CONTROL_ALLOW_METHODS, &self.methods.join(","));
         if let Some(allowed) = &self.allowed_headers {
             put(response, ACCESS_CONTROL_ALLOW_HEADERS, &allowed.join(","));
-        } else if let Some(asked) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-            response.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        } else {
             response.append(VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
+            if let Some(asked) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+                response.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+            }
         }
         if let Some(seconds) = self.max_age {
             response.insert(ACCESS_CONTROL_MAX_AGE, seconds.into());
@@ -184,5 +186,9 @@ mod tests {
             response[ACCESS_CONTROL_ALLOW_METHODS],
             "GET,HEAD,PUT,PATCH,POST,DELETE"
         );
+        let mut response = HeaderMap::new();
+        Cors::default().apply_preflight(&request(&[]), &mut response);
+        assert_eq!(response[VARY], "Access-Control-Request-Headers");
+        assert!(!response.contains_key(ACCESS_CONTROL_ALLOW_HEADERS));
     }
 }

@@ -177,8 +177,8 @@ impl Engine {
                 if !self.0.registry.has_room(max_sessions) {
                     return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
                 }
-                let sid = match self.let_in(&parts).await {
-                    Ok(sid) => sid,
+                let (sid, dialect) = match self.let_in(&parts, dialect).await {
+                    Ok(let_in) => let_in,
                     Err(error) => return self.refuse(&error, &parts),
                 };
                 let handshake = request::handshake(&parts, peer);
@@ -214,11 +214,13 @@ impl Engine {
         response
     }
 
-    /// The id of a new session, if the hooks let it in.
-    async fn let_in(&self, parts: &Parts) -> Result<Id, HandshakeError> {
+    /// The id of a new session, if the hooks let it in and its version is served, in this order.
+    async fn let_in(&self, parts: &Parts, dialect: Option<Dialect>) -> Result<(Id, Dialect), HandshakeError> {
         self.0.hooks.decide(parts).await?;
+        let dialect = dialect.ok_or(HandshakeError::UnsupportedVersion)?;
         let sid = self.0.hooks.session_id(parts);
         sid.filter(|sid| self.0.registry.sessions.get(sid.as_str()).is_none())
+            .map(|sid| (sid, dialect))
             .ok_or(HandshakeError::BadRequest)
     }
 

@@ -17,8 +17,8 @@ use crate::sessions::Sessions;
 
 /// What a well-formed request is for.
 pub(crate) enum Target {
-    /// A new session.
-    Handshake(TransportKind, Dialect, Callback),
+    /// A new session; without a dialect, of a version that is not served.
+    Handshake(TransportKind, Option<Dialect>, Callback),
     /// A GET or a POST of a session on polling.
     Polling(Arc<Outbox>, Callback),
     /// A WebSocket that wants to take a session over.
@@ -67,11 +67,10 @@ pub(crate) fn classify(
         return Err(HandshakeError::BadRequest);
     }
     let dialect = match protocol {
-        Protocol::V4 => Dialect::V4,
-        Protocol::V3 if config.allow_eio3 => Dialect::V3 {
+        Protocol::V4 => Some(Dialect::V4),
+        Protocol::V3 => config.allow_eio3.then_some(Dialect::V3 {
             b64: query.b64 || callback.is_some(),
-        },
-        Protocol::V3 => return Err(HandshakeError::UnsupportedVersion),
+        }),
     };
     Ok(Target::Handshake(transport, dialect, callback))
 }

@@ -10,7 +10,7 @@ pub struct Query<'a> {
     pub eio: Option<Cow<'a, str>>,
     /// `transport`: see [`TransportKind::from_name`](super::TransportKind::from_name).
     pub transport: Option<Cow<'a, str>>,
-    /// `sid`: the session; absent in a handshake.
+    /// `sid`: the session; absent or empty in a handshake.
     pub sid: Option<Cow<'a, str>>,
     /// `b64`: the client cannot take binary. Polling of version 4 is text anyway, so it changes nothing there.
     pub b64: bool,
@@ -28,7 +28,7 @@ impl<'a> Query<'a> {
             match &*name {
                 "EIO" => parsed.eio = Some(value),
                 "transport" => parsed.transport = Some(value),
-                "sid" => parsed.sid = Some(value),
+                "sid" => parsed.sid = Some(value).filter(|sid| !sid.is_empty()),
                 "b64" => parsed.b64 = !value.is_empty(),
                 "j" => parsed.jsonp = Some(digits(value)),
                 _ => {}
@@ -95,6 +95,7 @@ mod tests {
                 query(None, Some("__proto__"), Some("constructor")),
             ),
             ("&&=&EIO=4&", query(Some("4"), None, None)),
+            ("sid=abc&sid=", query(None, None, None)),
             ("sid=%ff", query(None, None, Some("\u{fffd}"))),
             ("sid=%4", query(None, None, Some("%4"))),
         ];
@@ -128,7 +129,7 @@ mod tests {
                 .append_pair("transport", &transport)
                 .finish();
             let parsed = Query::parse(&text);
-            prop_assert_eq!(parsed.sid.as_deref(), Some(&*sid));
+            prop_assert_eq!(parsed.sid.as_deref(), Some(&*sid).filter(|sid| !sid.is_empty()));
             prop_assert_eq!(parsed.transport.as_deref(), Some(&*transport));
         }
     }

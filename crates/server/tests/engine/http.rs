@@ -151,6 +151,11 @@ async fn a_handshake_can_be_refused_with_a_reason() {
         assert_eq!(response.status(), 403);
         assert_eq!(body_of(response).await, body);
     }
+    // It is asked before the version is looked at.
+    for (query, status) in [("&deny=why", 403), ("", 400)] {
+        let target = format!("/socket.io/?EIO=5&transport=polling{query}");
+        assert_eq!(ask(&server, "GET", &target, &[]).await.status(), status);
+    }
     let upgrade = [("upgrade", "websocket"), ("connection", "upgrade")];
     let target = "/socket.io/?EIO=4&transport=websocket&deny=why";
     let response = ask(&server, "GET", target, &upgrade).await;
@@ -163,7 +168,7 @@ async fn a_handshake_can_be_refused_with_a_reason() {
     let refused = refused.lock().unwrap();
     assert_eq!(
         refused.iter().map(|(code, _)| *code).collect::<Vec<_>>(),
-        [4, 4, 4]
+        [4, 4, 4, 5, 4]
     );
 }
 

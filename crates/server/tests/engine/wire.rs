@@ -148,6 +148,7 @@ async fn paths_below_the_engines_are_its_own() {
         ("/socket.io?EIO=4&transport=polling", 404),
         ("/other", 404),
         ("/socket.io/?EIO=3&transport=polling&EIO=4", 200),
+        ("/socket.io/?EIO=4&transport=polling&sid=", 200),
     ] {
         assert_eq!(server.request("GET", target, b"").await.0, status, "{target}");
     }
