@@ -23,6 +23,7 @@ pub struct RemoteSocket {
     handshake: Value,
     data: Value,
     namespace: Namespace,
+    timeout: Option<Duration>,
 }
 
 impl RemoteSocket {
@@ -39,6 +40,17 @@ impl RemoteSocket {
             handshake,
             data,
             namespace: namespace.clone(),
+            timeout: None,
+        }
+    }
+
+    /// The same socket, whose answers are waited for so long; without, as long as
+    /// [`ack_timeout`](crate::HubConfig::ack_timeout) says.
+    #[must_use]
+    pub fn timeout(&self, timeout: Duration) -> Self {
+        Self {
+            timeout: Some(timeout),
+            ..self.clone()
         }
     }
 
@@ -97,8 +109,7 @@ impl RemoteSocket {
         self.broadcast().emit_payload(event, payload);
     }
 
-    /// Sends an event and asks for an answer: await what is returned. The event leaves at once; the answer is waited for
-    /// as long as [`ack_timeout`](crate::HubConfig::ack_timeout) says.
+    /// Sends an event and asks for an answer: await what is returned. The event leaves at once.
     pub fn emit_with_ack<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> RemoteAckRequest {
         RemoteAckRequest(self.broadcast().emit_with_ack(event, data))
     }
@@ -106,16 +117,6 @@ impl RemoteSocket {
     /// As [`emit_with_ack`](Self::emit_with_ack) with the elements of a tuple, array or list as arguments.
     pub fn emit_args_with_ack<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> RemoteAckRequest {
         RemoteAckRequest(self.broadcast().emit_args_with_ack(event, args))
-    }
-
-    /// As [`emit_with_ack`](Self::emit_with_ack), waiting so long for the answer.
-    pub fn emit_with_ack_within<T: Serialize + ?Sized>(
-        &self,
-        timeout: Duration,
-        event: &str,
-        data: &T,
-    ) -> RemoteAckRequest {
-        RemoteAckRequest(self.broadcast().timeout(timeout).emit_with_ack(event, data))
     }
 
     /// It enters rooms.
@@ -134,7 +135,11 @@ impl RemoteSocket {
     }
 
     fn broadcast(&self) -> Broadcast {
-        self.namespace.to(self.id)
+        let broadcast = self.namespace.to(self.id);
+        match self.timeout {
+            Some(timeout) => broadcast.timeout(timeout),
+            None => broadcast,
+        }
     }
 }
 

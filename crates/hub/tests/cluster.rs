@@ -246,7 +246,7 @@ async fn sockets_of_other_servers_are_reached_through_the_adapter() {
         5
     );
     notes.answer(&[], 1);
-    let request = socket.emit_with_ack_within(Duration::from_secs(2), "ask", &2);
+    let request = socket.timeout(Duration::from_secs(2)).emit_with_ack("ask", &2);
     assert_eq!(request.await, Err(AckError::Timeout));
     notes.answer(&[], 0);
     assert_eq!(

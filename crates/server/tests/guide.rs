@@ -122,7 +122,7 @@ async fn server(io: &Io, namespace: &Namespace, id: &str, second: Duration) {
 
 async fn remote(remote: &RemoteSocket, second: Duration) {
     remote.emit("e", &1);
-    let _ = remote.emit_with_ack_within(second, "q", &1).await;
+    let _ = remote.timeout(second).emit_with_ack("q", &1).await;
     let _ = remote.rooms();
     let _ = remote.data_as::<Data>();
     remote.join("a");
