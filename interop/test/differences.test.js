@@ -128,6 +128,8 @@ describe("differences of Socket.IO", { skip: missingServer("conformance") }, () 
     ["an event with an id and without data", "425"],
     ["a sign in a number", '45+1-["message",{"_placeholder":true,"num":0}]'],
     ["spaces in a number", '421 2["message"]'],
+    ["an answer without an id", '43["here"]'],
+    ["a CONNECT with an id", "40/custom,1"],
   ]) {
     test(`${what} ends the connection`, async () => {
       const peer = new Peer(`${server.wsUrl}/socket.io/?EIO=4&transport=websocket`, { pong: true });
