@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use crate::cluster::SilentNodes;
 use crate::encode::{One, Spread};
 use crate::room::Receivers;
 use crate::socket::log;
@@ -173,7 +174,7 @@ impl PendingAck {
 #[non_exhaustive]
 pub enum BroadcastAckError {
     /// Some did not answer in time.
-    #[error("{missing} receivers did not answer in time")]
+    #[error("{missing} receivers did not answer in time{}", and_nodes(.silent_nodes))]
     Timeout {
         /// The answers that came, in their order.
         responses: Vec<Payload>,
@@ -182,6 +183,8 @@ pub enum BroadcastAckError {
         /// Which of them, as far as it is known: all of this process, and those of other nodes that their nodes name. Whoever
         /// left before is among them.
         silent: Vec<Id>,
+        /// The nodes of the cluster that said nothing at all: how many receivers they have is not known.
+        silent_nodes: SilentNodes,
     },
     /// All that are still there have answered, others have left.
     #[error("{missing} receivers disconnected before they answered")]
@@ -274,14 +277,15 @@ impl IntoFuture for BroadcastAckRequest {
             let (mut responses, waiting, mut silent) = collecting.collector.take();
             responses.extend(remote.responses);
             let missing = waiting + silent.len() + remote.missing;
-            if missing == 0 {
+            let silent_nodes = remote.silent_nodes;
+            if missing == 0 && silent_nodes.count == 0 {
                 return Ok(responses);
             }
             if waiting > 0 {
                 silent.extend(collecting.still_asked());
             }
             silent.extend(remote.silent);
-            if local.is_ok() && remote.missing == 0 {
+            if local.is_ok() && remote.missing == 0 && silent_nodes.count == 0 {
                 return Err(BroadcastAckError::Disconnected {
                     responses,
                     missing,
@@ -292,8 +296,17 @@ impl IntoFuture for BroadcastAckRequest {
                 responses,
                 missing,
                 silent,
+                silent_nodes,
             })
         })
+    }
+}
+
+/// What an error adds of nodes that said nothing.
+fn and_nodes(silent: &SilentNodes) -> String {
+    match silent.count {
+        0 => String::new(),
+        _ => format!(", and {silent}"),
     }
 }
 

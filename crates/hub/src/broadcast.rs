@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cluster::RecoveryLog;
+use crate::cluster::{RecoveryLog, SilentNodes};
 use crate::encode::{self, Arguments, One, Spread};
 use crate::fanout::{self, Job};
 use crate::recovery::{self, Keeper, Publication, Store, WithOffset, offset_text};
 use crate::room::Receivers;
 use crate::selection::{Flags, IntoRooms, Selection};
 use crate::socket::log;
-use crate::{BroadcastAckRequest, EmitError, Namespace, Payload, Prepared, RemoteSocket, Socket, cluster};
+use crate::{
+    BroadcastAckRequest, EmitError, FetchError, Namespace, Payload, Prepared, RemoteSocket, Socket, cluster,
+};
 
 /// Sockets of a namespace, chosen by rooms, and how messages go to them. Each socket is chosen once, in however many
 /// of the rooms it is.
@@ -152,19 +154,35 @@ impl Broadcast {
         self.receivers().iter().cloned().collect()
     }
 
-    /// The chosen sockets of the whole cluster, as they are now.
+    /// The chosen sockets of the whole cluster, as they are now. Those of nodes that do not answer in time are left out;
+    /// see [`try_fetch_sockets`](Self::try_fetch_sockets).
     pub async fn fetch_sockets(&self) -> Vec<RemoteSocket> {
-        let mut sockets: Vec<_> = self.receivers().iter().map(RemoteSocket::from).collect();
-        if let Some(cluster) = self.cluster() {
-            let (name, timeout) = (self.namespace.name(), self.timeout_or_default());
-            let found = cluster.fetch_sockets(name, &self.selection, timeout).await;
-            sockets.extend(
-                found
-                    .into_iter()
-                    .map(|found| RemoteSocket::found(&self.namespace, found)),
-            );
+        match self.try_fetch_sockets().await {
+            Ok(sockets) => sockets,
+            Err(error) => error.sockets,
         }
-        sockets
+    }
+
+    /// As [`fetch_sockets`](Self::fetch_sockets).
+    ///
+    /// # Errors
+    /// If a node of the cluster does not answer in time; the error has the sockets of the others.
+    pub async fn try_fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchError> {
+        let mut sockets: Vec<_> = self.receivers().iter().map(RemoteSocket::from).collect();
+        let Some(cluster) = self.cluster() else {
+            return Ok(sockets);
+        };
+        let (name, timeout) = (self.namespace.name(), self.timeout_or_default());
+        let found = cluster.fetch_sockets(name, &self.selection, timeout).await;
+        let remote = found.sockets.into_iter();
+        sockets.extend(remote.map(|found| RemoteSocket::found(&self.namespace, found)));
+        match found.silent_nodes {
+            SilentNodes { count: 0, .. } => Ok(sockets),
+            silent_nodes => Err(FetchError {
+                sockets,
+                silent_nodes,
+            }),
+        }
     }
 
     /// The chosen sockets enter rooms.

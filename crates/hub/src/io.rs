@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
 use gatewire_proto::engineio::CloseReason;
 use tokio::runtime::Handle;
@@ -42,13 +42,14 @@ impl fmt::Debug for WeakIo {
 
 struct Inner {
     config: HubConfig,
-    cluster: Option<Arc<dyn ClusterAdapter>>,
+    cluster: OnceLock<Arc<dyn ClusterAdapter>>,
     namespaces: RwLock<Table>,
     parents: List<Arc<Parent>>,
     on_new_namespace: List<OnNewNamespace>,
     observers: List<Arc<dyn ConnectionObserver>>,
     runtime: Option<Handle>,
-    recovery: Option<Keeper>,
+    /// Made when it is first asked for: until then the server may still join a cluster, which may have a log.
+    recovery: OnceLock<Option<Keeper>>,
     /// The form of [`HubConfig::parser`].
     form: Option<Arc<dyn Recode>>,
 }
@@ -68,6 +69,8 @@ pub(crate) struct Table {
 /// A namespace that came into being, and who is to hear of it.
 pub(crate) struct Opened {
     pub(crate) namespace: Namespace,
+    /// Whether the server was in a cluster by then; one that is joined later opens it itself.
+    is_clustered: bool,
     on_each: Vec<OnNewNamespace>,
 }
 
@@ -79,6 +82,7 @@ impl Table {
             .insert(namespace.name().into(), namespace.shared().clone());
         Opened {
             namespace,
+            is_clustered: io.is_clustered(),
             on_each: self.on_each.clone(),
         }
     }
@@ -100,20 +104,42 @@ impl Io {
 
     fn build(config: HubConfig, cluster: Option<Arc<dyn ClusterAdapter>>) -> Self {
         let runtime = Handle::try_current().ok();
-        let recovery = config.connection_state_recovery.clone();
-        let recovery = recovery.map(|options| Keeper::new(options, cluster.as_ref()));
         let form = config.parser.clone();
         Self(Arc::new(Inner {
             form: form.map(|parser| Arc::new(ByParser(parser)) as Arc<dyn Recode>),
             config,
-            cluster,
+            cluster: cluster.map(OnceLock::from).unwrap_or_default(),
             namespaces: RwLock::default(),
             parents: List::default(),
             on_new_namespace: List::default(),
             observers: List::default(),
             runtime,
-            recovery,
+            recovery: OnceLock::new(),
         }))
+    }
+
+    /// Makes the server a node of a cluster; to be called before clients come. What happens in the namespaces that there
+    /// are, and in those that come, is carried to the other nodes from now on. A second cluster is not taken, and the answer
+    /// is false.
+    pub fn use_cluster(&self, cluster: Arc<dyn ClusterAdapter>) -> bool {
+        // With the lock, no namespace comes into being that is opened twice, or never.
+        let namespaces = self.0.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+        if self.0.cluster.set(cluster).is_err() {
+            return false;
+        }
+        let present: Vec<_> = namespaces.by_name.values().cloned().collect();
+        drop(namespaces);
+        if self.0.recovery.get().is_some_and(Option::is_some) {
+            tracing::warn!(
+                "a cluster is joined after clients came: what is kept for those that lose their connection stays in memory"
+            );
+        }
+        if let Some(cluster) = self.cluster() {
+            for shared in present {
+                cluster.open(&Namespace::new(shared, self.clone()));
+            }
+        }
+        true
     }
 
     /// The bounds and defaults.
@@ -166,8 +192,13 @@ impl Io {
     }
 
     /// Tells that a namespace came into being.
-    pub(crate) fn opened(&self, Opened { namespace, on_each }: &Opened) {
-        if let Some(cluster) = self.cluster() {
+    pub(crate) fn opened(&self, opened: &Opened) {
+        let Opened {
+            namespace,
+            is_clustered,
+            on_each,
+        } = opened;
+        if let Some(cluster) = self.cluster().filter(|_| *is_clustered) {
             cluster.open(namespace);
         }
         for listener in on_each {
@@ -212,7 +243,7 @@ impl Io {
     /// Whether the server is one node of a cluster.
     #[must_use]
     pub fn is_clustered(&self) -> bool {
-        self.0.cluster.is_some()
+        self.cluster().is_some()
     }
 
     /// A handle that does not keep the server.
@@ -270,7 +301,7 @@ impl Io {
     }
 
     pub(crate) fn cluster(&self) -> Option<&dyn ClusterAdapter> {
-        self.0.cluster.as_deref()
+        self.0.cluster.get().map(|cluster| &**cluster)
     }
 
     /// In which the packets of clients go out, if not in the text form.
@@ -280,7 +311,11 @@ impl Io {
 
     /// `None` with recovery off.
     pub(crate) fn recovery(&self) -> Option<&Keeper> {
-        self.0.recovery.as_ref()
+        let keeper = self.0.recovery.get_or_init(|| {
+            let options = self.0.config.connection_state_recovery.clone()?;
+            Some(Keeper::new(options, self.0.cluster.get()))
+        });
+        keeper.as_ref()
     }
 
     pub(crate) fn runtime(&self) -> Option<Handle> {

@@ -81,7 +81,7 @@ pub use payload::Payload;
 pub use plain::{PlainClient, PlainFormat};
 pub use prepared::{FramedText, Message, Prepared};
 pub use recovery::Recovery;
-pub use remote::{RemoteAckRequest, RemoteSocket};
+pub use remote::{FetchError, RemoteAckRequest, RemoteSocket};
 pub use selection::{IntoRoom, IntoRooms, Room, Selection};
 pub use server_side::{ServerSideAck, ServerSideEvent, ServerSideRequest};
 pub use socket::{EventError, ListenerId, Socket};

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::cluster::FoundSocket;
+use crate::cluster::{FoundSocket, SilentNodes};
 use crate::selection::{IntoRooms, Room};
 use crate::{
     AckError, Broadcast, BroadcastAckError, BroadcastAckRequest, EmitError, Id, Namespace, Payload, Socket,
@@ -141,6 +141,16 @@ impl RemoteSocket {
             None => broadcast,
         }
     }
+}
+
+/// Not all nodes of the cluster told their sockets.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("only some of the sockets were fetched: {silent_nodes}")]
+pub struct FetchError {
+    /// The sockets of this node, and of those that answered.
+    pub sockets: Vec<RemoteSocket>,
+    /// The nodes that did not answer in time.
+    pub silent_nodes: SilentNodes,
 }
 
 /// An event was sent to a socket of any node and its answer is awaited: `.await` gives it.

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::guard::guarded_in;
 use crate::socket::log;
-use crate::{BroadcastAckError, EmitError, Namespace, Payload, lock};
+use crate::{BroadcastAckError, EmitError, Namespace, Payload, cluster, lock};
 
 /// Names that mean something on a namespace itself.
 const RESERVED: [&str; 3] = ["connect", "connection", "new_namespace"];
@@ -128,15 +128,21 @@ impl IntoFuture for ServerSideRequest {
             };
             let name = self.namespace.name();
             let acks = cluster.server_side_emit_with_ack(name, &self.event, &payload, self.timeout);
-            let acks = acks.await;
-            match (acks.responses, acks.missing) {
-                (responses, 0) => Ok(responses),
-                (responses, missing) => Err(BroadcastAckError::Timeout {
-                    responses,
-                    missing,
-                    silent: Vec::new(),
-                }),
+            let cluster::RemoteAcks {
+                responses,
+                missing,
+                silent_nodes,
+                ..
+            } = acks.await;
+            if missing == 0 {
+                return Ok(responses);
             }
+            Err(BroadcastAckError::Timeout {
+                responses,
+                missing,
+                silent: Vec::new(),
+                silent_nodes,
+            })
         })
     }
 }

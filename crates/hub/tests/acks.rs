@@ -5,6 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use gatewire_hub::cluster::SilentNodes;
 use gatewire_hub::{
     AckError, AckSender, BroadcastAckError, DisconnectReason, HubConfig, Id, Io, Payload, Socket,
 };
@@ -226,7 +227,8 @@ async fn a_broadcast_tells_which_answers_came() {
         Err(BroadcastAckError::Timeout {
             responses: one.clone(),
             missing: 2,
-            silent: vec![ids[1], ids[2]]
+            silent: vec![ids[1], ids[2]],
+            silent_nodes: SilentNodes::default(),
         })
     );
     assert_eq!(start.elapsed(), Duration::from_secs(1));
@@ -289,6 +291,7 @@ async fn without_a_timeout_a_broadcast_waits_for_the_servers_own() {
             responses: Vec::new(),
             missing: 1,
             silent: vec![socket.id()],
+            silent_nodes: SilentNodes::default(),
         };
         assert_eq!(namespace.emit_with_ack("q", &()).await, Err(silent));
         assert_eq!(start.elapsed(), Duration::from_secs(waited));

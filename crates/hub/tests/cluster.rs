@@ -5,7 +5,9 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gatewire_hub::cluster::{BroadcastOptions, ClusterAdapter, FoundSocket, RemoteAcks};
+use gatewire_hub::cluster::{
+    BroadcastOptions, ClusterAdapter, FoundSocket, FoundSockets, RemoteAcks, SilentNodes,
+};
 use gatewire_hub::{
     AckError, BoxFuture, BroadcastAckError, EmitError, HubConfig, Id, Io, Namespace, Payload, Prepared, Room,
     Selection,
@@ -18,6 +20,7 @@ use support::{Log, Peer};
 struct Notes {
     log: Log,
     acks: Arc<Mutex<RemoteAcks>>,
+    silent_nodes: Arc<Mutex<SilentNodes>>,
     found: Arc<Mutex<Vec<FoundSocket>>>,
 }
 
@@ -29,12 +32,16 @@ impl Notes {
                 .map(|value| Payload::from_value(value).unwrap())
                 .collect(),
             missing,
-            silent: Vec::new(),
+            ..RemoteAcks::default()
         };
     }
 
     fn acks(&self) -> BoxFuture<'static, RemoteAcks> {
-        Box::pin(std::future::ready(self.acks.lock().unwrap().clone()))
+        let acks = RemoteAcks {
+            silent_nodes: self.silent_nodes.lock().unwrap().clone(),
+            ..self.acks.lock().unwrap().clone()
+        };
+        Box::pin(std::future::ready(acks))
     }
 }
 
@@ -73,8 +80,12 @@ impl ClusterAdapter for Notes {
             .note(format!("disconnect {:?} {close}", selection.rooms()));
     }
 
-    fn fetch_sockets(&self, _: &str, _: &Selection, _: Duration) -> BoxFuture<'static, Vec<FoundSocket>> {
-        Box::pin(std::future::ready(self.found.lock().unwrap().clone()))
+    fn fetch_sockets(&self, _: &str, _: &Selection, _: Duration) -> BoxFuture<'static, FoundSockets> {
+        let sockets = self.found.lock().unwrap().clone();
+        Box::pin(std::future::ready(FoundSockets {
+            sockets,
+            silent_nodes: self.silent_nodes.lock().unwrap().clone(),
+        }))
     }
 
     fn server_side_emit(&self, namespace: &str, event: &str, payload: &Payload) {
@@ -142,6 +153,7 @@ async fn servers_emit_to_each_other() {
             responses: vec![Payload::from_value(&3).unwrap()],
             missing: 1,
             silent: Vec::new(),
+            silent_nodes: SilentNodes::default(),
         })
     );
     assert_eq!(notes.log.take(), ["/chat ask  30s", "/chat ask 7 1s"]);
@@ -335,6 +347,7 @@ async fn a_broadcast_tells_who_did_not_answer_on_other_servers() {
         // One of them is of a node that names nobody.
         missing: 2,
         silent: vec![elsewhere],
+        silent_nodes: SilentNodes::default(),
     };
     let request = namespace.emit_with_ack("ask", &());
     peers[0].recv("30[6]").unwrap();
@@ -344,7 +357,56 @@ async fn a_broadcast_tells_who_did_not_answer_on_other_servers() {
             responses: [6, 7].map(|value| Payload::from_value(&value).unwrap()).into(),
             missing: 3,
             silent: vec![ids[1], elsewhere],
+            silent_nodes: SilentNodes::default(),
         })
+    );
+}
+
+#[tokio::test]
+async fn nodes_that_say_nothing_are_told_of() {
+    let (io, notes) = cluster();
+    let namespace = io.of("/");
+    let silent_nodes = SilentNodes {
+        count: 2,
+        names: vec!["b".into()],
+    };
+    *notes.silent_nodes.lock().unwrap() = silent_nodes.clone();
+    let error = namespace.everyone().try_fetch_sockets().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "only some of the sockets were fetched: 2 nodes of the cluster did not answer (b)"
+    );
+    assert!(error.sockets.is_empty());
+    assert!(namespace.fetch_sockets().await.is_empty());
+    let request = namespace.emit_with_ack("ask", &()).await.unwrap_err();
+    assert_eq!(
+        request.to_string(),
+        "0 receivers did not answer in time, and 2 nodes of the cluster did not answer (b)"
+    );
+    assert_eq!(
+        request,
+        BroadcastAckError::Timeout {
+            responses: Vec::new(),
+            missing: 0,
+            silent: Vec::new(),
+            silent_nodes,
+        }
+    );
+}
+
+#[test]
+fn a_cluster_is_joined_later() {
+    let io = Io::default();
+    let _ = io.of("/early");
+    let notes = Notes::default();
+    assert!(!io.is_clustered());
+    assert!(io.use_cluster(Arc::new(notes.clone())));
+    assert!(io.is_clustered());
+    assert!(!io.use_cluster(Arc::new(Notes::default())), "there is one");
+    io.of("/late").emit("e", &1);
+    assert_eq!(
+        notes.log.take(),
+        ["open /early", "open /late", r#"broadcast ["e",1] to None"#]
     );
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gatewire_hub::cluster::{
-    BroadcastOptions, ClusterAdapter, FoundSocket, Missed, RecoveryLog, RemoteAcks, SavedSession,
+    BroadcastOptions, ClusterAdapter, FoundSockets, Missed, RecoveryLog, RemoteAcks, SavedSession,
 };
 use gatewire_hub::{
     BoxFuture, DisconnectReason, HubConfig, Io, Namespace, Payload, Prepared, Recovery, Room, Selection,
@@ -143,8 +143,8 @@ impl ClusterAdapter for Node {
 
     fn disconnect_sockets(&self, _: &str, _: &Selection, _: bool) {}
 
-    fn fetch_sockets(&self, _: &str, _: &Selection, _: Duration) -> BoxFuture<'static, Vec<FoundSocket>> {
-        Box::pin(ready(Vec::new()))
+    fn fetch_sockets(&self, _: &str, _: &Selection, _: Duration) -> BoxFuture<'static, FoundSockets> {
+        Box::pin(ready(FoundSockets::default()))
     }
 
     fn server_side_emit(&self, _: &str, _: &str, _: &Payload) {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{BroadcastOptions, ClusterAdapter, FoundSocket, RemoteAcks};
+use super::{BroadcastOptions, ClusterAdapter, FoundSockets, RemoteAcks};
 use crate::selection::{Room, Selection};
 use crate::{Namespace, Payload, Prepared};
 
@@ -35,8 +35,8 @@ impl ClusterAdapter for Local {
 
     fn disconnect_sockets(&self, _: &str, _: &Selection, _: bool) {}
 
-    fn fetch_sockets(&self, _: &str, _: &Selection, _: Duration) -> BoxFuture<'static, Vec<FoundSocket>> {
-        Box::pin(ready(Vec::new()))
+    fn fetch_sockets(&self, _: &str, _: &Selection, _: Duration) -> BoxFuture<'static, FoundSockets> {
+        Box::pin(ready(FoundSockets::default()))
     }
 
     fn server_side_emit(&self, _: &str, _: &str, _: &Payload) {}

@@ -1,9 +1,13 @@
 //! What connects the nodes of a cluster. An adapter carries what one node does to the others; there it uses the ordinary
 //! operators with [`Broadcast::local`](crate::Broadcast::local), so that nothing is carried twice. A server of one
 //! process has no adapter and pays nothing.
+//!
+//! Each server is a node of its own. A [`Cluster`] is what an application is given: it makes the adapter of each of its
+//! servers.
 
 mod local;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +18,34 @@ use crate::selection::{Room, Selection};
 use crate::{Id, Namespace, Payload, Prepared};
 
 pub use local::Local;
+
+/// What servers become nodes of. One serves all servers of an application; every one of them is a node.
+pub trait Cluster: Send + Sync + 'static {
+    /// A new node: the adapter of one server.
+    fn join(&self) -> Arc<dyn ClusterAdapter>;
+}
+
+/// Why there is no cluster to join.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// Its options make no sense.
+    #[error("the cluster cannot be set up: {message}")]
+    Config {
+        /// Which, and what to do.
+        message: String,
+    },
+    /// What connects the nodes does not answer.
+    #[error("the cluster cannot be joined: {address} does not answer ({reason}): {advice}")]
+    Unreachable {
+        /// Where, without secrets.
+        address: String,
+        /// What went wrong.
+        reason: String,
+        /// What to do.
+        advice: String,
+    },
+}
 
 /// Carries the doings of this node to the other nodes. No call may block: what takes time is queued or awaited.
 ///
@@ -57,7 +89,7 @@ pub trait ClusterAdapter: Send + Sync + 'static {
         namespace: &str,
         selection: &Selection,
         timeout: Duration,
-    ) -> BoxFuture<'static, Vec<FoundSocket>>;
+    ) -> BoxFuture<'static, FoundSockets>;
 
     /// Sends an event to the other nodes themselves.
     fn server_side_emit(&self, namespace: &str, event: &str, payload: &Payload);
@@ -165,6 +197,38 @@ pub struct RemoteAcks {
     /// The sockets that they did not come from, as far as their nodes tell; empty for an event of
     /// [`server_side_emit_with_ack`](ClusterAdapter::server_side_emit_with_ack).
     pub silent: Vec<Id>,
+    /// The nodes that said nothing at all: how many receivers they have is not known, and they are not in `missing`,
+    /// except for an event of [`server_side_emit_with_ack`](ClusterAdapter::server_side_emit_with_ack), whose receivers
+    /// are the nodes.
+    pub silent_nodes: SilentNodes,
+}
+
+/// Nodes that did not answer in time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SilentNodes {
+    /// How many.
+    pub count: usize,
+    /// Which, as far as the adapter knows: it may know fewer than `count`.
+    pub names: Vec<Box<str>>,
+}
+
+impl fmt::Display for SilentNodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} nodes of the cluster did not answer", self.count)?;
+        match &*self.names {
+            [] => Ok(()),
+            names => write!(f, " ({})", names.join(", ")),
+        }
+    }
+}
+
+/// The sockets of other nodes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FoundSockets {
+    /// Those of the nodes that answered.
+    pub sockets: Vec<FoundSocket>,
+    /// The nodes that did not.
+    pub silent_nodes: SilentNodes,
 }
 
 /// A socket of another node.
