@@ -1,0 +1,319 @@
+//! What goes out: a bounded queue, in order, whoever fills it, and the task that empties it in batches, as many as have
+//! come while Redis was answering the batch before. What was under way when the connection broke is not sent again: it
+//! may have arrived.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use redis::{Cmd, RedisResult, Value, cmd};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+
+use super::backoff::Backoff;
+use super::source::OnPush;
+use super::status::Part;
+use super::{Link, Source, Status, Topic};
+use crate::{RedisConfig, lock};
+
+/// Commands that go out at a time.
+const BATCH: usize = 256;
+
+/// Bytes of them, about.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// What a command costs beside its arguments.
+const OVERHEAD: usize = 64;
+
+/// A command that was not answered: it is not known whether it was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lost;
+
+/// The queue of an adapter. A clone is the same one; when all are gone, what is in it is still sent.
+#[derive(Clone)]
+pub(crate) struct Publisher(Arc<Owner>);
+
+/// Held by those who put in.
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        lock(&self.0.queue).is_closed = true;
+        self.0.wake.notify_one();
+    }
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Notify,
+    max_queue: usize,
+    max_queue_bytes: usize,
+    status: Arc<Status>,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    bytes: usize,
+    is_closed: bool,
+    /// Messages that were dropped since the queue was full; told of when it is empty again.
+    dropped: usize,
+}
+
+struct Item {
+    command: Cmd,
+    size: usize,
+    /// Where the answer is wanted.
+    answer: Option<oneshot::Sender<RedisResult<Value>>>,
+}
+
+impl Publisher {
+    /// Starts to send; `link` is a connection that there is already.
+    pub(crate) fn start(
+        source: Arc<Source>,
+        config: &RedisConfig,
+        status: &Arc<Status>,
+        link: Option<(Link, Arc<Notify>)>,
+        runtime: &Handle,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Notify::new(),
+            max_queue: config.max_queue,
+            max_queue_bytes: config.max_queue_bytes,
+            status: status.clone(),
+        });
+        let sender = Sender {
+            shared: shared.clone(),
+            source,
+            part: status.part(),
+            backoff: Backoff::new(config.max_reconnect_delay),
+        };
+        runtime.spawn(sender.run(link));
+        Self(Arc::new(Owner(shared)))
+    }
+
+    /// Sends a message to a channel.
+    pub(crate) fn publish(&self, channel: &str, message: &[u8]) {
+        self.push("PUBLISH", channel, message);
+    }
+
+    /// Sends a message to a channel of one shard.
+    pub(crate) fn publish_sharded(&self, channel: &str, message: &[u8]) {
+        self.push("SPUBLISH", channel, message);
+    }
+
+    fn push(&self, name: &'static str, channel: &str, message: &[u8]) {
+        let mut command = Cmd::with_capacity(3, name.len() + channel.len() + message.len());
+        command.arg(name).arg(channel).arg(message);
+        self.0.0.push(command, channel.len() + message.len(), None);
+    }
+
+    /// Sends a command of `size` bytes in the same order; what Redis says to it.
+    pub(crate) fn command(
+        &self,
+        command: Cmd,
+        size: usize,
+    ) -> impl Future<Output = Result<RedisResult<Value>, Lost>> + Send + 'static {
+        let (answer, receiver) = oneshot::channel();
+        self.0.0.push(command, size, Some(answer));
+        async move { receiver.await.map_err(|_| Lost) }
+    }
+
+    /// How many connections subscribe to a topic, in the whole of a Redis cluster. `None` if Redis does not say.
+    pub(crate) fn count_subscribers(
+        &self,
+        topic: &Topic,
+    ) -> impl Future<Output = Option<usize>> + Send + 'static {
+        let (what, name) = match topic {
+            Topic::Shard(name) => ("SHARDNUMSUB", name),
+            Topic::Channel(name) | Topic::Pattern(name) => ("NUMSUB", name),
+        };
+        let mut command = cmd("PUBSUB");
+        command.arg(what).arg(&**name);
+        let answer = self.command(command, name.len());
+        async move {
+            let answer = answer.await.ok()?.ok()?;
+            numbers(&answer)
+        }
+    }
+}
+
+/// The number, or the sum of several, in `[name, number]` or `{name: number}`.
+fn numbers(answer: &Value) -> Option<usize> {
+    match answer {
+        Value::Array(items) => match &**items {
+            [_, Value::Int(count)] => usize::try_from(*count).ok(),
+            _ => None,
+        },
+        Value::Map(entries) => {
+            let mut sum = 0;
+            for (_, count) in entries {
+                let Value::Int(count) = count else { return None };
+                sum += usize::try_from(*count).ok()?;
+            }
+            Some(sum)
+        }
+        _ => None,
+    }
+}
+
+impl Shared {
+    fn push(&self, command: Cmd, size: usize, answer: Option<oneshot::Sender<RedisResult<Value>>>) {
+        let size = size + OVERHEAD;
+        let mut queue = lock(&self.queue);
+        queue.bytes += size;
+        queue.items.push_back(Item {
+            command,
+            size,
+            answer,
+        });
+        let mut dropped = 0;
+        while queue.items.len() > self.max_queue || queue.bytes > self.max_queue_bytes {
+            let Some(oldest) = queue.items.pop_front() else {
+                break;
+            };
+            queue.bytes -= oldest.size;
+            dropped += 1;
+        }
+        let is_first = dropped > 0 && queue.dropped == 0;
+        queue.dropped += dropped;
+        drop(queue);
+        self.status.counters.add_lost(dropped);
+        if is_first {
+            tracing::warn!(
+                "messages for Redis are dropped, the oldest first: max_queue or max_queue_bytes of them wait"
+            );
+        }
+        self.wake.notify_one();
+    }
+
+    /// What goes out next; `None` if nothing is there.
+    fn batch(&self) -> Option<Vec<Item>> {
+        let mut queue = lock(&self.queue);
+        let (mut count, mut bytes) = (0, 0);
+        for item in queue.items.iter().take(BATCH) {
+            if count > 0 && bytes + item.size > BATCH_BYTES {
+                break;
+            }
+            count += 1;
+            bytes += item.size;
+        }
+        if count == 0 {
+            let dropped = std::mem::take(&mut queue.dropped);
+            drop(queue);
+            if dropped > 0 {
+                tracing::warn!(
+                    dropped,
+                    "{dropped} messages for Redis were dropped; the queue is empty again"
+                );
+            }
+            return None;
+        }
+        queue.bytes -= bytes;
+        Some(queue.items.drain(..count).collect())
+    }
+
+    fn is_closed(&self) -> bool {
+        lock(&self.queue).is_closed
+    }
+}
+
+/// The task.
+struct Sender {
+    shared: Arc<Shared>,
+    source: Arc<Source>,
+    part: Part,
+    backoff: Backoff,
+}
+
+impl Sender {
+    async fn run(mut self, mut link: Option<(Link, Arc<Notify>)>) {
+        loop {
+            let (mut connection, broken) = match link.take() {
+                Some(link) => link,
+                None => match connect(&self.source).await {
+                    Ok(link) => link,
+                    Err(error) => {
+                        self.part.down(&error);
+                        if self.shared.is_closed() {
+                            return;
+                        }
+                        tokio::time::sleep(self.backoff.delay()).await;
+                        continue;
+                    }
+                },
+            };
+            self.part.up();
+            self.backoff.reset();
+            if self.send(&mut connection, &broken).await {
+                return;
+            }
+        }
+    }
+
+    /// Until the connection breaks; true if nothing will come any more.
+    async fn send(&mut self, link: &mut Link, broken: &Notify) -> bool {
+        loop {
+            let Some(batch) = self.shared.batch() else {
+                if self.shared.is_closed() {
+                    return true;
+                }
+                tokio::select! {
+                    () = self.shared.wake.notified() => continue,
+                    () = broken.notified() => {
+                        self.part.down("the connection broke");
+                        return false;
+                    }
+                }
+            };
+            let (commands, answers): (Vec<Cmd>, Vec<_>) =
+                batch.into_iter().map(|item| (item.command, item.answer)).unzip();
+            match link.query_all(&commands).await {
+                Ok(results) => self.settle(answers, results),
+                Err(error) => {
+                    self.part.down(&error);
+                    self.part.counters().add_lost(commands.len());
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn settle(
+        &self,
+        answers: Vec<Option<oneshot::Sender<RedisResult<Value>>>>,
+        results: Vec<RedisResult<Value>>,
+    ) {
+        let counters = self.part.counters();
+        let mut refused = 0;
+        for (answer, result) in answers.into_iter().zip(results) {
+            match (&result, &answer) {
+                (Ok(_), _) => counters.add_sent(1),
+                (Err(error), None) => {
+                    if refused == 0 {
+                        tracing::warn!("Redis refused a message: {error}");
+                    }
+                    refused += 1;
+                }
+                (Err(_), Some(_)) => {}
+            }
+            if let Some(answer) = answer {
+                // Who asked may be gone.
+                let _ = answer.send(result);
+            }
+        }
+        counters.add_lost(refused);
+    }
+}
+
+/// A connection, and what tells that it broke.
+pub(crate) async fn connect(source: &Source) -> RedisResult<(Link, Arc<Notify>)> {
+    let broken = Arc::new(Notify::new());
+    let notify = broken.clone();
+    let on_push: OnPush = Arc::new(move |info| {
+        if info.kind == redis::PushKind::Disconnection {
+            notify.notify_one();
+        }
+    });
+    Ok((source.connect(Some(on_push)).await?, broken))
+}
