@@ -11,7 +11,7 @@ use std::error::Error;
 
 use gatewire_admin::{AdminOptions, Mode, instrument};
 use gatewire_hub::Io;
-use gatewire_server::{Cors, Engine, EngineConfig, Origin, SocketIo};
+use gatewire_server::{Cors, Engine, EngineConfig, SocketIo};
 use serde_json::json;
 
 /// "changeit", by bcrypt.
@@ -51,11 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let config = EngineConfig {
-        cors: Some(Cors {
-            origin: Origin::List(vec!["https://admin.socket.io".to_owned()]),
-            credentials: true,
-            ..Cors::default()
-        }),
+        cors: Some(Cors::origins(["https://admin.socket.io"]).with_credentials()),
         ..EngineConfig::default()
     };
     serve::serve(Engine::new(config, SocketIo::new(io))?, 3000).await

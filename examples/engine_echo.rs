@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ping_interval: Duration::from_millis(300),
         ping_timeout: Duration::from_millis(200),
         max_payload: 1_000_000,
-        cors: Some(Cors::default()),
+        cors: Some(Cors::any()),
         allow_eio3: env::var("EIO3").is_ok_and(|value| value == "1"),
         ..EngineConfig::default()
     };

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     rooms(&io);
 
     let config = EngineConfig {
-        cors: Some(Cors::default()),
+        cors: Some(Cors::any()),
         ..EngineConfig::default()
     };
     serve::serve(Engine::new(config, SocketIo::new(io))?, 3000).await

@@ -1,5 +1,5 @@
 //! A plain WebSocket without Engine.IO: every message comes back as it was, text as text, binary as binary. It is what the
-//! Autobahn suite talks to (`docs/conformance.md`), so it takes large messages and compresses whatever it may.
+//! Autobahn suite talks to (`docs/conformance.md`), so it takes large messages, compresses whatever it may, and lets pages of every origin in.
 //! Reads `PORT` (3000) and `HOST` (127.0.0.1). Any path will do.
 
 use std::env;
@@ -11,7 +11,7 @@ use std::task::Context;
 use gatewire_hub::Handshake;
 use gatewire_proto::engineio::CloseReason;
 use gatewire_server::{
-    Application, Connection, DeflateOptions, Limits, Listener, Rejected, Session, WebSocketConfig,
+    Application, Connection, DeflateOptions, Limits, Listener, Origin, Rejected, Session, WebSocketConfig,
     WebSocketServer,
 };
 use http::Request;
@@ -45,6 +45,7 @@ impl Session for EchoSession {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let config = WebSocketConfig {
+        origin: Some(Origin::Any),
         max_message: 64 * MIB,
         per_message_deflate: Some(DeflateOptions {
             threshold: 0,

@@ -14,9 +14,10 @@ use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 
 use crate::adapter::{Adapter, SocketIoAdapter, WsAdapter};
 use crate::bound::Bound;
+use crate::cors;
 use crate::error::{Error, Result};
 use crate::gateway::plan::{ServerPlan, plan};
-use crate::gateway::{BoundGateway, GatewayDefinition, NamespaceGateways};
+use crate::gateway::{BoundGateway, Cors, GatewayDefinition, NamespaceGateways};
 use crate::module::{Container, Graph, Module, Provider, Stage, VerifyError, inspect};
 use crate::pipeline::{ExceptionFilter, Globals, Guard, Interceptor};
 use crate::running::{AppHandle, Running};
@@ -38,6 +39,7 @@ pub struct App {
     servers: Vec<(ServerPlan, Io)>,
     adapter: Adapter,
     router: Option<axum::Router>,
+    cors: Option<Cors>,
     globals: Arc<Globals>,
 }
 
@@ -91,6 +93,26 @@ impl App {
     /// ```
     pub fn use_websocket_adapters(&mut self, adapters: (SocketIoAdapter, WsAdapter)) -> &mut Self {
         self.use_websocket_adapter(adapters)
+    }
+
+    /// Which pages of other origins may talk to the application: by the gateways that have no `cors` of their own, on every
+    /// transport, and by the routes that were [merged](Self::merge). Without a call only pages of the application's own
+    /// origin may, and who sends no `Origin` at all, which is no browser; see the
+    /// chapter on origins of the guide.
+    ///
+    /// ```
+    /// # use gatewire::prelude::*;
+    /// # #[module]
+    /// # struct AppModule;
+    /// # async fn start() -> gatewire::Result<()> {
+    /// let mut app = App::create::<AppModule>().await?;
+    /// app.enable_cors(Cors::origins(["https://app.example"]).with_credentials());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enable_cors(&mut self, cors: Cors) -> &mut Self {
+        self.cors = Some(cors);
+        self
     }
 
     /// Asks `guard` about every connection and every message, before the guards of gateways and handlers. For one that
@@ -271,7 +293,11 @@ impl App {
 
     /// One site for each port, the application's own first. `port` is the number of that one, if it has one.
     pub(crate) fn into_sites(self, port: Option<u16>) -> Result<Vec<(Option<u16>, Site)>> {
-        let mut sites = vec![(None, Site::new(self.router, Arc::clone(&self.running)))];
+        let router = match (self.router, &self.cors) {
+            (Some(router), Some(cors)) => Some(router.layer(cors::layer(cors))),
+            (router, _) => router,
+        };
+        let mut sites = vec![(None, Site::new(router, Arc::clone(&self.running)))];
         for (plan, io) in self.servers {
             let fault = |message: String| Error::Config {
                 server: plan.to_string(),
@@ -284,7 +310,7 @@ impl App {
             }
             let endpoints = self
                 .adapter
-                .endpoints(&plan, &io)
+                .endpoints(&plan, &io, self.cors.as_ref())
                 .map_err(|error| fault(error.to_string()))?;
             let at = sites
                 .iter()
@@ -451,6 +477,7 @@ impl<M: Module> Create<M> {
             servers,
             adapter: Adapter::default(),
             router: None,
+            cors: None,
             globals,
         })
     }

@@ -47,6 +47,7 @@ pub mod __private;
 pub mod adapter;
 mod app;
 mod bound;
+mod cors;
 mod endpoint;
 mod error;
 pub mod gateway;
@@ -94,6 +95,8 @@ mod guide {
     struct Lifecycle;
     #[doc = include_str!("../../../docs/modules.md")]
     struct Modules;
+    #[doc = include_str!("../../../docs/origins.md")]
+    struct Origins;
     #[doc = include_str!("../../../docs/testing.md")]
     struct Testing;
 }

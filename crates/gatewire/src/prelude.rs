@@ -5,7 +5,7 @@ pub use std::sync::Arc;
 pub use crate::adapter::{SocketIoAdapter, WsAdapter};
 pub use crate::app::App;
 pub use crate::gateway::{
-    Ack, AckOnly, ConnectedSocket, Extension, FromMessage, Handshake, MessageBody, MessageContext,
+    Ack, AckOnly, ConnectedSocket, Cors, Extension, FromMessage, Handshake, MessageBody, MessageContext,
     OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit, Path, Pattern, Valid, WsResponse,
 };
 pub use crate::logger::Logger;

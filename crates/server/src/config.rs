@@ -9,6 +9,7 @@ use gatewire_proto::websocket::DeflateOptions;
 use crate::client_files::ClientFilesError;
 use crate::cookie::Cookie;
 use crate::cors::Cors;
+use crate::origin::Origin;
 
 /// The options of one [`Engine`](crate::Engine). Defaults are those of the Node server.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +23,8 @@ pub struct EngineConfig {
     /// Whether clients of Engine.IO 3, that is, of Socket.IO 2, are served, too. Default false.
     pub allow_eio3: bool,
     /// Whether clients may poll by `<script>` tags (JSONP, the query parameter `j`), which some of Socket.IO 2 do. A
-    /// script is read across origins whatever [`cors`](Self::cors) says, and comes without an `Origin` header. Default
-    /// true, as in the Node server; without, the parameter says nothing.
+    /// script is read across origins and comes without an `Origin`: its page is known by its `Referer`, and one without is
+    /// refused unless [`cors`](Self::cors) lets every origin in. Default true; without, the parameter says nothing.
     pub allow_jsonp: bool,
     /// Time from a pong (or from the open packet) to the next ping. Default 25 s.
     pub ping_interval: Duration,
@@ -35,7 +36,9 @@ pub struct EngineConfig {
     pub connect_timeout: Duration,
     /// Largest message, and largest body of a polling POST, in bytes; announced to the client. Default 1,000,000.
     pub max_payload: usize,
-    /// Cross-origin rules for polling; `None` sends no CORS header at all. Default `None`.
+    /// Which pages of other origins may connect, by polling or by WebSocket. `None` lets in those of the server's own origin
+    /// alone (the `Origin` is the `Host` of the request), and sends no CORS header; others get 403. Who sends no `Origin`
+    /// is no browser, and is let in. Default `None`.
     pub cors: Option<Cors>,
     /// Bytes from which a polling response is compressed if the client accepts gzip or deflate; `None` compresses none.
     /// Default 1,024.
@@ -137,6 +140,9 @@ impl EngineConfig {
                 path: self.path.clone(),
             });
         }
+        if let Some(cors) = &self.cors {
+            check_origin(&cors.origin)?;
+        }
         if let Some(deflate) = &self.per_message_deflate {
             check_deflate(deflate)?;
         }
@@ -148,6 +154,15 @@ impl EngineConfig {
             });
         }
         Ok(())
+    }
+}
+
+pub(crate) fn check_origin(origin: &Origin) -> Result<(), ConfigError> {
+    match origin.malformed() {
+        Some(origin) => Err(ConfigError::Origin {
+            origin: origin.to_owned(),
+        }),
+        None => Ok(()),
     }
 }
 
@@ -224,6 +239,14 @@ pub enum ConfigError {
         min: u8,
         /// The most that is allowed.
         max: u8,
+    },
+    /// An origin that no browser sends.
+    #[error(
+        "`{origin}` is no origin: write it as browsers do, scheme and host with nothing behind, e.g. `https://app.example`"
+    )]
+    Origin {
+        /// The origin as given.
+        origin: String,
     },
     /// More subprotocols than a connection can remember one of.
     #[error("the option `protocols` names {count} subprotocols: name at most 255")]

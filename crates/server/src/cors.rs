@@ -1,5 +1,5 @@
-//! Cross-origin rules for polling, with the header semantics of the `cors` middleware that the Node server uses. It
-//! decides no request: a browser does, on the headers written here.
+//! Who may talk to a server from a page of another origin, and the headers that tell a browser so, with the semantics of
+//! the `cors` middleware that the Node server uses. Which requests are let in at all is decided in `origin`.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -8,7 +8,15 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Which origins may read responses, and how.
+use crate::origin::Origin;
+
+/// Which pages of other origins may talk to a server, and what they may read.
+///
+/// ```
+/// use gatewire_server::Cors;
+///
+/// let cors = Cors::origins(["https://app.example", "http://localhost:5173"]).with_credentials();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
     /// The origins that are allowed.
@@ -23,17 +31,6 @@ pub struct Cors {
     pub credentials: bool,
     /// Seconds for which a browser may remember a preflight.
     pub max_age: Option<u32>,
-}
-
-/// The origins that [`Cors`] allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// Every origin: `*`.
-    Any,
-    /// Every origin, named in the answer: what credentials need.
-    Reflect,
-    /// These origins, each written as a browser sends it, e.g. `https://app.example`.
-    List(Vec<String>),
 }
 
 impl Default for Cors {
@@ -52,6 +49,61 @@ impl Default for Cors {
 }
 
 impl Cors {
+    /// Every origin: `*`.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// These origins, each written as a browser sends it, e.g. `https://app.example`.
+    #[must_use]
+    pub fn origins<O: Into<String>>(origins: impl IntoIterator<Item = O>) -> Self {
+        Self {
+            origin: Origin::List(origins.into_iter().map(Into::into).collect()),
+            ..Self::default()
+        }
+    }
+
+    /// Cookies and authorization may be sent along.
+    #[must_use]
+    pub fn with_credentials(mut self) -> Self {
+        self.credentials = true;
+        self
+    }
+
+    /// What speaks against these rules, in words. A server that starts with them logs each as a warning.
+    #[must_use]
+    pub fn dangers(&self) -> Vec<&'static str> {
+        self.dangers_in(!cfg!(debug_assertions))
+    }
+
+    fn dangers_in(&self, is_release: bool) -> Vec<&'static str> {
+        let mut dangers = Vec::new();
+        match self.origin {
+            Origin::Any if self.credentials => {
+                dangers.push(
+                    "browsers send no credentials where every origin may connect (`*`): name the origins",
+                );
+            }
+            Origin::Reflect if self.credentials => {
+                dangers
+                    .push("every page of the web may act in the name of whoever opens it: name the origins");
+            }
+            _ => {}
+        }
+        if is_release && matches!(self.origin, Origin::Any | Origin::Reflect) {
+            dangers.push("every page of the web may connect, and this is a release build: name the origins");
+        }
+        dangers
+    }
+
+    /// Logs what speaks against them.
+    pub(crate) fn warn(&self, server: &str) {
+        for danger in self.dangers() {
+            tracing::warn!(server, "cors: {danger}");
+        }
+    }
+
     /// Writes the headers that every response carries.
     pub(crate) fn apply(&self, request: &HeaderMap, response: &mut HeaderMap) {
         match &self.origin {
@@ -62,11 +114,9 @@ impl Cors {
                 }
                 response.append(VARY, HeaderValue::from_static("Origin"));
             }
-            Origin::List(allowed) => {
+            Origin::List(_) => {
                 let origin = request.get(ORIGIN);
-                if let Some(origin) =
-                    origin.filter(|origin| allowed.iter().any(|one| one.as_bytes() == origin.as_bytes()))
-                {
+                if let Some(origin) = origin.filter(|origin| self.origin.allows(origin.as_bytes())) {
                     response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
                 }
                 response.append(VARY, HeaderValue::from_static("Origin"));
@@ -138,6 +188,28 @@ mod tests {
             credentials: true,
             max_age: Some(600),
             ..Cors::default()
+        }
+    }
+
+    #[test]
+    fn what_is_open_to_everyone_is_warned_of() {
+        let count = |cors: Cors, is_release| cors.dangers_in(is_release).len();
+        let reflect = Cors {
+            origin: Origin::Reflect,
+            ..Cors::default()
+        };
+        for (cors, debug, release) in [
+            (Cors::any(), 0, 1),
+            (Cors::any().with_credentials(), 1, 2),
+            (reflect.clone(), 0, 1),
+            (reflect.with_credentials(), 1, 2),
+            (Cors::origins(["https://a.example"]).with_credentials(), 0, 0),
+        ] {
+            assert_eq!(
+                (count(cors.clone(), false), count(cors.clone(), true)),
+                (debug, release),
+                "{cors:?}"
+            );
         }
     }
 

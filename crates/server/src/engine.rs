@@ -20,6 +20,7 @@ use crate::dialect::Dialect;
 use crate::faults::Fault;
 use crate::hooks::Hooks;
 use crate::http::{self as answer, Body};
+use crate::origin::{self, Door};
 use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::request::{self, Target};
@@ -40,6 +41,7 @@ struct Inner {
     client_files: Option<ClientFiles>,
     rules: Arc<Rules>,
     registry: Arc<Registry>,
+    door: Door,
 }
 
 impl Engine {
@@ -61,6 +63,9 @@ impl Engine {
         application: impl Application,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
+        if let Some(cors) = &config.cors {
+            cors.warn(&config.path);
+        }
         let client_files = config
             .client_files
             .as_deref()
@@ -72,6 +77,7 @@ impl Engine {
             client_files,
             rules: Arc::new(Rules::from(&config)),
             registry: Registry::new(config.shortest_deadline()),
+            door: Door::default(),
             config,
             application: Box::new(application),
         })))
@@ -167,6 +173,11 @@ impl Engine {
             Ok(target) => target,
             Err(error) => return self.refuse(&error, &parts),
         };
+        let allowed = self.0.config.cors.as_ref().map(|cors| &cors.origin);
+        if !self.0.door.is_open(allowed, &parts, target.is_script()) {
+            let error = HandshakeError::Forbidden(Some(origin::REFUSAL.to_owned()));
+            return self.refuse_with(StatusCode::FORBIDDEN, &error, &parts);
+        }
         let is_handshake = matches!(target, Target::Handshake(..));
         let mut response = match target {
             Target::Polling(outbox, callback) => {
@@ -225,10 +236,15 @@ impl Engine {
     }
 
     fn refuse(&self, error: &HandshakeError, parts: &Parts) -> Response<Body> {
+        self.refuse_with(StatusCode::BAD_REQUEST, error, parts)
+    }
+
+    /// As [`refuse`](Self::refuse), a WebSocket with another status than the Node server's.
+    fn refuse_with(&self, status: StatusCode, error: &HandshakeError, parts: &Parts) -> Response<Body> {
         self.0.rules.faults.count(Fault::Request);
         self.0.hooks.tell_refused(error, parts);
         if request::is_upgrade(&parts.headers) {
-            answer::websocket_refusal(StatusCode::BAD_REQUEST, error.message())
+            answer::websocket_refusal(status, error.message())
         } else {
             answer::refusal(error)
         }

@@ -25,6 +25,13 @@ pub(crate) enum Target {
     Upgrade(Arc<Outbox>),
 }
 
+impl Target {
+    /// Whether it came by a script tag.
+    pub(crate) fn is_script(&self) -> bool {
+        matches!(self, Self::Handshake(_, _, Some(_)) | Self::Polling(_, Some(_)))
+    }
+}
+
 /// The number of the function that a client which polls by script tags wants called.
 pub(crate) type Callback = Option<Box<str>>;
 

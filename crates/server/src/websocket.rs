@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use gatewire_hub::{Handshake, Id};
 use gatewire_proto::websocket::DeflateOptions;
-use http::header::ORIGIN;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 
 use crate::application::{Application, Connection};
 use crate::clock;
-use crate::config::{ConfigError, Limits, check_deflate};
+use crate::config::{ConfigError, Limits, check_deflate, check_origin};
 use crate::connection::{Input, SocketInput};
+use crate::cors::Cors;
 use crate::dialect::Dialect;
 use crate::hooks::Hooks;
 use crate::http::{self as answer, Body};
+use crate::origin::{Door, Origin, REFUSAL};
 use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::request;
@@ -27,9 +28,9 @@ use crate::transport::websocket::{Handshaking, Opened};
 /// The options of one [`WebSocketServer`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct WebSocketConfig {
-    /// The origins whose pages may connect, each written as a browser sends it, e.g. `https://app.example`; `None` lets
-    /// every page in. Who sends no `Origin` is no browser, and is let in. Default `None`.
-    pub origins: Option<Vec<String>>,
+    /// The other origins whose pages may connect. `None` lets in pages of the server's own origin alone (the `Origin` is the
+    /// `Host` of the request); others get 403. Who sends no `Origin` is no browser, and is let in. Default `None`.
+    pub origin: Option<Origin>,
     /// The subprotocols that the server speaks, at most 255. The first one of the client's list that is among them is
     /// agreed on; if there is none, the connection goes without. Default none.
     pub protocols: Vec<String>,
@@ -52,7 +53,7 @@ pub struct WebSocketConfig {
 impl Default for WebSocketConfig {
     fn default() -> Self {
         Self {
-            origins: None,
+            origin: None,
             protocols: Vec::new(),
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
@@ -88,6 +89,7 @@ impl WebSocketConfig {
                 count: self.protocols.len(),
             });
         }
+        self.origin.as_ref().map_or(Ok(()), check_origin)?;
         self.per_message_deflate.as_ref().map_or(Ok(()), check_deflate)
     }
 
@@ -145,6 +147,7 @@ struct Inner {
     hooks: Hooks,
     rules: Arc<Rules>,
     registry: Arc<Registry>,
+    door: Door,
 }
 
 impl WebSocketServer {
@@ -167,9 +170,17 @@ impl WebSocketServer {
         application: impl Application,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
+        if let Some(origin) = &config.origin {
+            let cors = Cors {
+                origin: origin.clone(),
+                ..Cors::default()
+            };
+            cors.warn("WebSocket");
+        }
         Ok(Self(Arc::new(Inner {
             rules: Arc::new(Rules::from(&config)),
             registry: Registry::new(config.shortest_deadline()),
+            door: Door::default(),
             config,
             application: Box::new(application),
             hooks,
@@ -231,11 +242,8 @@ impl WebSocketServer {
     ) -> Result<Response<Body>, Box<Response<Body>>> {
         let config = &self.0.config;
         let handshaking = Handshaking::check(parts, config.per_message_deflate.as_ref())?;
-        if !self.allows_origin(parts) {
-            return Err(refuse(
-                StatusCode::FORBIDDEN,
-                "pages of this Origin may not connect",
-            ));
+        if !self.0.door.is_open(config.origin.as_ref(), parts, false) {
+            return Err(refuse(StatusCode::FORBIDDEN, REFUSAL));
         }
         if !self.0.registry.has_room(config.limits.max_sessions) {
             return Err(refuse(
@@ -262,19 +270,6 @@ impl WebSocketServer {
         Ok(handshaking.accept(name, move |opened| async move {
             server.start(sid, Dialect::Plain { protocol }, handshake, opened);
         }))
-    }
-
-    fn allows_origin(&self, parts: &Parts) -> bool {
-        let (Some(allowed), Some(origin)) = (&self.0.config.origins, parts.headers.get(ORIGIN)) else {
-            return true;
-        };
-        let is_allowed = allowed
-            .iter()
-            .any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()));
-        if !is_allowed {
-            tracing::debug!(?origin, "a page of another origin is refused");
-        }
-        is_allowed
     }
 
     fn start(&self, sid: Id, dialect: Dialect, handshake: Arc<Handshake>, opened: Opened) {

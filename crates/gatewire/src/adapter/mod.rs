@@ -8,6 +8,7 @@ use gatewire_hub::Io;
 use gatewire_server::ConfigError;
 
 use crate::endpoint::Endpoint;
+use crate::gateway::Cors;
 use crate::gateway::plan::ServerPlan;
 
 pub use gatewire_proto::envelope;
@@ -30,14 +31,23 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// What answers the clients of one server.
-    pub(crate) fn endpoints(&self, plan: &ServerPlan, io: &Io) -> Result<Vec<Endpoint>, ConfigError> {
+    /// What answers the clients of one server; `cors` is the application's.
+    pub(crate) fn endpoints(
+        &self,
+        plan: &ServerPlan,
+        io: &Io,
+        cors: Option<&Cors>,
+    ) -> Result<Vec<Endpoint>, ConfigError> {
         let mut endpoints = Vec::new();
         if let Some(adapter) = &self.socketio {
-            endpoints.push(Endpoint::SocketIo(adapter.engine(plan, io.clone())?));
+            endpoints.push(Endpoint::SocketIo(adapter.engine(plan, io.clone(), cors)?));
         }
         if let Some(adapter) = &self.ws {
-            endpoints.push(Endpoint::Ws(Box::new(adapter.endpoint(plan, io.clone())?)));
+            endpoints.push(Endpoint::Ws(Box::new(adapter.endpoint(
+                plan,
+                io.clone(),
+                cors,
+            )?)));
         }
         Ok(endpoints)
     }

@@ -42,7 +42,8 @@ impl SocketIoAdapter {
         Self::default()
     }
 
-    /// Who may use the polling transport from another origin.
+    /// Which pages of other origins may connect; others get 403. Without it the application's
+    /// ([`App::enable_cors`](crate::App::enable_cors)).
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.options = self.options.cors(cors);
@@ -167,8 +168,13 @@ impl SocketIoAdapter {
         self
     }
 
-    /// The engine of one server.
-    pub(crate) fn engine(&self, plan: &ServerPlan, io: Io) -> Result<Engine, ConfigError> {
+    /// The engine of one server, for which `cors` is what counts if nobody says more.
+    pub(crate) fn engine(
+        &self,
+        plan: &ServerPlan,
+        io: Io,
+        cors: Option<&Cors>,
+    ) -> Result<Engine, ConfigError> {
         let options = plan.options.clone().or(&self.options.server);
         let default = self.engine.clone();
         let config = EngineConfig {
@@ -180,7 +186,7 @@ impl SocketIoAdapter {
             upgrade_timeout: options.upgrade_timeout.unwrap_or(default.upgrade_timeout),
             connect_timeout: options.connect_timeout.unwrap_or(default.connect_timeout),
             max_payload: options.max_http_buffer_size.unwrap_or(default.max_payload),
-            cors: options.cors,
+            cors: options.cors.or_else(|| cors.cloned()),
             ..default
         };
         Engine::with_hooks(config, self.hooks.clone(), SocketIo::new(io))

@@ -5,10 +5,11 @@ use std::time::Duration;
 use gatewire_hub::{Io, PlainFormat};
 use gatewire_proto::envelope::MessageCodec;
 use gatewire_server::{
-    ConfigError, DeflateOptions, Hooks, Limits, Origin, PlainSockets, WebSocketConfig, WebSocketServer,
+    ConfigError, DeflateOptions, Hooks, Limits, PlainSockets, WebSocketConfig, WebSocketServer,
 };
 
 use crate::endpoint::WsEndpoint;
+use crate::gateway::Cors;
 use crate::gateway::plan::ServerPlan;
 
 /// The path of Socket.IO, which means none here.
@@ -32,6 +33,7 @@ const SOCKET_IO: &str = "/socket.io";
 #[derive(Clone, Debug)]
 pub struct WsAdapter {
     path: Option<String>,
+    cors: Option<Cors>,
     config: WebSocketConfig,
     format: PlainFormat,
     own_formats: Vec<(String, PlainFormat)>,
@@ -43,6 +45,7 @@ impl Default for WsAdapter {
     fn default() -> Self {
         Self {
             path: None,
+            cors: None,
             config: WebSocketConfig::default(),
             format: PlainFormat::default(),
             own_formats: Vec::new(),
@@ -130,11 +133,11 @@ impl WsAdapter {
         self
     }
 
-    /// The origins whose pages may connect, each as a browser sends it, e.g. `https://app.example`; others get 403. Without
-    /// it, those of the gateway's `cors`; without these, every page may.
+    /// Which pages of other origins may connect; others get 403. Without it the application's
+    /// ([`App::enable_cors`](crate::App::enable_cors)).
     #[must_use]
-    pub fn origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
-        self.config.origins = Some(origins.into_iter().map(Into::into).collect());
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = Some(cors);
         self
     }
 
@@ -159,19 +162,23 @@ impl WsAdapter {
         self
     }
 
-    /// What answers the clients of one server.
-    pub(crate) fn endpoint(&self, plan: &ServerPlan, io: Io) -> Result<WsEndpoint, ConfigError> {
+    /// What answers the clients of one server, for which `cors` is what counts if nobody says more.
+    pub(crate) fn endpoint(
+        &self,
+        plan: &ServerPlan,
+        io: Io,
+        cors: Option<&Cors>,
+    ) -> Result<WsEndpoint, ConfigError> {
         let base = match &self.path {
             Some(path) => path,
             None if plan.path == SOCKET_IO => "",
             None => &plan.path,
         };
-        let mut config = self.config.clone();
-        if let (None, Some(cors)) = (&config.origins, &plan.options.cors)
-            && let Origin::List(origins) = &cors.origin
-        {
-            config.origins = Some(origins.clone());
-        }
+        let cors = plan.options.cors.as_ref().or(self.cors.as_ref()).or(cors);
+        let config = WebSocketConfig {
+            origin: cors.map(|cors| cors.origin.clone()),
+            ..self.config.clone()
+        };
         let format = self.format.clone().max_faults(self.max_faults);
         let mut sockets = PlainSockets::new(io, base, format);
         for (namespace, format) in &self.own_formats {

@@ -57,7 +57,7 @@ impl GatewayOptions {
         self
     }
 
-    /// Who may use the polling transport from another origin.
+    /// Which pages of other origins may connect. Without it the adapter's, or the application's.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.server.cors = Some(cors);

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::GatewayDefinition;
 use super::options::{GatewayOptions, ServerOptions};
-use super::{GatewayDefinition, Origin};
 use crate::module::Fault;
 
 /// One server: a port (the application's if there is none) and a path.
@@ -207,16 +207,6 @@ fn check(gateway: &GatewayDefinition, faults: &mut Vec<Fault>) {
     if server.transports.as_ref().is_some_and(Vec::is_empty) {
         invalid("transports", "[]".to_owned(), "would leave clients no way in");
     }
-    if let Some(cors) = &server.cors
-        && cors.credentials
-        && cors.origin == Origin::Any
-    {
-        invalid(
-            "cors",
-            "credentials with the origin \"*\"".to_owned(),
-            "browsers refuse: name the origins",
-        );
-    }
 }
 
 fn path_problem(path: &str) -> Option<&'static str> {
@@ -263,7 +253,7 @@ fn check_events(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::{Cors, TransportKind};
+    use crate::gateway::TransportKind;
 
     fn gateway(
         name: &'static str,
@@ -336,10 +326,6 @@ mod tests {
     #[test]
     fn every_fault_is_found() {
         let second = Duration::from_secs(1);
-        let cors = Cors {
-            credentials: true,
-            ..Cors::default()
-        };
         let found = faults(&[
             gateway(
                 "A",
@@ -363,7 +349,6 @@ mod tests {
                 "G",
                 GatewayOptions::new()
                     .port(9)
-                    .cors(cors)
                     .transports(Vec::<TransportKind>::new())
                     .ping_interval(Duration::ZERO)
                     .max_http_buffer_size(0),
@@ -378,7 +363,6 @@ mod tests {
             "G sets `ping_interval` to 0, which would close every connection at once",
             "G sets `max_http_buffer_size` to 0, which would refuse every message",
             "G sets `transports` to [], which would leave clients no way in",
-            "G sets `cors` to credentials with the origin \"*\", which browsers refuse: name the origins",
             "A and B share the server /socket.io but set `ping_timeout` to 1s and 2s",
             "the event \"x\" of namespace / has two handlers: A::on_x and B::handle_x",
             "the event \"z\" of namespace / of the server :9/socket.io has two handlers: G::a and G::b",

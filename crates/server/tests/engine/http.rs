@@ -43,7 +43,8 @@ fn text(response: &Response<Body>, name: &str) -> String {
 #[tokio::test]
 async fn no_cors_header_goes_out_by_default() {
     let server = TestServer::start(EngineConfig::default()).await;
-    let response = ask(&server, "GET", POLLING, &[("origin", "https://a.example")]).await;
+    let own = [("host", "a.example"), ("origin", "https://a.example")];
+    let response = ask(&server, "GET", POLLING, &own).await;
     assert_eq!(response.status(), 200);
     assert!(
         response

@@ -2,7 +2,15 @@
 
 use crate::support::TestServer;
 use gatewire_proto::engineio::CloseReason;
-use gatewire_server::EngineConfig;
+use gatewire_server::{Cors, EngineConfig};
+
+/// Scripts have no `Origin`: those of these tests are of any page.
+fn config() -> EngineConfig {
+    EngineConfig {
+        cors: Some(Cors::any()),
+        ..EngineConfig::default()
+    }
+}
 
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
@@ -16,7 +24,7 @@ fn argument(script: &str, index: &str) -> String {
 
 #[tokio::test]
 async fn payloads_are_the_arguments_of_a_function() {
-    let server = TestServer::start(EngineConfig::default()).await;
+    let server = TestServer::start(config()).await;
     let (head, script) = server.exchange("GET", &format!("{POLLING}&j=0"), "", b"").await;
     assert!(
         head.to_ascii_lowercase()
@@ -42,7 +50,7 @@ async fn payloads_are_the_arguments_of_a_function() {
 
 #[tokio::test]
 async fn nothing_but_digits_gets_into_the_script() {
-    let server = TestServer::start(EngineConfig::default()).await;
+    let server = TestServer::start(config()).await;
     let target = format!("{POLLING}&j=1%5D(0)%3Balert(2)%2F%2F3");
     let (status, script) = server.request("GET", &target, b"").await;
     assert_eq!(status, 200);
@@ -55,7 +63,7 @@ async fn nothing_but_digits_gets_into_the_script() {
 #[tokio::test]
 async fn a_form_without_a_payload_ends_the_session() {
     for form in [&b""[..], b"x=1", b"d=", b"d=abc", b"4hello"] {
-        let mut server = TestServer::start(EngineConfig::default()).await;
+        let mut server = TestServer::start(config()).await;
         let target = format!("{POLLING}&j=0&sid={}", server.open_polling().await);
         assert_eq!(
             server.request("POST", &target, form).await,
@@ -69,7 +77,7 @@ async fn a_form_without_a_payload_ends_the_session() {
 async fn old_clients_get_bytes_as_base64() {
     let server = TestServer::start(EngineConfig {
         allow_eio3: true,
-        ..EngineConfig::default()
+        ..config()
     })
     .await;
     let target = "/socket.io/?EIO=3&transport=polling&j=2";
@@ -88,7 +96,7 @@ async fn old_clients_get_bytes_as_base64() {
 async fn it_can_be_switched_off() {
     let server = TestServer::start(EngineConfig {
         allow_jsonp: false,
-        ..EngineConfig::default()
+        ..config()
     })
     .await;
     let (status, open) = server.request("GET", &format!("{POLLING}&j=0"), b"").await;

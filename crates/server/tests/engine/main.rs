@@ -6,6 +6,7 @@ mod fairness;
 mod faults;
 mod http;
 mod jsonp;
+mod origins;
 mod plain;
 mod sessions;
 mod support;

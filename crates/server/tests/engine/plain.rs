@@ -11,7 +11,7 @@ use gatewire_hub::Handshake;
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::websocket::{CloseCode, CloseFrame, Opcode, put_masked_frame};
 use gatewire_server::{
-    Application, ConfigError, Connection, DeflateOptions, Hooks, Limits, Listener, Rejected, Session,
+    Application, ConfigError, Connection, DeflateOptions, Hooks, Limits, Listener, Origin, Rejected, Session,
     WebSocketConfig, WebSocketServer,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -184,7 +184,7 @@ fn text(text: &str) -> Frame {
 #[tokio::test]
 async fn what_is_no_handshake_is_told_why() {
     let config = WebSocketConfig {
-        origins: Some(vec!["https://app.example".to_owned()]),
+        origin: Some(Origin::List(vec!["https://app.example".to_owned()])),
         per_message_deflate: Some(DeflateOptions::default()),
         ..WebSocketConfig::default()
     };
@@ -248,17 +248,17 @@ async fn what_is_no_handshake_is_told_why() {
         (
             handshake("Origin: https://other.example\r\n"),
             403,
-            "pages of this Origin may not connect",
+            "pages of this Origin may not connect: the server's `cors` option names those that may",
         ),
         (
             handshake("Origin: https://app.example.evil\r\n"),
             403,
-            "pages of this Origin may not connect",
+            "pages of this Origin may not connect: the server's `cors` option names those that may",
         ),
         (
             handshake("Origin: null\r\n"),
             403,
-            "pages of this Origin may not connect",
+            "pages of this Origin may not connect: the server's `cors` option names those that may",
         ),
         (handshake("X-Banned: yes\r\n"), 403, "you are banned"),
     ];
@@ -269,7 +269,7 @@ async fn what_is_no_handshake_is_told_why() {
         assert_eq!(head.contains("allow: GET"), status == 405, "{head}");
         assert_eq!(head.contains("upgrade: websocket"), status == 426, "{head}");
     }
-    for origin in ["https://app.example", "HTTPS://APP.EXAMPLE"] {
+    for origin in ["https://app.example", "HTTPS://APP.EXAMPLE", "http://test"] {
         let (mut socket, _) = server.open(&format!("Origin: {origin}\r\n")).await;
         socket.text("hello").await;
         assert_eq!(socket.receive().await, text("hello"));

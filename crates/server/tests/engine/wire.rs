@@ -271,7 +271,7 @@ async fn preflights_and_other_origins() {
     let (head, _) = server
         .exchange("GET", POLLING, "Origin: https://b.example\r\n", b"")
         .await;
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.starts_with("HTTP/1.1 403"), "{head}");
     let lines = headers(&head);
     assert!(
         !lines
