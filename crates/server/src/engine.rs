@@ -200,8 +200,10 @@ impl Engine {
                     }
                     TransportKind::WebSocket => {
                         let engine = self.clone();
+                        let arrival = self.0.registry.arrival();
                         self.accept(&parts, move |opened| async move {
                             engine.open_websocket(sid, dialect, handshake, opened);
+                            drop(arrival);
                         })
                     }
                 }

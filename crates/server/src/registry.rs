@@ -26,7 +26,7 @@ pub(crate) struct Registry {
     stopped: AtomicBool,
     draining: AtomicBool,
     closed: AtomicBool,
-    /// Drivers that have not ended.
+    /// Drivers that have not ended, and arrivals.
     drivers: watch::Sender<usize>,
 }
 
@@ -79,7 +79,14 @@ impl Registry {
         }
     }
 
-    /// Waits until every driver has ended.
+    /// A WebSocket whose handshake is being answered: it is waited for until it is a session, or is none. Its client may have
+    /// the answer already, and is to be told of the server's end as every other.
+    pub(crate) fn arrival(self: &Arc<Self>) -> Arrival {
+        self.drivers.send_modify(|drivers| *drivers += 1);
+        Arrival(self.clone())
+    }
+
+    /// Waits until every driver has ended, and nobody arrives.
     pub(crate) async fn drained(&self) {
         let mut drivers = self.drivers.subscribe();
         // An error means that the sender, which `self` holds, is gone.
@@ -111,6 +118,15 @@ impl Drop for Registry {
         if let Some(task) = self.wheel_task.get() {
             task.abort();
         }
+    }
+}
+
+/// See [`Registry::arrival`]; over when it is dropped.
+pub(crate) struct Arrival(Arc<Registry>);
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.0.drivers.send_modify(|drivers| *drivers -= 1);
     }
 }
 
@@ -149,5 +165,24 @@ impl Drop for Registration {
     fn drop(&mut self) {
         self.remove();
         self.registry.drivers.send_modify(|drivers| *drivers -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn whoever_arrives_is_waited_for() {
+        let registry = Registry::new(Duration::from_secs(1));
+        let arrival = registry.arrival();
+        registry.close();
+        let mut drained = std::pin::pin!(registry.drained());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(drained.as_mut().poll(&mut cx).is_pending());
+        drop(arrival);
+        assert!(drained.poll(&mut cx).is_ready());
     }
 }

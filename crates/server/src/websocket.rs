@@ -267,8 +267,10 @@ impl WebSocketServer {
         let server = self.clone();
         let name = protocol.map(|at| &*config.protocols[at]);
         let protocol = protocol.and_then(|at| u8::try_from(at).ok());
+        let arrival = self.0.registry.arrival();
         Ok(handshaking.accept(name, move |opened| async move {
             server.start(sid, Dialect::Plain { protocol }, handshake, opened);
+            drop(arrival);
         }))
     }
 
