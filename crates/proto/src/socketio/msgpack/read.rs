@@ -10,15 +10,20 @@ use crate::socketio::text::expected;
 
 /// One value without what is in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Token<'a> {
+pub enum Token<'a> {
     /// nil, and `undefined` as notepack 2 writes it.
     Nil,
+    /// A boolean.
     Bool(bool),
+    /// An integer, 0 or more.
     Unsigned(u64),
-    /// Below 0.
+    /// An integer below 0.
     Signed(i64),
+    /// A number that was written as a float.
     Float(f64),
+    /// A string.
     Str(&'a str),
+    /// Bytes.
     Bin(&'a [u8]),
     /// Milliseconds from 1970.
     Date(i64),
@@ -28,23 +33,36 @@ pub(super) enum Token<'a> {
     Map(usize),
 }
 
-/// A position in MessagePack data.
+/// A position in MessagePack data, for messages that are no packets: those of cluster adapters, for instance.
+///
+/// ```
+/// use gatewire_proto::socketio::msgpack::{Reader, Token};
+///
+/// let mut reader = Reader::new(b"\x92\x07\xa1x");
+/// assert_eq!(reader.token(), Ok(Token::Array(2)));
+/// assert_eq!(reader.raw(10), Ok(&b"\x07"[..]));
+/// assert_eq!(reader.token(), Ok(Token::Str("x")));
+/// assert!(reader.is_at_end());
+/// ```
 #[derive(Clone, Debug)]
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    /// Before the first value.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    pub(super) fn position(&self) -> usize {
+    /// How many bytes have been read.
+    pub fn position(&self) -> usize {
         self.at
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    /// Whether nothing is left.
+    pub fn is_at_end(&self) -> bool {
         self.at == self.bytes.len()
     }
 
@@ -58,8 +76,11 @@ impl<'a> Reader<'a> {
         &self.bytes[self.at..]
     }
 
-    /// Moves over one whole value and returns its bytes.
-    pub(super) fn raw(&mut self, max_depth: usize) -> Result<&'a [u8], DecodeError> {
+    /// Moves over one whole value and returns its bytes, checked throughout.
+    ///
+    /// # Errors
+    /// If what is next is no value, or nests deeper than `max_depth`, and than 127.
+    pub fn raw(&mut self, max_depth: usize) -> Result<&'a [u8], DecodeError> {
         let start = self.at;
         self.skip(max_depth.min(MAX_DEPTH))?;
         Ok(&self.bytes[start..self.at])
@@ -88,8 +109,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The next token; an error leaves the position behind what was seen of it.
-    pub(super) fn token(&mut self) -> Result<Token<'a>, DecodeError> {
+    /// The next token. An error leaves the position behind what was seen of it.
+    ///
+    /// # Errors
+    /// If it is cut off, not UTF-8, an extension that JavaScript's libraries do not write, or announces more than is there.
+    pub fn token(&mut self) -> Result<Token<'a>, DecodeError> {
         let offset = self.at;
         let [first] = self.take()?;
         Ok(match Marker::from_u8(first) {

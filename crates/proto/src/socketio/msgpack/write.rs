@@ -45,19 +45,23 @@ pub fn put_str(out: &mut Vec<u8>, text: &str) {
     let _ = rmp::write_str(out, text);
 }
 
-pub(super) fn put_map_head(out: &mut Vec<u8>, len: usize) {
+/// Appends the head of a map of which `len` keys and values follow; above 2^32 − 1 there is none.
+pub fn put_map_head(out: &mut Vec<u8>, len: usize) {
     let _ = rmp::write_map_len(out, clamp(len));
 }
 
-pub(super) fn put_nil(out: &mut Vec<u8>) {
+/// Appends nil.
+pub fn put_nil(out: &mut Vec<u8>) {
     let _ = rmp::write_nil(out);
 }
 
-pub(super) fn put_bool(out: &mut Vec<u8>, value: bool) {
+/// Appends a boolean.
+pub fn put_bool(out: &mut Vec<u8>, value: bool) {
     let _ = rmp::write_bool(out, value);
 }
 
-pub(super) fn put_unsigned(out: &mut Vec<u8>, number: u64) {
+/// Appends an integer.
+pub fn put_unsigned(out: &mut Vec<u8>, number: u64) {
     let _ = rmp::write_uint(out, number);
 }
 
