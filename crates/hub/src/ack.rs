@@ -149,7 +149,11 @@ impl Drop for Waiting {
 pub(crate) enum PendingAck {
     One(oneshot::Sender<Result<Payload, AckError>>),
     Broadcast(Arc<Collector>),
+    Relay(Relay),
 }
+
+/// Takes the answers that another node wants, as they come.
+pub(crate) type Relay = Arc<dyn Fn(Payload) + Send + Sync>;
 
 impl PendingAck {
     pub(crate) fn resolve(self, payload: Payload) {
@@ -157,6 +161,7 @@ impl PendingAck {
             // Nobody may wait any more.
             Self::One(sender) => drop(sender.send(Ok(payload))),
             Self::Broadcast(collector) => collector.settle(Ok(payload)),
+            Self::Relay(relay) => relay(payload),
         }
     }
 
@@ -165,6 +170,7 @@ impl PendingAck {
         match self {
             Self::One(sender) => drop(sender.send(Err(AckError::Disconnected))),
             Self::Broadcast(collector) => collector.settle(Err(id)),
+            Self::Relay(_) => {}
         }
     }
 }

@@ -1,10 +1,13 @@
 //! A message to many: the operators that choose its receivers, and the calls that send it. Operators change nothing in
 //! place, each returns a new broadcast.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 
+use crate::ack::{PendingAck, Relay};
 use crate::cluster::{RecoveryLog, SilentNodes};
 use crate::encode::{self, Arguments, One, Spread};
 use crate::fanout::{self, Job};
@@ -146,6 +149,39 @@ impl Broadcast {
     /// As [`emit_with_ack`](Self::emit_with_ack) with the elements of a tuple, array or list as arguments.
     pub fn emit_args_with_ack<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> BroadcastAckRequest {
         self.request_acks(event, &Spread(args))
+    }
+
+    /// For cluster adapters: sends an event of another node, its data as in [`Prepared::from_data`], to the chosen sockets
+    /// of this process and asks them for answers. Each is handed to `answer` as it comes, until the timeout is over. How many
+    /// sockets are asked is returned.
+    pub fn relay_with_ack(
+        &self,
+        data: &str,
+        attachments: &[Bytes],
+        answer: impl Fn(Payload) + Send + Sync + 'static,
+    ) -> usize {
+        let (id, receivers) = (self.namespace.next_ack_id(), self.receivers());
+        let message = Prepared::from_data(self.namespace.name(), data, attachments, Some(id));
+        let relay: Relay = Arc::new(answer);
+        let mut asked = 0;
+        for socket in receivers.iter() {
+            asked += 1;
+            // Who cannot be asked is one of those who do not answer.
+            let _ = socket.add_ack(id, PendingAck::Relay(relay.clone()));
+        }
+        self.send(receivers.clone(), message);
+        if asked > 0
+            && let Some(runtime) = self.namespace.io().runtime()
+        {
+            let timeout = self.timeout_or_default();
+            runtime.spawn(async move {
+                tokio::time::sleep(timeout).await;
+                for socket in receivers.iter() {
+                    socket.remove_ack(id);
+                }
+            });
+        }
+        asked
     }
 
     /// The chosen sockets of this process.

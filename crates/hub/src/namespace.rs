@@ -330,6 +330,12 @@ impl Namespace {
         lock(&self.shared.members).rooms()
     }
 
+    /// Whether a socket of this process is in the room, which may be the room of a socket alone.
+    #[must_use]
+    pub fn has_room(&self, room: &str) -> bool {
+        lock(&self.shared.members).has_room(room)
+    }
+
     /// The sockets of the whole cluster, as they are now.
     pub async fn fetch_sockets(&self) -> Vec<RemoteSocket> {
         self.everyone().fetch_sockets().await

@@ -141,6 +141,11 @@ impl Members {
         }
     }
 
+    /// Whether somebody is in it.
+    pub(crate) fn has_room(&self, room: &str) -> bool {
+        self.rooms.contains_key(room) || self.owner(room).is_some()
+    }
+
     /// The socket whose own room this is.
     fn owner(&self, room: &str) -> Option<&Socket> {
         self.everyone

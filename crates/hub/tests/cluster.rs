@@ -394,6 +394,46 @@ async fn nodes_that_say_nothing_are_told_of() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn clients_answer_another_server() {
+    let io = Io::default();
+    let namespace = io.of("/");
+    let mut peers: Vec<Peer> = (0..3).map(|_| Peer::new(&io)).collect();
+    let ids: Vec<String> = peers.iter_mut().map(|peer| peer.join("/")).collect();
+    let log = Log::default();
+    let answers = log.clone();
+    let asked = namespace
+        .except(&ids[2])
+        .timeout(Duration::from_secs(1))
+        .relay_with_ack(r#"["ask",1]"#, &[], move |answer| {
+            answers.note(answer.args().json())
+        });
+    assert_eq!(asked, 2);
+    assert_eq!(peers[0].sent(), [r#"20["ask",1]"#]);
+    assert!(peers[2].sent().is_empty());
+    peers[0].recv("30[7,8]").unwrap();
+    assert_eq!(log.take(), ["7,8"]);
+    tokio::time::sleep(Duration::from_millis(1_001)).await;
+    peers[1].recv("30[9]").unwrap();
+    assert!(log.take().is_empty(), "too late");
+    let nobody = namespace.to("nowhere");
+    assert_eq!(nobody.relay_with_ack(r#"["ask"]"#, &[], |_| panic!("who?")), 0);
+}
+
+#[test]
+fn a_room_is_there_while_somebody_is_in_it() {
+    let io = Io::default();
+    let namespace = io.of("/");
+    let mut peer = Peer::new(&io);
+    let id = peer.join("/");
+    assert!(!namespace.has_room("a"));
+    let socket = namespace.socket(&id).unwrap();
+    socket.join("a");
+    assert!(namespace.has_room("a") && namespace.has_room(&id));
+    socket.leave("a");
+    assert!(!namespace.has_room("a"));
+}
+
 #[test]
 fn a_cluster_is_joined_later() {
     let io = Io::default();
