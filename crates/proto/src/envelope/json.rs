@@ -57,11 +57,7 @@ impl MessageCodec for JsonCodec {
         put_json_string(out, message.event);
         if let Some(data) = message.data {
             out.extend_from_slice(b",\"data\":");
-            if message.attachments.is_empty() {
-                out.extend_from_slice(data.as_bytes());
-            } else {
-                put_with_bytes(out, data, message.attachments)?;
-            }
+            put_data(out, data, message.attachments)?;
         }
         if let Some(id) = message.id {
             out.extend_from_slice(b",\"id\":");
@@ -156,8 +152,12 @@ fn unquote(quoted: &str, escapes: bool) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The data with its bytes as base64 in their places.
-fn put_with_bytes(out: &mut Vec<u8>, data: &str, attachments: &[Bytes]) -> Result<(), CodecError> {
+/// Appends the data with its bytes as base64 in their places.
+pub(crate) fn put_data(out: &mut Vec<u8>, data: &str, attachments: &[Bytes]) -> Result<(), CodecError> {
+    if attachments.is_empty() {
+        out.extend_from_slice(data.as_bytes());
+        return Ok(());
+    }
     let other = |error: serde_json::Error| CodecError::Other(error.to_string());
     let mut value: Value = serde_json::from_str(data).map_err(other)?;
     put_in_place(&mut value, attachments);

@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::socketio::Limits;
 
 pub use json::JsonCodec;
+pub(crate) use json::put_data;
 
 /// How messages look on a plain WebSocket connection, both ways. One codec serves all connections of a path.
 ///
