@@ -1,11 +1,12 @@
-//! What runs on top of a connection, as two traits: an [`Application`] opens a [`Session`] for each Engine.IO session or
-//! plain WebSocket, and the driver feeds it by plain calls. Socket.IO is one application; a bare message echo is another.
+//! What runs on top of a connection, as two traits: an [`Application`] opens a [`Session`] for each Engine.IO session,
+//! plain WebSocket or stream of events, and the driver feeds it by plain calls. Socket.IO is one application; a bare message echo is another.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use gatewire_hub::{Handshake, Id};
 use gatewire_proto::engineio::{CloseReason, Protocol, TransportKind};
+use gatewire_proto::sse::SseEvent;
 use gatewire_proto::websocket::{CloseCode, CloseFrame, Opcode};
 use http::HeaderMap;
 
@@ -19,18 +20,25 @@ pub trait Application: Send + Sync + 'static {
 
 /// The upper layer of one session, owned by the task that drives the connection. No call may block.
 pub trait Session: Send + 'static {
-    /// A text message, without the Engine.IO type digit.
+    /// A text message, without the Engine.IO type digit. Without an implementation none is accepted: a client of a stream
+    /// of events sends none.
     ///
     /// # Errors
     /// [`Rejected`] closes the connection with the reason "forced close", as the Node server does for a bad packet. A
     /// plain WebSocket is closed with the code 1008.
-    fn receive_text(&mut self, text: &str, cx: &mut Context<'_>) -> Result<(), Rejected>;
+    fn receive_text(&mut self, text: &str, cx: &mut Context<'_>) -> Result<(), Rejected> {
+        let _ = (text, cx);
+        Err(Rejected::unexpected())
+    }
 
     /// A binary message.
     ///
     /// # Errors
     /// As [`receive_text`](Self::receive_text).
-    fn receive_binary(&mut self, data: &[u8], cx: &mut Context<'_>) -> Result<(), Rejected>;
+    fn receive_binary(&mut self, data: &[u8], cx: &mut Context<'_>) -> Result<(), Rejected> {
+        let _ = (data, cx);
+        Err(Rejected::unexpected())
+    }
 
     /// The session has gone over to another transport, which [`Connection::transport`] tells.
     fn upgraded(&mut self) {}
@@ -74,6 +82,14 @@ pub struct Rejected {
     pub reason: String,
 }
 
+impl Rejected {
+    fn unexpected() -> Self {
+        Self {
+            reason: "no message is expected".to_owned(),
+        }
+    }
+}
+
 /// The way out of one session, for an [`Application`]: cheap to clone, usable from any thread, never blocking.
 #[derive(Clone)]
 pub struct Connection(Arc<Outbox>);
@@ -106,7 +122,7 @@ impl Connection {
     pub fn post_headers(&self) -> Option<HeaderMap> {
         match &self.0.lock().lane {
             Lane::Polling(lane) => lane.post_headers().cloned(),
-            Lane::WebSocket(_) | Lane::Closed => None,
+            Lane::WebSocket(_) | Lane::Body(_) | Lane::Closed => None,
         }
     }
 
@@ -130,6 +146,23 @@ impl Connection {
     /// Sends a binary message.
     pub fn send_binary(&self, data: &[u8]) {
         self.0.send_binary(data);
+    }
+
+    /// Sends an event, on a connection of an [`SseServer`](crate::SseServer).
+    pub fn send_event(&self, event: &SseEvent) {
+        self.0.send_event(event);
+    }
+
+    /// Whether so little waits to be written that more may be sent without haste. After a `false` the session is
+    /// [polled](Session::poll) once there is room again.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        gatewire_hub::Outbox::has_room(&*self.0)
+    }
+
+    /// Has the session [polled](Session::poll) soon.
+    pub fn wake(&self) {
+        self.0.driver.wake();
     }
 
     /// Ends the session after what has been sent.

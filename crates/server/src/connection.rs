@@ -42,6 +42,8 @@ pub(crate) enum Input {
     Polling(Option<Inbox>),
     /// The stream of the outbox.
     Socket(SocketInput),
+    /// Nowhere: the client of a stream of events only listens.
+    Listener,
 }
 
 pub(crate) struct SocketInput {
@@ -119,8 +121,10 @@ impl Driver {
     /// Takes input until there is none, or the upper layer is full; whether there may be more.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let more = self.read_posts(cx);
-        let Input::Socket(input) = &mut self.input else {
-            return more;
+        let input = match &mut self.input {
+            Input::Socket(input) => input,
+            Input::Polling(_) => return more,
+            Input::Listener => return listen(self.registration.outbox(), cx),
         };
         let outbox = self.registration.outbox();
         let mut reader = Reader {
@@ -170,9 +174,11 @@ impl Driver {
         let corked = cork::enter();
         self.session.close(reason);
         drop(corked);
-        if let Input::Polling(inbox) = &mut self.input {
+        match &mut self.input {
             // Its POST is answered.
-            *inbox = None;
+            Input::Polling(inbox) => *inbox = None,
+            Input::Listener => self.outbox().end_events(reason),
+            Input::Socket(_) => {}
         }
         let limits = &self.outbox().rules.limits;
         let mut patience = limits.close_timeout;
@@ -209,6 +215,7 @@ impl Driver {
                     self.outbox().seal(&websocket::close_frame(code, ""));
                 }
             }
+            Lane::Body(_) => {}
             Lane::Closed => transport_done = true,
         }
         let deadline = Box::pin(tokio::time::sleep_until(Instant::now() + patience));
@@ -370,6 +377,27 @@ impl Reader<'_> {
     }
 }
 
+/// Hears of the end of a connection that only listens; whether there may be more to hear.
+fn listen(outbox: &Outbox, cx: &mut Context<'_>) -> bool {
+    let Some(stream) = outbox.stream() else {
+        return false;
+    };
+    scratch::with(|buffer| {
+        for _ in 0..READS_PER_POLL {
+            let reason = match stream.poll_read(cx, buffer) {
+                Poll::Pending => return false,
+                // Whatever it sends, a request behind the one that is being answered, is not looked at.
+                Poll::Ready(Ok(read)) if read > 0 => continue,
+                Poll::Ready(Ok(_)) => CloseReason::TransportClose,
+                Poll::Ready(Err(_)) => CloseReason::TransportError,
+            };
+            outbox.begin_close(reason);
+            return false;
+        }
+        true
+    })
+}
+
 /// One Engine.IO text packet, or a plain message. A message, which nearly all are, goes straight on.
 fn on_text(
     outbox: &Outbox,
@@ -402,7 +430,7 @@ fn on_binary(
 ) -> Result<(), CloseReason> {
     let packet = match outbox.dialect {
         Dialect::V4 if outbox.is_awaiting_pong() => Packet::Binary(data.into()),
-        Dialect::V4 => return deliver_binary(outbox, session, data, cx),
+        Dialect::V4 | Dialect::Sse => return deliver_binary(outbox, session, data, cx),
         Dialect::V3 { .. } => v3::decode_binary(data).map_err(|error| no_packet(outbox, &error))?,
         Dialect::Plain { .. } => {
             outbox.hear()?;
@@ -544,9 +572,14 @@ fn poll_goodbye(outbox: &Outbox, input: &mut Input, cx: &mut Context<'_>) -> Pol
     let Input::Socket(input) = input else {
         let told = match &outbox.lock().lane {
             Lane::Polling(lane) => lane.len() == 0,
+            Lane::Body(lane) => lane.len() == 0,
             Lane::WebSocket(_) | Lane::Closed => true,
         };
-        return if told { Poll::Ready(()) } else { Poll::Pending };
+        return if told {
+            outbox.poll_flush(cx)
+        } else {
+            Poll::Pending
+        };
     };
     if outbox.poll_flush(cx).is_pending() {
         return Poll::Pending;

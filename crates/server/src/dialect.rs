@@ -1,6 +1,6 @@
 //! How the packets of one session look on the wire: those of protocol 4, or of protocol 3 for old clients. It is fixed by
 //! the handshake and never changes. Text packets are the same in both but for base64, and so are all frames without bytes.
-//! A plain WebSocket has messages, and no packets.
+//! A plain WebSocket has messages, and no packets; a stream of events has chunks.
 
 use gatewire_hub::{Message, Prepared};
 use gatewire_proto::engineio::v3::{self, Form};
@@ -21,6 +21,8 @@ pub(crate) enum Dialect {
         /// Which of the server's subprotocols was agreed on.
         protocol: Option<u8>,
     },
+    /// Events in the body of a response; the client sends nothing.
+    Sse,
 }
 
 /// The body of a poll's answer.
@@ -49,9 +51,14 @@ impl Dialect {
     /// Whose heartbeat it is: on a plain WebSocket the server pings, as in protocol 4.
     pub(crate) fn protocol(self) -> Protocol {
         match self {
-            Self::V4 | Self::Plain { .. } => Protocol::V4,
+            Self::V4 | Self::Plain { .. } | Self::Sse => Protocol::V4,
             Self::V3 { .. } => Protocol::V3,
         }
+    }
+
+    /// Whether there are packets of Engine.IO.
+    pub(crate) fn has_packets(self) -> bool {
+        matches!(self, Self::V4 | Self::V3 { .. })
     }
 
     pub(crate) fn is_plain(self) -> bool {
@@ -66,7 +73,7 @@ impl Dialect {
     /// Decodes a text packet: a WebSocket text frame.
     pub(crate) fn decode_text(self, text: &str) -> Result<Packet<'_>, PacketError> {
         match self {
-            Self::V4 | Self::Plain { .. } => Packet::decode(text),
+            Self::V4 | Self::Plain { .. } | Self::Sse => Packet::decode(text),
             Self::V3 { .. } => v3::decode_text(text),
         }
     }
@@ -75,7 +82,7 @@ impl Dialect {
     pub(crate) fn put_binary_frame(self, out: &mut Vec<u8>, data: &[u8]) {
         out.reserve(data.len() + 1 + MAX_HEADER);
         match self {
-            Self::V4 | Self::Plain { .. } => websocket::put_frame(out, Opcode::Binary, data),
+            Self::V4 | Self::Plain { .. } | Self::Sse => websocket::put_frame(out, Opcode::Binary, data),
             Self::V3 { b64: false } => {
                 out.extend_from_slice(websocket::header(Opcode::Binary, data.len() + 1).as_ref());
                 v3::put_binary(out, data);
@@ -108,7 +115,7 @@ impl Dialect {
         });
         let mut body = Vec::with_capacity(size.sum());
         let form = match self {
-            Self::V4 | Self::Plain { .. } => Form::Text,
+            Self::V4 | Self::Plain { .. } | Self::Sse => Form::Text,
             Self::V3 { b64 } => {
                 let has_binary = packets.clone().any(|packet| matches!(packet, Message::Binary(_)));
                 Form::choose(has_binary, b64)
@@ -116,8 +123,10 @@ impl Dialect {
         };
         for packet in packets {
             match (self, packet) {
-                (Self::V4 | Self::Plain { .. }, Message::Text(text)) => payload::push_text(&mut body, text),
-                (Self::V4 | Self::Plain { .. }, Message::Binary(data)) => {
+                (Self::V4 | Self::Plain { .. } | Self::Sse, Message::Text(text)) => {
+                    payload::push_text(&mut body, text)
+                }
+                (Self::V4 | Self::Plain { .. } | Self::Sse, Message::Binary(data)) => {
                     payload::push_binary(&mut body, data)
                 }
                 (Self::V3 { .. }, Message::Text(text)) => {

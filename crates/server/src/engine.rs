@@ -194,7 +194,8 @@ impl Engine {
                 };
                 let handshake = request::handshake(&parts, peer);
                 match transport {
-                    TransportKind::Polling => {
+                    // No request asks for a stream of events by this name.
+                    TransportKind::Polling | TransportKind::Sse => {
                         let callback = callback.as_deref();
                         self.open_polling(sid, dialect, callback, handshake, &parts).await
                     }

@@ -1,8 +1,8 @@
-//! The IO of Gatewire: listeners, HTTP routing, one driver task a connection, the outbox, and the transports
-//! (WebSocket and HTTP long-polling) of Engine.IO 4. It knows the hub, which it feeds, but no gateway and no user type.
+//! The IO of Gatewire: listeners, HTTP routing, one driver task a connection, the outbox, the transports
+//! (WebSocket and HTTP long-polling) of Engine.IO 4, and Server-Sent Events. It knows the hub, which it feeds, but no gateway and no user type.
 //!
 //! [`Engine`] is one Engine.IO server: it answers HTTP requests below its path. [`WebSocketServer`] is one of plain
-//! WebSockets. What runs on top of a connection is an [`Application`]: [`SocketIo`] for a hub, or your own for the bare
+//! WebSockets, [`SseServer`] one of streams of events. What runs on top of a connection is an [`Application`]: [`SocketIo`] for a hub, or your own for the bare
 //! message layer. [`Listener`] accepts TCP connections and hands their requests to a handler.
 
 mod application;
@@ -30,7 +30,9 @@ mod rules;
 mod scratch;
 mod sessions;
 mod socketio;
+mod sse;
 mod stream;
+mod takeover;
 mod timer;
 mod transport;
 mod websocket;
@@ -49,6 +51,8 @@ pub use listener::{Listener, ListenerConfig, serve_stream};
 pub use origin::Origin;
 pub use plain::PlainSockets;
 pub use socketio::SocketIo;
+pub use sse::{NoMoreStreams, SseConfig, SseServer, put_headers};
+pub use transport::sse::SseBody;
 pub use websocket::{WebSocketConfig, WebSocketServer};
 
 /// The guide's programs.

@@ -1,7 +1,6 @@
 //! Accepting TCP connections and serving HTTP/1.1 on them. The listener knows no path: each request goes to a handler.
 //! Errors of `accept` (no file descriptors left, say) are logged and survived.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -18,10 +17,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
 
+use crate::stream::{Other, Stream};
+use crate::takeover::lend;
+
 /// Bounds of a [`Listener`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerConfig {
-    /// HTTP connections open at a time; above it no further one is accepted until one ends or becomes a WebSocket.
+    /// HTTP connections open at a time; above it no further one is accepted until one ends or becomes a WebSocket or a
+    /// stream of events.
     /// Default 65,536.
     pub max_connections: usize,
     /// Time within which the head of a request must have come. Default 10 s.
@@ -83,7 +86,7 @@ impl Listener {
     }
 
     /// Serves until `shutdown` is ready; then accepts no more, and returns when every open request is answered or the
-    /// drain timeout is over. Connections that became WebSockets are not waited for.
+    /// drain timeout is over. Connections that became WebSockets or streams of events are not waited for.
     pub async fn serve<H, F, B>(self, handler: H, shutdown: impl Future<Output = ()>)
     where
         H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
@@ -155,16 +158,18 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let service = service_fn(|request| {
-        let response = handler(request);
-        async move { Ok::<_, Infallible>(response.await) }
-    });
-    http1::Builder::new()
+    let (stream, loan) = lend(stream);
+    let service =
+        service_fn(|request| loan.answer(request, &handler, |stream| Stream::Other(Other::new(stream))));
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(ListenerConfig::default().header_timeout)
         .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await
+        .with_upgrades();
+    tokio::select! {
+        outcome = connection => outcome,
+        () = loan.taken() => Ok(()),
+    }
 }
 
 async fn serve_connection<H, F, B>(
@@ -183,10 +188,8 @@ async fn serve_connection<H, F, B>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
     }
-    let service = service_fn(|request| {
-        let response = handler(request, peer);
-        async move { Ok::<_, Infallible>(response.await) }
-    });
+    let (stream, loan) = lend(stream);
+    let service = service_fn(|request| loan.answer(request, |request| handler(request, peer), Stream::from));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
@@ -197,9 +200,13 @@ async fn serve_connection<H, F, B>(
     let told = async { drop(ending.wait_for(|ending| *ending).await) };
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
+        () = loan.taken() => return,
         () = told => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                outcome = connection => outcome,
+                () = loan.taken() => return,
+            }
         }
     };
     if let Err(error) = outcome {

@@ -5,6 +5,7 @@
 mod deadlines;
 mod hub;
 mod plain;
+mod sse;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use crate::queue::{MAX_SLICES, WriteQueue};
 use crate::rules::Rules;
 use crate::stream::Stream;
 use crate::transport::polling::{Inbox, PollLane};
+use crate::transport::sse::BodyLane;
 use crate::transport::websocket::Handover;
 
 /// Bytes that wait for a client before those who can send later are asked to.
@@ -76,7 +78,7 @@ impl State {
     pub(crate) fn take_inbox(&mut self) -> Option<Inbox> {
         match &mut self.lane {
             Lane::Polling(lane) => lane.take_inbox(),
-            Lane::WebSocket(_) | Lane::Closed => self.handover.as_mut()?.inbox.take(),
+            Lane::WebSocket(_) | Lane::Body(_) | Lane::Closed => self.handover.as_mut()?.inbox.take(),
         }
     }
 }
@@ -84,7 +86,10 @@ impl State {
 /// Where packets of the server go.
 pub(crate) enum Lane {
     Polling(Box<PollLane>),
+    /// A WebSocket, or a connection that carries a stream of events: bytes go out as they are.
     WebSocket(SocketLane),
+    /// A stream of events in a body that an HTTP server carries.
+    Body(Box<BodyLane>),
     Closed,
 }
 
@@ -153,6 +158,12 @@ impl Outbox {
         outbox
     }
 
+    pub(crate) fn events(sid: Id, rules: &Arc<Rules>, now: Instant) -> Arc<Self> {
+        // Of the heartbeat's kinds, a WebSocket's.
+        let (lane, transport) = (Lane::Body(Box::default()), TransportKind::WebSocket);
+        Self::new(sid, Dialect::Sse, rules, transport, lane, now)
+    }
+
     fn new(
         sid: Id,
         dialect: Dialect,
@@ -176,8 +187,8 @@ impl Outbox {
             blocked: AtomicBool::new(false),
             crowded: AtomicBool::new(false),
             awaiting_pong: AtomicBool::new(false),
-            // A plain WebSocket has no namespaces to join.
-            joined: AtomicBool::new(dialect.is_plain()),
+            // A plain WebSocket, or a stream of events, has no namespaces to join.
+            joined: AtomicBool::new(!dialect.has_packets()),
             stalled: AtomicBool::new(false),
             heard: AtomicBool::new(false),
             stream: OnceLock::new(),
@@ -200,7 +211,9 @@ impl Outbox {
     }
 
     pub(crate) fn transport(&self) -> TransportKind {
-        if self.stream.get().is_some() {
+        if self.dialect == Dialect::Sse {
+            TransportKind::Sse
+        } else if self.stream.get().is_some() {
             TransportKind::WebSocket
         } else {
             TransportKind::Polling
@@ -291,7 +304,7 @@ impl Outbox {
                 self.send_frame(state, &Frame::Own(&frame));
             }
             Lane::Polling(_) => self.send_poll(state, [Message::Text(Bytes::copy_from_slice(text))], true),
-            Lane::Closed => {}
+            Lane::Body(_) | Lane::Closed => {}
         }
     }
 
@@ -310,7 +323,7 @@ impl Outbox {
             Lane::Polling(_) => {
                 self.send_poll(&mut state, [Message::Binary(Bytes::copy_from_slice(data))], true);
             }
-            Lane::Closed => {}
+            Lane::Body(_) | Lane::Closed => {}
         }
     }
 
@@ -324,7 +337,7 @@ impl Outbox {
         }
         match &self.lock().lane {
             Lane::WebSocket(lane) => Some((options, lane.deflate?)),
-            Lane::Polling(_) | Lane::Closed => None,
+            Lane::Polling(_) | Lane::Body(_) | Lane::Closed => None,
         }
     }
 
@@ -437,13 +450,16 @@ impl Outbox {
         let waiting = match &state.lane {
             Lane::WebSocket(lane) => lane.queue.len(),
             Lane::Polling(lane) => lane.len(),
+            Lane::Body(lane) => lane.len(),
             Lane::Closed => 0,
         };
         if waiting > self.rules.limits.max_outbox {
             self.fault(Fault::Unread);
             tracing::warn!(sid = %self.sid, waiting, "the client does not take its messages: more than max_outbox bytes wait, the connection is closed");
-            if let Lane::WebSocket(lane) = &mut state.lane {
-                lane.queue.clear();
+            match &mut state.lane {
+                Lane::WebSocket(lane) => lane.queue.clear(),
+                Lane::Body(lane) => lane.clear(),
+                Lane::Polling(_) | Lane::Closed => {}
             }
             self.begin_close_locked(state, CloseReason::TransportError);
         }
@@ -489,7 +505,7 @@ impl Outbox {
                     }
                 }
             }
-            Lane::Closed => {}
+            Lane::Body(_) | Lane::Closed => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! What one session goes by, whichever server has opened it: the part of the server's options that its driver, its outbox
 //! and its requests look at.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use gatewire_proto::engineio::Timing;
@@ -8,6 +9,7 @@ use gatewire_proto::websocket::{self, Decoder, Deflate, DeflateOptions};
 
 use crate::config::{EngineConfig, Limits};
 use crate::faults::Faults;
+use crate::sse::SseConfig;
 use crate::websocket::WebSocketConfig;
 
 /// The options of a session; one copy for all sessions of a server.
@@ -20,6 +22,8 @@ pub(crate) struct Rules {
     pub(crate) idle_timeout: Option<Duration>,
     /// What a plain WebSocket may be agreed on to carry.
     pub(crate) protocols: Vec<String>,
+    /// When the clients of streams of events are told to come back at the end.
+    pub(crate) retry: Option<RangeInclusive<Duration>>,
     /// Bytes of one message, and of one POST.
     pub(crate) max_payload: usize,
     /// Bytes from which a polling response is compressed.
@@ -41,6 +45,7 @@ impl From<&EngineConfig> for Rules {
             connect_timeout: config.connect_timeout,
             idle_timeout: None,
             protocols: Vec::new(),
+            retry: None,
             max_payload: config.max_payload,
             http_compression: config.http_compression,
             per_message_deflate: config.per_message_deflate.clone(),
@@ -63,6 +68,20 @@ impl From<&WebSocketConfig> for Rules {
         Self {
             idle_timeout: config.idle_timeout,
             protocols: config.protocols.clone(),
+            ..Self::from(&engine)
+        }
+    }
+}
+
+impl From<&SseConfig> for Rules {
+    fn from(config: &SseConfig) -> Self {
+        let engine = EngineConfig {
+            ping_interval: config.heartbeat,
+            limits: Limits::from(config),
+            ..EngineConfig::default()
+        };
+        Self {
+            retry: config.retry_at_shutdown.clone(),
             ..Self::from(&engine)
         }
     }

@@ -14,6 +14,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::takeover::Lent;
+
 /// Any stream that hyper can hand over.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
@@ -60,11 +62,22 @@ impl Other {
     }
 }
 
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
 impl Stream {
     /// Takes the stream back out of hyper, with the bytes that hyper had read too far.
     pub(crate) fn from_upgraded(upgraded: Upgraded) -> (Self, Vec<u8>) {
-        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return (Self::Tcp(parts.io.into_inner()), parts.read_buf.to_vec()),
+        let upgraded = match upgraded.downcast::<TokioIo<Lent<TcpStream>>>() {
+            Ok(parts) => {
+                // Whoever took it before would have kept the upgrade from happening.
+                let stream = parts.io.into_inner().into_inner();
+                let stream = stream.map_or_else(|| Self::Other(Other::new(tokio::io::empty())), Self::Tcp);
+                return (stream, parts.read_buf.to_vec());
+            }
             Err(upgraded) => upgraded,
         };
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {

@@ -48,18 +48,21 @@ pub enum TransportKind {
     Polling,
     /// One WebSocket connection, one frame a packet.
     WebSocket,
+    /// Server-Sent Events, to a client that only listens. It is no transport of Engine.IO: no name stands for it there.
+    Sse,
 }
 
 impl TransportKind {
-    /// The name in the `transport` query parameter and in `upgrades`.
+    /// The name, as in the `transport` query parameter and in `upgrades`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Polling => "polling",
             Self::WebSocket => "websocket",
+            Self::Sse => "sse",
         }
     }
 
-    /// The transport of that exact name, if there is one.
+    /// The transport of Engine.IO of that exact name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "polling" => Some(Self::Polling),
@@ -107,6 +110,7 @@ mod tests {
             "constructor",
             "__proto__",
             "webtransport",
+            "sse",
         ] {
             assert_eq!(TransportKind::from_name(name), None, "{name:?}");
         }

@@ -190,7 +190,11 @@ impl Decoder {
             return;
         };
         self.items.push_back(Item::Message(Message {
-            event: if event.is_empty() { "message".to_owned() } else { event },
+            event: if event.is_empty() {
+                "message".to_owned()
+            } else {
+                event
+            },
             data,
             id: self.id.clone(),
         }));
@@ -224,7 +228,10 @@ mod tests {
     #[test]
     fn reads_as_the_standard_says() {
         for (stream, items) in [
-            ("data: YHOO\ndata: +2\ndata: 10\n\n", vec![message("message", "YHOO\n+2\n10", "")]),
+            (
+                "data: YHOO\ndata: +2\ndata: 10\n\n",
+                vec![message("message", "YHOO\n+2\n10", "")],
+            ),
             (
                 ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
                 vec![
@@ -234,11 +241,23 @@ mod tests {
                     message("message", " third event", ""),
                 ],
             ),
-            ("data\n\ndata\ndata\n\ndata:", vec![message("message", "", ""), message("message", "\n", "")]),
-            ("data:test\n\ndata: test\n\n", vec![message("message", "test", ""), message("message", "test", "")]),
-            ("\u{feff}data: a\r\rid: x\0\rdata: b\r\n\r\n", vec![message("message", "a", ""), message("message", "b", "")]),
+            (
+                "data\n\ndata\ndata\n\ndata:",
+                vec![message("message", "", ""), message("message", "\n", "")],
+            ),
+            (
+                "data:test\n\ndata: test\n\n",
+                vec![message("message", "test", ""), message("message", "test", "")],
+            ),
+            (
+                "\u{feff}data: a\r\rid: x\0\rdata: b\r\n\r\n",
+                vec![message("message", "a", ""), message("message", "b", "")],
+            ),
             ("event: e\n\ndata: a\n\n", vec![message("message", "a", "")]),
-            ("retry: 20\nretry: -1\nretry: 1s\nretry:\n\n", vec![Item::Retry(Duration::from_millis(20))]),
+            (
+                "retry: 20\nretry: -1\nretry: 1s\nretry:\n\n",
+                vec![Item::Retry(Duration::from_millis(20))],
+            ),
         ] {
             assert_eq!(read(&[stream.as_bytes()]), items, "{stream:?}");
         }

@@ -204,11 +204,17 @@ mod tests {
         for (event, text) in [
             (SseEvent::data("x"), "data: x\n\n"),
             (SseEvent::data(""), "data: \n\n"),
-            (SseEvent::json(&serde_json::json!({ "a": 1 })).unwrap(), "data: {\"a\":1}\n\n"),
+            (
+                SseEvent::json(&serde_json::json!({ "a": 1 })).unwrap(),
+                "data: {\"a\":1}\n\n",
+            ),
             (full, "event: t\nid: id9\nretry: 500\n: c\ndata: full\n\n"),
             (SseEvent::only_comment("c"), ": c\n\n"),
             (SseEvent::new().id("4"), "id: 4\n\n"),
-            (SseEvent::data("a\r\nb\rc\nd\n"), "data: a\ndata: b\ndata: c\ndata: d\ndata: \n\n"),
+            (
+                SseEvent::data("a\r\nb\rc\nd\n"),
+                "data: a\ndata: b\ndata: c\ndata: d\ndata: \n\n",
+            ),
             (SseEvent::new(), "\n"),
         ] {
             assert_eq!(event.to_text(), text);

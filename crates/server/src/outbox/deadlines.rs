@@ -7,6 +7,7 @@ use gatewire_proto::engineio::{self, CloseReason, Protocol, Timeout};
 use gatewire_proto::websocket::CloseCode;
 
 use super::Outbox;
+use crate::dialect::Dialect;
 use crate::faults::Fault;
 use crate::timer::Timed;
 
@@ -32,6 +33,7 @@ impl Timed for Outbox {
             }
         }
         match state.session.handle_timeout(now) {
+            Some(Timeout::SendPing) if self.dialect == Dialect::Sse => self.beat_locked(&mut state, now),
             Some(Timeout::SendPing) if self.dialect.is_plain() => self.send_ping_locked(&mut state),
             Some(Timeout::SendPing) => self.send_packet_locked(&mut state, b"2"),
             Some(Timeout::PingTimeout) if self.dialect.is_plain() => {

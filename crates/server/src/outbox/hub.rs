@@ -29,6 +29,7 @@ impl gatewire_hub::Outbox for Outbox {
             }
             Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Shared(frames)),
             Lane::Polling(_) => self.send_poll(&mut state, message.messages(), message.is_compressible()),
+            Lane::Body(_) => self.send_chunk(&mut state, frames.clone()),
             Lane::Closed => {}
         }
     }
@@ -75,7 +76,7 @@ impl gatewire_hub::Outbox for Outbox {
                     true,
                 );
             }
-            Lane::Closed => {}
+            Lane::Body(_) | Lane::Closed => {}
         }
     }
 
@@ -98,6 +99,7 @@ impl gatewire_hub::Outbox for Outbox {
         match &self.lock().lane {
             Lane::WebSocket(lane) => !lane.blocked,
             Lane::Polling(lane) => lane.is_polled(),
+            Lane::Body(lane) => lane.is_writable(),
             Lane::Closed => false,
         }
     }
@@ -107,6 +109,7 @@ impl gatewire_hub::Outbox for Outbox {
         let waiting = match &state.lane {
             Lane::WebSocket(lane) => lane.queue.len(),
             Lane::Polling(lane) => lane.len(),
+            Lane::Body(lane) => lane.len(),
             Lane::Closed => 0,
         };
         let has_room = waiting < self.room() || state.closing.is_some();

@@ -291,7 +291,7 @@ where
 fn not_polling(lane: &Lane) -> Response<Body> {
     answer::refusal(&match lane {
         Lane::WebSocket(_) => HandshakeError::BadRequest,
-        Lane::Polling(_) | Lane::Closed => HandshakeError::UnknownSid,
+        Lane::Polling(_) | Lane::Body(_) | Lane::Closed => HandshakeError::UnknownSid,
     })
 }
 

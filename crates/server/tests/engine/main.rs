@@ -1,4 +1,4 @@
-//! Engines, and plain WebSocket servers, as a client sees them: over real TCP, and asked in memory.
+//! Engines, plain WebSocket servers and streams of events, as a client sees them: over real TCP, and asked in memory.
 
 mod deflate;
 mod eio3;
@@ -9,6 +9,7 @@ mod jsonp;
 mod origins;
 mod plain;
 mod sessions;
+mod sse;
 mod support;
 mod upgrade;
 mod vanish;
