@@ -11,7 +11,7 @@ use crate::ack::{PendingAck, Relay};
 use crate::cluster::{RecoveryLog, SilentNodes};
 use crate::encode::{self, Arguments, One, Spread};
 use crate::fanout::{self, Job};
-use crate::recovery::{self, Keeper, Publication, Store, WithOffset, offset_text};
+use crate::recovery::{Delivery, Keeper, Store, WithOffset, offset_text};
 use crate::room::Receivers;
 use crate::selection::{Flags, IntoRooms, Selection};
 use crate::socket::log;
@@ -288,12 +288,8 @@ impl Broadcast {
             return Ok(());
         }
         if let Some(selection) = self.kept_selection() {
-            let publication = Publication {
-                offset: log.publish(name, &message, &selection, self.options()),
-                message,
-                broadcast: self.clone(),
-            };
-            recovery::publish(&self.namespace, publication);
+            let delivery = Delivery::new(message.clone(), self.clone());
+            log.publish(name, &message, &selection, self.options(), delivery);
         }
         Ok(())
     }

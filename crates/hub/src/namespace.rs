@@ -14,7 +14,6 @@ use crate::fanout::Fanout;
 use crate::guard::guarded_in;
 use crate::handler::Silent;
 use crate::hooks::{Hooks, OnRoom};
-use crate::recovery::Publications;
 use crate::room::{Changes, Members, Receivers};
 use crate::selection::{IntoRooms, Room, Selection};
 use crate::{
@@ -34,7 +33,6 @@ pub(crate) struct Shared {
     name: Arc<str>,
     members: Mutex<Members>,
     pub(crate) fanout: Fanout,
-    pub(crate) publications: Publications,
     ack_ids: AtomicU64,
     /// Read when a socket comes, which keeps it: no event looks here.
     handler: RwLock<Option<Arc<dyn NamespaceHandler>>>,
@@ -49,7 +47,6 @@ impl Shared {
             name: name.into(),
             members: Mutex::default(),
             fanout: Fanout::default(),
-            publications: Publications::default(),
             ack_ids: AtomicU64::new(0),
             handler: RwLock::default(),
             hooks: OnceLock::new(),

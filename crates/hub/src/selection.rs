@@ -119,6 +119,16 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Who is in any of the rooms, or everyone, without who is in any of the rooms of `except`.
+    #[must_use]
+    pub fn new(rooms: Option<Vec<Room>>, except: Vec<Room>) -> Self {
+        Self {
+            rooms,
+            except,
+            sender: None,
+        }
+    }
+
     /// The rooms, or `None` for everyone. An empty list is nobody, where the Node server sends to everyone.
     #[must_use]
     pub fn rooms(&self) -> Option<&[Room]> {

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gatewire_hub::cluster::{
-    BroadcastOptions, ClusterAdapter, FoundSockets, Missed, RecoveryLog, RemoteAcks, SavedSession,
+    BroadcastOptions, ClusterAdapter, Delivery, FoundSockets, Missed, RecoveryLog, RemoteAcks, SavedSession,
 };
 use gatewire_hub::{
     BoxFuture, DisconnectReason, HubConfig, Io, Namespace, Payload, Prepared, Recovery, Room, Selection,
 };
 use serde_json::{Value, json};
-use support::{Gate, Peer};
+use support::Peer;
 
 /// What all servers share.
 #[derive(Default)]
@@ -25,8 +25,8 @@ struct Broker {
     servers: Mutex<Vec<Namespace>>,
     /// Messages on their way to other servers than the first.
     late: Mutex<Option<Vec<(Prepared, Selection)>>>,
-    /// What is published is kept only when this opens.
-    gate: Mutex<Option<Gate>>,
+    /// Messages that are kept, and not yet delivered where they come from.
+    waiting: Mutex<Option<Vec<(String, Delivery)>>>,
     is_broken: Mutex<bool>,
 }
 
@@ -60,30 +60,28 @@ impl RecoveryLog for Node {
         message: &Prepared,
         selection: &Selection,
         _: BroadcastOptions,
-    ) -> BoxFuture<'static, Option<String>> {
-        let (broker, message, selection) = (self.0.clone(), message.clone(), selection.clone());
-        let gate = broker.gate.lock().unwrap().clone();
-        Box::pin(async move {
-            if let Some(gate) = gate {
-                gate.wait().await;
-            }
-            if *broker.is_broken.lock().unwrap() {
-                return None;
-            }
-            let offset = {
-                let mut log = broker.log.lock().unwrap();
-                let offset = format!("{}-0", log.len());
-                log.push((offset.clone(), message.clone(), selection.clone()));
-                offset
-            };
-            let message = message.with_offset(&offset);
-            if let Some(late) = &mut *broker.late.lock().unwrap() {
-                late.push((message, selection));
-            } else {
-                broker.deliver(&message, &selection, 1);
-            }
-            Some(offset)
-        })
+        delivery: Delivery,
+    ) {
+        let broker = &self.0;
+        if *broker.is_broken.lock().unwrap() {
+            return delivery.without_offset();
+        }
+        let offset = {
+            let mut log = broker.log.lock().unwrap();
+            let offset = format!("{}-0", log.len());
+            log.push((offset.clone(), message.clone(), selection.clone()));
+            offset
+        };
+        let message = message.with_offset(&offset);
+        if let Some(late) = &mut *broker.late.lock().unwrap() {
+            late.push((message, selection.clone()));
+        } else {
+            broker.deliver(&message, selection, 1);
+        }
+        match &mut *broker.waiting.lock().unwrap() {
+            Some(waiting) => waiting.push((offset, delivery)),
+            None => delivery.at(&offset),
+        }
     }
 
     fn save_session(&self, _: &str, session: SavedSession, max_age: Duration) {
@@ -182,13 +180,6 @@ fn serve() -> (Arc<Broker>, Io, Io) {
     (broker.clone(), io(), io())
 }
 
-/// Lets the tasks that deliver run.
-async fn settle() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// The lines before the answer to CONNECT, the answer, and the lines behind it.
 fn connect(peer: &mut Peer, auth: &str) -> (Vec<String>, Value, Vec<String>) {
     peer.recv(&format!("0{auth}")).unwrap();
@@ -214,7 +205,6 @@ async fn a_client_comes_back_to_another_server() {
     socket.join("room");
     socket.set_data(&json!({"name": "Ada"})).unwrap();
     first.sockets().emit("hello", &1);
-    settle().await;
     assert_eq!(peer.sent(), [r#"2["hello",1,"0-0"]"#]);
     peer.close(DisconnectReason::TransportClose);
     second.sockets().emit("missed", &1);
@@ -223,7 +213,6 @@ async fn a_client_comes_back_to_another_server() {
     second.sockets().except("room").emit("not for it", &());
     second.sockets().volatile().emit("lost", &());
     first.sockets().emit("missed", &3);
-    settle().await;
     let mut peer = Peer::new(&second);
     let (before, again, after) = connect(&mut peer, &claim(&reply, "0-0"));
     assert_eq!(again, reply);
@@ -241,7 +230,6 @@ async fn a_client_comes_back_to_another_server() {
     assert_eq!(socket.data_json(), json!({"name": "Ada"}));
     assert_eq!(socket.rooms().len(), 2);
     first.sockets().to("room").emit("now", &());
-    settle().await;
     assert_eq!(peer.sent(), [r#"2["now","6-0"]"#]);
     // A session is given once.
     let mut thief = Peer::new(&first);
@@ -255,41 +243,36 @@ async fn what_is_in_the_log_and_on_its_way_is_sent_once() {
     let mut peer = Peer::new(&second);
     let (_, reply, _) = connect(&mut peer, "");
     first.sockets().emit("hello", &());
-    settle().await;
     peer.close(DisconnectReason::TransportClose);
     *broker.late.lock().unwrap() = Some(Vec::new());
     first.sockets().emit("late", &1);
     first.sockets().emit("late", &2);
-    settle().await;
     let mut peer = Peer::new(&second);
     let (before, again, _) = connect(&mut peer, &claim(&reply, "0-0"));
     assert_eq!(again, reply);
     assert_eq!(before, [r#"2["late",1,"1-0"]"#, r#"2["late",2,"2-0"]"#]);
     broker.deliver_late();
     first.sockets().emit("next", &());
-    settle().await;
     assert_eq!(peer.sent(), [r#"2["next","3-0"]"#]);
 }
 
 #[tokio::test]
-async fn messages_keep_their_order_while_the_log_is_slow() {
+async fn a_message_is_delivered_when_the_log_says_so_and_in_any_case_once() {
     let (broker, first, second) = serve();
     let (mut near, mut far) = (Peer::new(&first), Peer::new(&second));
     connect(&mut near, "");
     connect(&mut far, "");
-    let gate = Gate::default();
-    *broker.gate.lock().unwrap() = Some(gate.clone());
+    *broker.waiting.lock().unwrap() = Some(Vec::new());
     first.sockets().emit("slow", &1);
-    settle().await;
-    *broker.gate.lock().unwrap() = None;
     first.sockets().emit("slow", &2);
-    settle().await;
     assert!(near.sent().is_empty());
-    gate.open();
-    settle().await;
-    let expected = [r#"2["slow",1,"0-0"]"#, r#"2["slow",2,"1-0"]"#];
-    assert_eq!(near.sent(), expected);
-    assert_eq!(far.sent(), expected);
+    let waiting = broker.waiting.lock().unwrap().take().unwrap();
+    let [(offset, delivery), (_, dropped)] = <[_; 2]>::try_from(waiting).unwrap();
+    delivery.at(&offset);
+    assert_eq!(near.sent(), [r#"2["slow",1,"0-0"]"#]);
+    drop(dropped);
+    assert_eq!(near.sent(), [r#"2["slow",2]"#]);
+    assert_eq!(far.sent(), [r#"2["slow",1,"0-0"]"#, r#"2["slow",2,"1-0"]"#]);
 }
 
 #[tokio::test]
@@ -300,11 +283,9 @@ async fn without_the_log_messages_go_out_here_and_clients_begin_afresh() {
     let id = reply["sid"].as_str().unwrap().to_owned();
     first.sockets().socket(&id).unwrap().join("room");
     first.sockets().emit("hello", &());
-    settle().await;
     peer.sent();
     *broker.is_broken.lock().unwrap() = true;
     first.sockets().emit("still", &1);
-    settle().await;
     assert_eq!(peer.sent(), [r#"2["still",1]"#]);
     peer.close(DisconnectReason::PingTimeout);
     let mut peer = Peer::new(&second);
@@ -326,7 +307,6 @@ async fn a_client_that_is_let_in_again_may_be_lost_again() {
     let mut peer = Peer::new(&first);
     let (_, reply, _) = connect(&mut peer, "");
     first.sockets().emit("hello", &());
-    settle().await;
     peer.close(DisconnectReason::TransportClose);
     for io in [&second, &first, &second] {
         let mut peer = Peer::new(io);

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::selection::{Room, Selection};
 use crate::{Id, Namespace, Payload, Prepared};
 
+pub use crate::recovery::Delivery;
 pub use local::Local;
 
 /// What servers become nodes of. One serves all servers of an application; every one of them is a node.
@@ -135,16 +136,19 @@ pub trait ClusterAdapter: Send + Sync + 'static {
 /// Keeps sessions and messages where all nodes find them: connection state recovery in a cluster. No call may block.
 pub trait RecoveryLog: Send + Sync + 'static {
     /// Keeps the message, and carries it to the other nodes, which append its offset
-    /// ([`Prepared::with_offset`](crate::Prepared::with_offset)) and deliver it. Ready with the offset as soon as the
-    /// message is kept; with `None` if it is not, for instance because the broker does not answer soon: it is then
-    /// delivered on this node without one. Messages of one namespace are delivered in the order of the calls.
+    /// ([`Prepared::with_offset`](crate::Prepared::with_offset)) and deliver it. The sockets of this node get it by
+    /// `delivery`, when it is its turn: what a node delivers it delivers in the order of the log, its own messages and those
+    /// of others, or a client that tells its last offset would miss what is before that and came later. If the message is not
+    /// kept, for instance because the broker does not answer soon, it is delivered
+    /// [without an offset](Delivery::without_offset). How many may wait is for the log to bound.
     fn publish(
         &self,
         namespace: &str,
         message: &Prepared,
         selection: &Selection,
         options: BroadcastOptions,
-    ) -> BoxFuture<'static, Option<String>>;
+        delivery: Delivery,
+    );
 
     /// Keeps the session of a socket that lost its connection, for `max_age`.
     fn save_session(&self, namespace: &str, session: SavedSession, max_age: Duration);

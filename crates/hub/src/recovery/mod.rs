@@ -16,7 +16,8 @@ use crate::cluster::{ClusterAdapter, RecoveryLog};
 use crate::encode::Arguments;
 use crate::{DisconnectReason, EmitError};
 
-pub(crate) use shared::{Publication, Publications, Seen, publish};
+pub use shared::Delivery;
+pub(crate) use shared::Seen;
 pub(crate) use store::{Session, Store, offset_text};
 
 /// How lost connections are recovered, `connectionStateRecovery` in Node. Beside the time, memory is bounded: what is

@@ -1,96 +1,51 @@
 //! Recovery through a cluster adapter: a message gets its offset from the adapter's log before it is delivered, and a
 //! client may come back to another node than the one it lost.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::collections::HashSet;
+use std::fmt;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use crate::cluster::Missed;
-use crate::namespace::Shared;
-use crate::{Broadcast, Namespace, Prepared, lock};
+use crate::{Broadcast, Prepared};
 
-/// Messages of one namespace that the log has still to take, first in, first out.
-#[derive(Default)]
-pub(crate) struct Publications(Mutex<Waiting>);
+/// A message of this node that its sockets get when it has its place in the log. Dropped, it is delivered without one, so
+/// that it is delivered once whatever happens.
+#[must_use = "the sockets of this node get the message when it is delivered"]
+pub struct Delivery(Option<(Prepared, Broadcast)>);
 
-#[derive(Default)]
-struct Waiting {
-    queue: VecDeque<Publication>,
-    /// A task works at the queue.
-    is_busy: bool,
-}
-
-/// A message that the log is taking.
-pub(crate) struct Publication {
-    pub(crate) offset: BoxFuture<'static, Option<String>>,
-    pub(crate) message: Prepared,
-    pub(crate) broadcast: Broadcast,
-}
-
-impl Publication {
-    async fn deliver(self) {
-        let message = match self.offset.await {
-            Some(offset) => self.message.with_offset(&offset),
-            None => self.message,
-        };
-        self.broadcast.send_here(message);
+impl Delivery {
+    pub(crate) fn new(message: Prepared, broadcast: Broadcast) -> Self {
+        Self(Some((message, broadcast)))
     }
-}
 
-/// Delivers the message when the log has it, behind those that were published before. Without a runtime, which is to run
-/// the task, it is delivered now and without an offset.
-pub(crate) fn publish(namespace: &Namespace, publication: Publication) {
-    let Some(runtime) = namespace.io().runtime() else {
-        return publication.broadcast.send_here(publication.message);
-    };
-    let limit = namespace.io().config().max_fanout_queue;
-    let mut waiting = lock(&namespace.shared().publications.0);
-    if waiting.queue.len() >= limit {
-        tracing::warn!(
-            namespace = namespace.name(),
-            "a message is not delivered here: max_fanout_queue others wait for the cluster's log"
-        );
-        return;
+    /// The message is kept at that offset: sends it, with the offset, to the sockets of this node.
+    pub fn at(mut self, offset: &str) {
+        self.send(|message| message.with_offset(offset));
     }
-    waiting.queue.push_back(publication);
-    if !std::mem::replace(&mut waiting.is_busy, true) {
-        runtime.spawn(
-            Worker {
-                namespace: namespace.shared().clone(),
-            }
-            .run(),
-        );
-    }
-}
 
-struct Worker {
-    namespace: Arc<Shared>,
-}
+    /// It is not known whether the message is kept: sends it without an offset.
+    pub fn without_offset(self) {}
 
-impl Worker {
-    async fn run(self) {
-        while let Some(publication) = self.next() {
-            publication.deliver().await;
+    fn send(&mut self, then: impl FnOnce(Prepared) -> Prepared) {
+        if let Some((message, broadcast)) = self.0.take() {
+            broadcast.send_here(then(message));
         }
     }
-
-    fn next(&self) -> Option<Publication> {
-        let mut waiting = lock(&self.namespace.publications.0);
-        let next = waiting.queue.pop_front();
-        if next.is_none() {
-            *waiting = Waiting::default();
-        }
-        next
-    }
 }
 
-impl Drop for Worker {
-    /// The task may be dropped halfway when its runtime ends; then the next message starts another.
+impl Drop for Delivery {
     fn drop(&mut self) {
-        lock(&self.namespace.publications.0).is_busy = false;
+        self.send(|message| message);
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Delivery")
+            .field(&self.0.as_ref().map(|(message, _)| message))
+            .finish()
     }
 }
 
