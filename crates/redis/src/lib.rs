@@ -25,6 +25,7 @@ mod adapter;
 mod config;
 mod connection;
 mod stats;
+pub mod wire;
 
 pub use adapter::RedisAdapter;
 pub use config::{ClassicConfig, Mode, RedisConfig};

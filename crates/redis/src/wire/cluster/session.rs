@@ -1,0 +1,62 @@
+//! The session of a socket that lost its connection, as the streams adapter keeps it: MessagePack in base64.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use gatewire_hub::Id;
+use gatewire_hub::cluster::SavedSession;
+use gatewire_proto::socketio::msgpack::TranscodeError;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::decode::{RoomName, names};
+use super::encode::{put_value, to_msgpack};
+use super::{DecodeError, Frame, Limits};
+
+/// The text that is kept for a session.
+///
+/// # Errors
+/// If its data nests deeper than 127, or has a text of 4 GiB.
+pub fn encode_session(session: &SavedSession) -> Result<String, TranscodeError> {
+    let mut json = Vec::with_capacity(256);
+    let kept = Kept {
+        sid: session.id.as_str(),
+        pid: &session.private_id,
+        rooms: session.rooms.iter().map(AsRef::as_ref).collect(),
+        data: &session.data,
+    };
+    put_value(&mut json, &kept);
+    Ok(STANDARD.encode(to_msgpack(&json, &[])?))
+}
+
+/// The session that was kept as this text; `None` if its id is none of Socket.IO's.
+///
+/// # Errors
+/// If it is something else, or beyond the limits.
+pub fn decode_session(text: &str, limits: &Limits) -> Result<Option<SavedSession>, DecodeError> {
+    let frame = Frame::read_data(text, limits)?;
+    let found: Found = frame.value("session")?;
+    let session = Id::parse(&found.sid).map(|id| SavedSession {
+        id,
+        private_id: found.pid,
+        rooms: names(found.rooms),
+        data: found.data,
+    });
+    Ok(session)
+}
+
+#[derive(Serialize)]
+struct Kept<'a> {
+    sid: &'a str,
+    pid: &'a str,
+    rooms: Vec<&'a str>,
+    data: &'a Value,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    sid: String,
+    pid: String,
+    rooms: Vec<RoomName>,
+    #[serde(default)]
+    data: Value,
+}
