@@ -2,13 +2,11 @@
 //! where that is wanted: so both forms say the same by construction.
 
 use bytes::Bytes;
-use gatewire_hub::cluster::FoundSocket;
-use gatewire_hub::{Payload, Room};
-use gatewire_proto::socketio::msgpack::{TranscodeError, transcode_from_json};
+use gatewire_proto::socketio::msgpack::TranscodeError;
 use gatewire_proto::socketio::put_json_string;
-use serde::Serialize;
 
-use super::{Body, Message, Target};
+use super::{Body, Message};
+use crate::wire::json::{Object, put_event, put_list, put_number, put_rooms, put_socket, to_msgpack};
 
 /// In which form a message is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +108,7 @@ impl Body<'_> {
             }
             Self::DisconnectSockets { target, close } => {
                 data.target(target);
-                data.key("close");
-                data.0.extend_from_slice(close.to_string().as_bytes());
+                data.flag("close", *close);
             }
             Self::FetchSockets { target, request } => {
                 data.target(target);
@@ -127,131 +124,17 @@ impl Body<'_> {
                     data.text("requestId", request);
                 }
                 data.key("packet");
-                data.0.push(b'[');
-                put_json_string(data.0, name);
-                if !args.is_empty() {
-                    data.0.push(b',');
-                    data.0.extend_from_slice(args.args().json().as_bytes());
-                }
-                data.0.push(b']');
+                put_event(data.0, name, args);
             }
             Self::ServerSideEmitResponse { request, answer } | Self::BroadcastAck { request, answer } => {
                 data.text("requestId", request);
-                data.answer(answer);
+                data.answer("packet", answer);
             }
             Self::BroadcastClientCount { request, count } => {
                 data.text("requestId", request);
-                data.key("clientCount");
-                put_number(data.0, *count as u64);
+                data.number("clientCount", *count as u64);
             }
         }
-        data.0.push(b'}');
+        data.end();
     }
-}
-
-pub(super) fn to_msgpack(json: &[u8], attachments: &[Bytes]) -> Result<Vec<u8>, TranscodeError> {
-    // What was written is text, so nothing is replaced here.
-    let json = String::from_utf8_lossy(json);
-    let mut bytes = Vec::with_capacity(json.len());
-    transcode_from_json(&json, attachments, &mut bytes)?;
-    Ok(bytes)
-}
-
-/// An object whose brace is open.
-struct Object<'a>(&'a mut Vec<u8>);
-
-impl<'a> Object<'a> {
-    fn begin(json: &'a mut Vec<u8>) -> Self {
-        json.push(b'{');
-        Self(json)
-    }
-
-    fn key(&mut self, name: &str) {
-        if self.0.last() != Some(&b'{') {
-            self.0.push(b',');
-        }
-        put_json_string(self.0, name);
-        self.0.push(b':');
-    }
-
-    fn text(&mut self, name: &str, text: &str) {
-        self.key(name);
-        put_json_string(self.0, text);
-    }
-
-    fn target(&mut self, target: &Target) {
-        self.key("opts");
-        let mut opts = Object::begin(self.0);
-        opts.key("rooms");
-        put_rooms(opts.0, &target.rooms);
-        opts.key("except");
-        put_rooms(opts.0, &target.except);
-        opts.key("flags");
-        let mut flags = Object::begin(opts.0);
-        if target.volatile {
-            flags.key("volatile");
-            flags.0.extend_from_slice(b"true");
-        }
-        if !target.compress {
-            flags.key("compress");
-            flags.0.extend_from_slice(b"false");
-        }
-        if let Some(timeout) = target.timeout {
-            flags.key("timeout");
-            put_number(flags.0, u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-        }
-        self.0.extend_from_slice(b"}}");
-    }
-
-    /// An answer is one value for the Node adapters; what it has more is in a field of our own, which they ignore.
-    fn answer(&mut self, answer: &Payload) {
-        let mut values = answer.args().iter();
-        let Some(first) = values.next() else {
-            return;
-        };
-        self.key("packet");
-        self.0.extend_from_slice(first.as_bytes());
-        if answer.len() > 1 {
-            self.key(super::decode::MORE);
-            put_list(self.0, values, |json, value| {
-                json.extend_from_slice(value.as_bytes())
-            });
-        }
-    }
-}
-
-fn put_rooms(json: &mut Vec<u8>, rooms: &[Room]) {
-    put_list(json, rooms, |json, room| put_json_string(json, room));
-}
-
-fn put_socket(json: &mut Vec<u8>, socket: &FoundSocket) {
-    let mut object = Object::begin(json);
-    object.text("id", socket.id.as_str());
-    object.key("handshake");
-    put_value(object.0, &socket.handshake);
-    object.key("rooms");
-    put_rooms(object.0, &socket.rooms);
-    object.key("data");
-    put_value(object.0, &socket.data);
-    json.push(b'}');
-}
-
-fn put_list<T>(json: &mut Vec<u8>, items: impl IntoIterator<Item = T>, put: impl Fn(&mut Vec<u8>, T)) {
-    json.push(b'[');
-    for (index, item) in items.into_iter().enumerate() {
-        if index > 0 {
-            json.push(b',');
-        }
-        put(json, item);
-    }
-    json.push(b']');
-}
-
-pub(super) fn put_value(json: &mut Vec<u8>, value: &impl Serialize) {
-    // A `Value` and a list of texts are always JSON.
-    let _ = serde_json::to_writer(json, value);
-}
-
-fn put_number(json: &mut Vec<u8>, number: u64) {
-    json.extend_from_slice(number.to_string().as_bytes());
 }

@@ -5,8 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gatewire_proto::socketio::msgpack::TranscodeError;
 
-use super::encode::to_msgpack;
 use super::{Body, DecodeError, Frame, Limits, Message};
+use crate::wire::json::to_msgpack;
 
 /// The fields of an entry, in the order of the Node adapter.
 pub type EntryFields = Vec<(&'static str, String)>;

@@ -8,9 +8,9 @@ use gatewire_proto::socketio::msgpack::TranscodeError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::decode::{RoomName, names};
-use super::encode::{put_value, to_msgpack};
 use super::{DecodeError, Frame, Limits};
+use crate::wire::json::{put_value, to_msgpack};
+use crate::wire::shapes::{RoomName, names};
 
 /// The text that is kept for a session.
 ///

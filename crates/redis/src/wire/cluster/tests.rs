@@ -1,11 +1,14 @@
 //! Every message that the Node adapters were seen to send, read and written; and what they never send.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use gatewire_hub::Id;
 use gatewire_hub::cluster::SavedSession;
+use gatewire_proto::socketio::msgpack::TranscodeError;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
