@@ -24,6 +24,7 @@
 mod adapter;
 mod config;
 mod connection;
+mod requests;
 mod stats;
 pub mod wire;
 

@@ -1,0 +1,202 @@
+//! Questions to the other nodes that are under way: what has been answered to them, and who has still to answer. How they
+//! are asked is not known here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use gatewire_hub::Payload;
+use gatewire_hub::cluster::FoundSocket;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use crate::lock;
+
+/// The questions of one node.
+#[derive(Default)]
+pub(crate) struct Requests {
+    table: Mutex<HashMap<Box<str>, Entry>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    answers: Answers,
+    /// How many nodes are to answer, once it is known.
+    expected: Option<usize>,
+    done: Option<oneshot::Sender<()>>,
+}
+
+/// What has come in answer to one question.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Answers {
+    /// How many nodes have answered.
+    pub(crate) nodes: usize,
+    /// Their names, where the answers tell.
+    pub(crate) names: Vec<Box<str>>,
+    /// How many clients they have asked, whose answers are awaited, too.
+    pub(crate) clients: usize,
+    /// The answers of nodes or clients.
+    pub(crate) responses: Vec<Payload>,
+    /// The sockets that they have.
+    pub(crate) sockets: Vec<FoundSocket>,
+}
+
+impl Entry {
+    /// With clients: each that was asked has answered.
+    fn is_complete(&self) -> bool {
+        self.expected.is_some_and(|expected| {
+            self.answers.nodes >= expected && self.answers.responses.len() >= self.answers.clients
+        })
+    }
+
+    fn check(&mut self) {
+        if self.is_complete()
+            && let Some(done) = self.done.take()
+        {
+            // Who asked may be gone.
+            let _ = done.send(());
+        }
+    }
+}
+
+impl Requests {
+    /// A question with that id. It is under way until what is returned is dropped.
+    pub(crate) fn begin(self: &Arc<Self>, id: &str) -> Pending {
+        let (done, receiver) = oneshot::channel();
+        let entry = Entry {
+            done: Some(done),
+            ..Entry::default()
+        };
+        lock(&self.table).insert(id.into(), entry);
+        Pending {
+            requests: self.clone(),
+            id: id.into(),
+            done: receiver,
+        }
+    }
+
+    /// Whether the question is one of this node's that is under way.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        lock(&self.table).contains_key(id)
+    }
+
+    /// Adds an answer; false if nobody asks any more.
+    pub(crate) fn answer(&self, id: &str, add: impl FnOnce(&mut Answers)) -> bool {
+        let mut table = lock(&self.table);
+        let Some(entry) = table.get_mut(id) else {
+            return false;
+        };
+        add(&mut entry.answers);
+        entry.check();
+        true
+    }
+}
+
+/// A question that is under way.
+pub(crate) struct Pending {
+    requests: Arc<Requests>,
+    id: Box<str>,
+    done: oneshot::Receiver<()>,
+}
+
+impl Pending {
+    /// Waits until all `nodes` have answered, but not longer than the deadline. What has come, and how many nodes have
+    /// said nothing; `nodes` is asked what it is if it is not ready by then.
+    pub(crate) async fn gather(
+        mut self,
+        deadline: Instant,
+        nodes: impl Future<Output = usize>,
+        nodes_by_guess: impl FnOnce() -> usize,
+    ) -> (Answers, usize) {
+        let expected = match timeout_at(deadline, nodes).await {
+            Ok(expected) => {
+                self.expect(expected);
+                // Late or not, what has come is told.
+                let _ = timeout_at(deadline, &mut self.done).await;
+                expected
+            }
+            Err(_) => nodes_by_guess(),
+        };
+        let mut table = lock(&self.requests.table);
+        let answers = table.remove(&self.id).unwrap_or_default().answers;
+        let silent = expected.saturating_sub(answers.nodes);
+        drop(table);
+        (answers, silent)
+    }
+
+    fn expect(&self, nodes: usize) {
+        if let Some(entry) = lock(&self.requests.table).get_mut(&self.id) {
+            entry.expected = Some(nodes);
+            entry.check();
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        lock(&self.requests.table).remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn deadline() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_with_the_last_answer() {
+        let requests = Arc::<Requests>::default();
+        let (pending, start) = (requests.begin("a"), Instant::now());
+        assert!(requests.has("a") && !requests.has("b"));
+        assert!(!requests.answer("b", |_| panic!("unknown")));
+        let both = requests.clone();
+        let answering = async move {
+            for nodes in 1..=2 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                assert!(both.answer("a", |answers| answers.nodes = nodes));
+            }
+        };
+        let (result, ()) = tokio::join!(pending.gather(deadline(), ready(2), || 0), answering);
+        assert_eq!((result.0.nodes, result.1), (2, 0));
+        assert_eq!(start.elapsed(), Duration::from_secs(2));
+        assert!(!requests.has("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_are_waited_for_too() {
+        let requests = Arc::<Requests>::default();
+        let pending = requests.begin("a");
+        requests.answer("a", |answers| {
+            answers.nodes = 1;
+            answers.clients = 1;
+        });
+        let (answers, silent) = pending.gather(deadline(), ready(1), || 0).await;
+        assert_eq!((answers.clients, answers.responses.len(), silent), (1, 0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_come_is_told_at_the_deadline() {
+        let requests = Arc::<Requests>::default();
+        let (pending_nodes, start) = (requests.begin("a"), Instant::now());
+        requests.answer("a", |answers| answers.nodes = 1);
+        let (answers, silent) = pending_nodes.gather(deadline(), pending(), || 3).await;
+        assert_eq!((answers.nodes, silent), (1, 2));
+        assert_eq!(start.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_to_ask_is_no_wait() {
+        let requests = Arc::<Requests>::default();
+        let start = Instant::now();
+        let (answers, silent) = requests.begin("a").gather(deadline(), ready(0), || 9).await;
+        assert_eq!((answers, silent), (Answers::default(), 0));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        drop(requests.begin("b"));
+        assert!(!requests.has("b"));
+    }
+}
