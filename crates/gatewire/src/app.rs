@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use gatewire_hub::{HubConfig, Io};
-use gatewire_server::Listener;
+use gatewire_server::{Listener, Tls};
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 
 use crate::adapter::{Adapter, SocketIoAdapter, WsAdapter};
@@ -40,6 +40,7 @@ pub struct App {
     adapter: Adapter,
     router: Option<axum::Router>,
     cors: Option<Cors>,
+    tls: Option<Tls>,
     globals: Arc<Globals>,
 }
 
@@ -152,6 +153,23 @@ impl App {
         self
     }
 
+    /// Speaks TLS on every port, those of gateways too: `https://` and `wss://`, over HTTP/2 or HTTP/1.1 as clients wish.
+    /// Certificates are reloaded when their files change; see the guide's chapter on TLS.
+    ///
+    /// ```no_run
+    /// # use gatewire::prelude::*;
+    /// # #[module()] struct AppModule;
+    /// # async fn run() -> gatewire::Result<()> {
+    /// let mut app = App::create::<AppModule>().await?;
+    /// app.use_tls(Tls::from_pem_files("cert.pem", "key.pem")?);
+    /// app.listen("0.0.0.0:443").await
+    /// # }
+    /// ```
+    pub fn use_tls(&mut self, tls: Tls) -> &mut Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Serves other HTTP routes beside the gateways: what is not below a gateway's path goes to `router`. The peer's
     /// address is there as axum's `ConnectInfo<SocketAddr>`.
     #[must_use]
@@ -247,6 +265,7 @@ impl App {
             .local_addr()
             .map_err(|error| Error::listen("a listener", &error))?;
         let running = Arc::clone(&self.running);
+        let tls = self.tls.clone();
         let sites = self.into_sites(Some(local_addr.port()))?;
         let mut listeners = Vec::with_capacity(sites.len());
         let mut listener = Some(listener);
@@ -261,6 +280,10 @@ impl App {
                         .map_err(|error| Error::listen(address, &error))?
                 }
             };
+            let listener = match &tls {
+                Some(tls) => listener.with_tls(tls.clone()),
+                None => listener,
+            };
             listeners.push((listener, Arc::new(site)));
         }
         Ok(Bound::new(local_addr, listeners, running))
@@ -274,6 +297,12 @@ impl App {
     /// # Errors
     /// [`Error::Config`] if the options make no sense.
     pub fn into_router(self) -> Result<axum::Router> {
+        if self.tls.is_some() {
+            tracing::warn!(
+                target: "gatewire", context = "App",
+                "`use_tls` says nothing here: TLS is the matter of the server that serves the router"
+            );
+        }
         let mut router = axum::Router::new();
         for (port, site) in self.into_sites(None)? {
             match port {
@@ -478,6 +507,7 @@ impl<M: Module> Create<M> {
             adapter: Adapter::default(),
             router: None,
             cors: None,
+            tls: None,
             globals,
         })
     }

@@ -42,6 +42,11 @@ impl Bound {
         self.local_addr
     }
 
+    /// Whether [TLS](crate::App::use_tls) is spoken.
+    pub fn is_secure(&self) -> bool {
+        self.listeners.iter().any(|(listener, _)| listener.is_secure())
+    }
+
     /// How long clients, the handlers that still run and their disconnect hooks are waited for at the end. Default 10 s.
     #[must_use]
     pub fn drain_timeout(mut self, patience: Duration) -> Self {
@@ -85,13 +90,14 @@ impl Bound {
 
     async fn run(self, told: impl Future<Output = Option<ShutdownSignal>> + Send) {
         let serving = self.running.serve();
-        log("App", format_args!("Listening on http://{}", self.local_addr));
+        let scheme = if self.is_secure() { "https" } else { "http" };
+        log("App", format_args!("Listening on {scheme}://{}", self.local_addr));
         let (ending, _) = watch::channel(false);
         let served = join_all(self.listeners.into_iter().map(|(listener, site)| {
             if let Ok(address) = listener.local_addr()
                 && address != self.local_addr
             {
-                log("App", format_args!("Listening on http://{address} too"));
+                log("App", format_args!("Listening on {scheme}://{address} too"));
             }
             let mut end = ending.subscribe();
             let handler = move |request, peer| {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use gatewire_server::TlsError;
+
 use crate::module::{InjectError, VerifyError};
 
 /// `Result` with [`Error`]; what `main` returns.
@@ -37,6 +39,9 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// A certificate or its key cannot be used.
+    #[error("the application cannot start: {0}")]
+    Tls(#[from] TlsError),
     /// An address could not be bound.
     #[error("cannot listen on {address}: {message}")]
     Listen {

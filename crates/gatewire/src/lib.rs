@@ -68,6 +68,7 @@ pub use gatewire_macros::{
     injectable, module, set_metadata, subscribe_message, subscriptions, use_filters, use_guards,
     use_interceptors, websocket_gateway,
 };
+pub use gatewire_server::{Secured, Tls, TlsError, rustls};
 pub use logger::Logger;
 pub use module::verify;
 pub use running::AppHandle;

@@ -1,5 +1,5 @@
-//! Accepting TCP connections and serving HTTP/1.1 on them. The listener knows no path: each request goes to a handler.
-//! Errors of `accept` (no file descriptors left, say) are logged and survived.
+//! Accepting TCP connections, with TLS or without, and serving HTTP on them. The listener knows no path: each request goes
+//! to a handler. Errors of `accept` (no file descriptors left, say) are logged and survived.
 
 use std::future::Future;
 use std::io;
@@ -14,23 +14,57 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
 
+use crate::serving::Serving;
 use crate::stream::{Other, Stream};
 use crate::takeover::lend;
+use crate::tls::Tls;
 
 /// Bounds of a [`Listener`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerConfig {
-    /// HTTP connections open at a time; above it no further one is accepted until one ends or becomes a WebSocket or a
-    /// stream of events.
-    /// Default 65,536.
+    /// HTTP connections open at a time, handshakes of TLS included; above it no further one is accepted until one ends or
+    /// becomes a WebSocket or a stream of events. Default 65,536.
     pub max_connections: usize,
-    /// Time within which the head of a request must have come. Default 10 s.
+    /// Time within which the head of a request must have come; with HTTP/2, that of the first one. Default 10 s.
     pub header_timeout: Duration,
     /// How long open requests may go on after the shutdown has begun. Default 10 s.
     pub drain_timeout: Duration,
+    /// Bounds of connections with HTTP/2.
+    pub http2: Http2Config,
+}
+
+/// What one connection with HTTP/2 may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http2Config {
+    /// Requests and WebSockets under way at a time; a client keeps further ones back. Default 128.
+    pub max_streams: u32,
+    /// Bytes of one request's body, or of one WebSocket, that may come before they are read. Default 256 KiB.
+    pub stream_window: u32,
+    /// The same, for all of a connection together. Default 1 MiB.
+    pub connection_window: u32,
+    /// Time without a request after which a connection takes no more of them: it is closed when its streams, WebSockets
+    /// too, have ended. Default 60 s.
+    pub idle_timeout: Duration,
+    /// How often the client is pinged. Default 20 s.
+    pub ping_interval: Duration,
+    /// Time within which it must answer; else the connection is dropped with all that it carries. Default 20 s.
+    pub ping_timeout: Duration,
+}
+
+impl Default for Http2Config {
+    fn default() -> Self {
+        Self {
+            max_streams: 128,
+            stream_window: 256 << 10,
+            connection_window: 1 << 20,
+            idle_timeout: Duration::from_secs(60),
+            ping_interval: Duration::from_secs(20),
+            ping_timeout: Duration::from_secs(20),
+        }
+    }
 }
 
 impl Default for ListenerConfig {
@@ -39,6 +73,7 @@ impl Default for ListenerConfig {
             max_connections: 65_536,
             header_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
+            http2: Http2Config::default(),
         }
     }
 }
@@ -50,6 +85,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Listener {
     listener: TcpListener,
     config: ListenerConfig,
+    tls: Option<Tls>,
 }
 
 impl Listener {
@@ -67,6 +103,7 @@ impl Listener {
         Self {
             listener,
             config: ListenerConfig::default(),
+            tls: None,
         }
     }
 
@@ -75,6 +112,19 @@ impl Listener {
     pub fn with_config(mut self, config: ListenerConfig) -> Self {
         self.config = config;
         self
+    }
+
+    /// Speaks TLS, and HTTP/2 with clients that want it; plain HTTP is not answered any more.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// The address that is bound.
@@ -86,7 +136,8 @@ impl Listener {
     }
 
     /// Serves until `shutdown` is ready; then accepts no more, and returns when every open request is answered or the
-    /// drain timeout is over. Connections that became WebSockets or streams of events are not waited for.
+    /// drain timeout is over. Connections that became WebSockets or streams of events are not waited for, but for those of
+    /// HTTP/2.
     pub async fn serve<H, F, B>(self, handler: H, shutdown: impl Future<Output = ()>)
     where
         H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
@@ -99,6 +150,10 @@ impl Listener {
         ));
         // Each connection holds a receiver: it hears of the end, and its being there is counted.
         let (ending, _) = watch::channel(false);
+        if let Some(tls) = &self.tls {
+            tls.watch();
+        }
+        let config = Arc::new(self.config);
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             // The semaphore is never closed.
@@ -113,17 +168,22 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection = serve_connection(
-                        stream,
+                    // Without it small frames would wait for the acknowledgement of earlier ones.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
+                    }
+                    let serving = Serving {
                         peer,
-                        handler.clone(),
-                        self.config.header_timeout,
-                        ending.subscribe(),
-                    );
-                    tokio::spawn(async move {
-                        connection.await;
-                        drop(permit);
-                    });
+                        handler: handler.clone(),
+                        ending: ending.subscribe(),
+                        config: config.clone(),
+                        _permit: permit,
+                    };
+                    // Two tasks of their own kind: a plain connection has no room for TLS and HTTP/2.
+                    match &self.tls {
+                        None => tokio::spawn(serving.http1(stream)),
+                        Some(tls) => tokio::spawn(serving.tls(stream, tls.clone())),
+                    };
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -133,7 +193,7 @@ impl Listener {
         }
         drop(self.listener);
         ending.send_replace(true);
-        if tokio::time::timeout(self.config.drain_timeout, ending.closed())
+        if tokio::time::timeout(config.drain_timeout, ending.closed())
             .await
             .is_err()
         {
@@ -169,47 +229,5 @@ where
     tokio::select! {
         outcome = connection => outcome,
         () = loan.taken() => Ok(()),
-    }
-}
-
-async fn serve_connection<H, F, B>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    handler: H,
-    header_timeout: Duration,
-    mut ending: watch::Receiver<bool>,
-) where
-    H: Fn(Request<Incoming>, SocketAddr) -> F,
-    F: Future<Output = Response<B>>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    // Without it small frames would wait for the acknowledgement of earlier ones.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
-    }
-    let (stream, loan) = lend(stream);
-    let service = service_fn(|request| loan.answer(request, |request| handler(request, peer), Stream::from));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    // The guard that `wait_for` gives must not be held across the wait below. An error is an end, too.
-    let told = async { drop(ending.wait_for(|ending| *ending).await) };
-    let outcome = tokio::select! {
-        outcome = connection.as_mut() => outcome,
-        () = loan.taken() => return,
-        () = told => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                outcome = connection => outcome,
-                () = loan.taken() => return,
-            }
-        }
-    };
-    if let Err(error) = outcome {
-        tracing::debug!(%peer, %error, "an HTTP connection ended with an error");
     }
 }

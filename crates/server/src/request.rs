@@ -14,6 +14,7 @@ use crate::config::EngineConfig;
 use crate::dialect::Dialect;
 use crate::outbox::Outbox;
 use crate::sessions::Sessions;
+use crate::tls::Secured;
 
 /// What a well-formed request is for.
 pub(crate) enum Target {
@@ -88,6 +89,6 @@ pub(crate) fn handshake(parts: &Parts, peer: Option<SocketAddr>) -> Arc<Handshak
         headers: &parts.headers,
         uri: &parts.uri,
         peer,
-        secure: false,
+        secure: parts.extensions.get::<Secured>().is_some(),
     }))
 }

@@ -1,19 +1,27 @@
-//! The read buffer of a thread. A connection borrows it for the moment in which it reads and decodes, so an idle
+//! The buffers of a thread. A connection borrows one for the moment in which it reads and decodes, or encrypts, so an idle
 //! connection holds no buffer at all.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 /// Bytes a connection takes from the kernel at a time.
 pub(crate) const SIZE: usize = 64 * 1024;
 
+/// Buffers that a thread keeps: one for a reader, one for the records that it decrypts.
+const KEPT: usize = 2;
+
 thread_local! {
-    static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    static SCRATCH: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends this thread's buffer to `work`. A nested call gets a fresh one.
+/// Lends a buffer of this thread to `work`. A nested call gets another one.
 pub(crate) fn with<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
-    let mut buffer = SCRATCH.take().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice());
+    let kept = SCRATCH.with_borrow_mut(Vec::pop);
+    let mut buffer = kept.unwrap_or_else(|| vec![0; SIZE].into_boxed_slice());
     let result = work(&mut buffer);
-    SCRATCH.set(Some(buffer));
+    SCRATCH.with_borrow_mut(|kept| {
+        if kept.len() < KEPT {
+            kept.push(buffer);
+        }
+    });
     result
 }

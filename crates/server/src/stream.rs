@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::takeover::Lent;
+use crate::tls::TlsStream;
 
 /// Any stream that hyper can hand over.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
@@ -24,6 +25,8 @@ impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 pub(crate) enum Stream {
     /// A plain TCP connection, read and written without a lock.
     Tcp(TcpStream),
+    /// TLS on a TCP connection. Boxed: a plain connection is not to pay for its size.
+    Tls(Box<TlsStream>),
     /// Any other stream.
     Other(Other),
 }
@@ -68,22 +71,34 @@ impl From<TcpStream> for Stream {
     }
 }
 
+impl From<TlsStream> for Stream {
+    fn from(stream: TlsStream) -> Self {
+        Self::Tls(Box::new(stream))
+    }
+}
+
 impl Stream {
     /// Takes the stream back out of hyper, with the bytes that hyper had read too far.
     pub(crate) fn from_upgraded(upgraded: Upgraded) -> (Self, Vec<u8>) {
-        let upgraded = match upgraded.downcast::<TokioIo<Lent<TcpStream>>>() {
-            Ok(parts) => {
-                // Whoever took it before would have kept the upgrade from happening.
-                let stream = parts.io.into_inner().into_inner();
-                let stream = stream.map_or_else(|| Self::Other(Other::new(tokio::io::empty())), Self::Tcp);
-                return (stream, parts.read_buf.to_vec());
-            }
+        let upgraded = match upgraded.downcast() {
+            Ok(parts) => return Self::from_lent::<TcpStream>(parts),
+            Err(upgraded) => upgraded,
+        };
+        let upgraded = match upgraded.downcast() {
+            Ok(parts) => return Self::from_lent::<TlsStream>(parts),
             Err(upgraded) => upgraded,
         };
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
             Ok(parts) => (Self::Tcp(parts.io.into_inner()), parts.read_buf.to_vec()),
             Err(upgraded) => (Self::Other(Other::new(TokioIo::new(upgraded))), Vec::new()),
         }
+    }
+
+    fn from_lent<S: Into<Self>>(parts: Parts<TokioIo<Lent<S>>>) -> (Self, Vec<u8>) {
+        // Whoever took it before would have kept the upgrade from happening.
+        let stream = parts.io.into_inner().into_inner();
+        let stream = stream.map_or_else(|| Self::Other(Other::new(tokio::io::empty())), Into::into);
+        (stream, parts.read_buf.to_vec())
     }
 
     /// Reads once; 0 is the end of the stream. `Pending` has registered the task of `cx`.
@@ -96,6 +111,7 @@ impl Stream {
                     done => return Poll::Ready(done),
                 }
             },
+            Self::Tls(stream) => stream.poll_read(cx, buffer),
             Self::Other(stream) => {
                 let mut buffer = ReadBuf::new(buffer);
                 ready!(lock(&stream.stream).as_mut().poll_read(cx, &mut buffer))?;
@@ -116,6 +132,7 @@ impl Stream {
                 [chunk] => stream.try_write(chunk),
                 chunks => stream.try_write_vectored(chunks),
             },
+            Self::Tls(stream) => stream.try_write(chunks),
             Self::Other(stream) => match stream.poll_write(&mut Context::from_waker(Waker::noop()), chunks) {
                 Poll::Ready(done) => done,
                 Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
@@ -127,6 +144,7 @@ impl Stream {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, chunks: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let stream = match self {
             Self::Tcp(stream) => stream,
+            Self::Tls(stream) => return stream.poll_write(cx, chunks),
             Self::Other(stream) => return stream.poll_write(cx, chunks),
         };
         loop {
@@ -142,6 +160,7 @@ impl Stream {
     pub(crate) fn is_unflushed(&self) -> bool {
         match self {
             Self::Tcp(_) => false,
+            Self::Tls(stream) => stream.is_unflushed(),
             Self::Other(stream) => stream.unflushed.load(Ordering::Acquire),
         }
     }
@@ -150,6 +169,7 @@ impl Stream {
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => stream.poll_flush(cx),
             Self::Other(stream) => stream.poll_flush_locked(lock(&stream.stream).as_mut(), cx),
         }
     }
@@ -161,6 +181,7 @@ impl Stream {
             Self::Tcp(stream) => {
                 let _ = SockRef::from(stream).shutdown(how);
             }
+            Self::Tls(stream) => stream.shutdown(how),
             Self::Other(stream) => {
                 let _ = lock(&stream.stream)
                     .as_mut()
@@ -176,7 +197,7 @@ fn lock<'a>(stream: &'a Mutex<Pin<Box<dyn Duplex>>>) -> MutexGuard<'a, Pin<Box<d
 
 /// One `recv` of a stream that is said to be readable. A read that leaves room in the buffer has emptied the
 /// kernel's queue, so readiness is cleared at once and the extra call that would only return `WouldBlock` is saved.
-fn read_ready(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_ready(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     let room = buffer.len();
     let mut short = None;
     let done = stream.try_io(Interest::READABLE, || {
