@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use bytes::Bytes;
-use gatewire_server::{Engine, PlainSockets, WebSocketServer};
+use gatewire_server::{Engine, PlainSockets, WebSocketServer, is_websocket_connect};
 use http::{Request, header};
 
 #[derive(Clone)]
@@ -104,8 +104,9 @@ impl Endpoint {
 }
 
 fn is_upgrade<B>(request: &Request<B>) -> bool {
-    request.headers().get_all(header::UPGRADE).iter().any(|value| {
+    let is_upgrade = request.headers().get_all(header::UPGRADE).iter().any(|value| {
         let value = value.as_bytes().trim_ascii();
         value.eq_ignore_ascii_case(b"websocket")
-    })
+    });
+    is_upgrade || is_websocket_connect(request.method(), request.extensions())
 }

@@ -246,7 +246,7 @@ impl Engine {
     fn refuse_with(&self, status: StatusCode, error: &HandshakeError, parts: &Parts) -> Response<Body> {
         self.0.rules.faults.count(Fault::Request);
         self.0.hooks.tell_refused(error, parts);
-        if request::is_upgrade(&parts.headers) {
+        if request::is_upgrade(parts) {
             answer::websocket_refusal(status, error.message())
         } else {
             answer::refusal(error)

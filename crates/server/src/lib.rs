@@ -52,6 +52,7 @@ pub use http::Body;
 pub use listener::{Http2Config, Listener, ListenerConfig, serve_stream};
 pub use origin::Origin;
 pub use plain::PlainSockets;
+pub use request::is_websocket_connect;
 pub use rustls;
 pub use socketio::SocketIo;
 pub use sse::{NoMoreStreams, SseConfig, SseServer, put_headers};

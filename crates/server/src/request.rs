@@ -8,7 +8,8 @@ use gatewire_hub::{Handshake, HandshakeParts};
 use gatewire_proto::engineio::{HandshakeError, Protocol, Query, TransportKind};
 use http::header::UPGRADE;
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{Extensions, Method};
+use hyper::ext::Protocol as ConnectProtocol;
 
 use crate::config::EngineConfig;
 use crate::dialect::Dialect;
@@ -36,11 +37,20 @@ impl Target {
 /// The number of the function that a client which polls by script tags wants called.
 pub(crate) type Callback = Option<Box<str>>;
 
-/// Whether the request asks for a WebSocket.
-pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers
-        .get(UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+/// Whether the request asks for a WebSocket: by an upgrade, or over HTTP/2.
+pub(crate) fn is_upgrade(parts: &Parts) -> bool {
+    let upgrade = parts.headers.get(UPGRADE);
+    upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        || is_websocket_connect(&parts.method, &parts.extensions)
+}
+
+/// Whether these, of a request that came by hyper, ask for a WebSocket over HTTP/2: an extended CONNECT (RFC 8441).
+#[must_use]
+pub fn is_websocket_connect(method: &Method, extensions: &Extensions) -> bool {
+    method == Method::CONNECT
+        && extensions
+            .get::<ConnectProtocol>()
+            .is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
 /// What the request is for.
@@ -56,7 +66,7 @@ pub(crate) fn classify(
         .and_then(TransportKind::from_name)
         .filter(|transport| config.allows(*transport))
         .ok_or(HandshakeError::UnknownTransport)?;
-    let is_upgrade = is_upgrade(&parts.headers);
+    let is_upgrade = is_upgrade(parts);
     let protocol = Protocol::from_query(query.eio.as_deref());
     let callback: Callback = query.jsonp.filter(|_| config.allow_jsonp).map(Box::from);
     if let Some(sid) = query.sid.as_deref() {
@@ -68,7 +78,7 @@ pub(crate) fn classify(
             _ => Err(HandshakeError::BadRequest),
         };
     }
-    if parts.method != Method::GET {
+    if parts.method != Method::GET && !is_websocket_connect(&parts.method, &parts.extensions) {
         return Err(HandshakeError::BadMethod);
     }
     if is_upgrade != (transport == TransportKind::WebSocket) {

@@ -119,6 +119,7 @@ where
         let bounds = &self.config.http2;
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
+            .enable_connect_protocol()
             .max_concurrent_streams(bounds.max_streams)
             .initial_stream_window_size(bounds.stream_window)
             .initial_connection_window_size(bounds.connection_window)
@@ -126,18 +127,22 @@ where
             .keep_alive_timeout(bounds.ping_timeout)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
-        let mut look = Instant::now() + self.config.header_timeout;
+        let deadline = Instant::now() + self.config.header_timeout;
+        let mut look = deadline.min(Instant::now() + bounds.idle_timeout);
         let mut is_ending = false;
         let outcome = loop {
             tokio::select! {
                 outcome = connection.as_mut() => break outcome,
                 () = told(&mut self.ending), if !is_ending => is_ending = true,
                 () = tokio::time::sleep_until(look), if !is_ending => {
-                    let Some(quiet_since) = activity.quiet_since() else {
-                        tracing::debug!(peer = %self.peer, "no request came within the header timeout");
-                        return;
+                    look = match activity.quiet_since() {
+                        Some(quiet_since) => quiet_since + bounds.idle_timeout,
+                        None if deadline > Instant::now() => deadline,
+                        None => {
+                            tracing::debug!(peer = %self.peer, "no request came within the header timeout");
+                            return;
+                        }
                     };
-                    look = quiet_since + bounds.idle_timeout;
                     if look > Instant::now() {
                         continue;
                     }

@@ -14,6 +14,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::scratch;
 use crate::takeover::Lent;
 use crate::tls::TlsStream;
 
@@ -31,7 +32,11 @@ pub(crate) enum Stream {
     Other(Other),
 }
 
-/// A stream behind a mutex, which may hold back what was written until it is flushed, as TLS does.
+/// Bytes that a foreign stream is given at a time. One of HTTP/2 takes as much as it is given, and keeps it beyond the
+/// bound of the outbox; it keeps a few of these.
+const WRITE: usize = 16 << 10;
+
+/// A stream behind a mutex, which may hold back what was written until it is flushed, as HTTP/2 does.
 pub(crate) struct Other {
     stream: Mutex<Pin<Box<dyn Duplex>>>,
     /// The last flush was not finished. Changes only under the lock of `stream`.
@@ -48,10 +53,9 @@ impl Other {
 
     fn poll_write(&self, cx: &mut Context<'_>, chunks: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut stream = lock(&self.stream);
-        let written = ready!(stream.as_mut().poll_write_vectored(cx, chunks))?;
-        if written == 0 && chunks.iter().any(|chunk| !chunk.is_empty()) {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
+        let written =
+            scratch::with(|gathered| write_all(stream.as_mut(), cx, chunks, &mut gathered[..WRITE]));
+        let written = ready!(written)?;
         match self.poll_flush_locked(stream.as_mut(), cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(written)),
@@ -188,6 +192,67 @@ impl Stream {
                     .poll_shutdown(&mut Context::from_waker(Waker::noop()));
             }
         }
+    }
+}
+
+/// Writes `chunks` as far as `stream` takes them, `gathered.len()` bytes at a time.
+fn write_all(
+    mut stream: Pin<&mut dyn Duplex>,
+    cx: &mut Context<'_>,
+    chunks: &[IoSlice<'_>],
+    gathered: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut rest = Rest::of(chunks);
+    let mut written = 0;
+    loop {
+        let filled = rest.fill(gathered);
+        if filled == 0 {
+            return Poll::Ready(Ok(written));
+        }
+        let mut left = &gathered[..filled];
+        while !left.is_empty() {
+            match stream.as_mut().poll_write(cx, left) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(taken)) => {
+                    written += taken;
+                    left = &left[taken..];
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if written == 0 => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Ok(written)),
+            }
+        }
+    }
+}
+
+/// What is left of a vectored write.
+pub(crate) struct Rest<'a, 'b> {
+    chunks: &'a [IoSlice<'b>],
+    /// Bytes of the first chunk that are done.
+    skipped: usize,
+}
+
+impl<'a, 'b> Rest<'a, 'b> {
+    pub(crate) fn of(chunks: &'a [IoSlice<'b>]) -> Self {
+        Self { chunks, skipped: 0 }
+    }
+
+    /// Copies as much as there is, or as fits; how much it was.
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while let Some((chunk, rest)) = self.chunks.split_first() {
+            let chunk = &chunk[self.skipped..];
+            let taken = chunk.len().min(buffer.len() - filled);
+            buffer[filled..filled + taken].copy_from_slice(&chunk[..taken]);
+            filled += taken;
+            if taken < chunk.len() {
+                self.skipped += taken;
+                break;
+            }
+            self.chunks = rest;
+            self.skipped = 0;
+        }
+        filled
     }
 }
 

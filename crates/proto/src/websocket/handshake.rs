@@ -1,5 +1,5 @@
-//! The server's side of the opening handshake (RFC 6455 §4.2): is this request a valid upgrade, and which key accepts
-//! it. The response itself, the choice of a subprotocol and the check of the origin are the caller's.
+//! The server's side of the opening handshake (RFC 6455 §4.2, and RFC 8441 for HTTP/2): does this request open a WebSocket,
+//! and which key accepts it. The response itself, the choice of a subprotocol and the check of the origin are the caller's.
 
 use base64::Engine;
 use base64::alphabet;
@@ -49,15 +49,19 @@ pub enum HandshakeError {
     /// RFC 6455 §4.2.1, item 5.
     #[error("the Sec-WebSocket-Key header is not the base64 form of 16 bytes")]
     Key,
+    /// RFC 8441 §4.
+    #[error("the :protocol of the CONNECT request is not websocket")]
+    Protocol,
 }
 
 impl HandshakeError {
     /// The status of the response: 405 for another method (RFC 9110 wants `Allow: GET` with it), 426 for a request that
-    /// asks for no WebSocket, or for one of another version (with `Upgrade: websocket`), else 400.
+    /// asks for no WebSocket, or for one of another version (with `Upgrade: websocket`), 501 for another `:protocol` (RFC 9220 §3), else 400.
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Upgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
+            Self::Protocol => StatusCode::NOT_IMPLEMENTED,
             Self::HttpVersion | Self::Host | Self::Connection | Self::Key => StatusCode::BAD_REQUEST,
         }
     }
@@ -66,15 +70,15 @@ impl HandshakeError {
 /// A valid upgrade request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Upgrade {
-    accept: String,
+    accept: Option<String>,
     /// The subprotocols that the client offers, joined by commas.
     protocols: String,
 }
 
 impl Upgrade {
-    /// The value of `Sec-WebSocket-Accept`, 28 characters.
-    pub fn accept(&self) -> &str {
-        &self.accept
+    /// The value of `Sec-WebSocket-Accept`, 28 characters; `None` over HTTP/2, where the answer is a bare 200.
+    pub fn accept(&self) -> Option<&str> {
+        self.accept.as_deref()
     }
 
     /// The subprotocols that the client offers, the preferred one first. One of them, or none, may be named in the
@@ -120,6 +124,40 @@ pub fn accept_upgrade(
     if key.len() != 24 || KEY_ENCODING.decode_slice(key, &mut nonce) != Ok(16) {
         return Err(HandshakeError::Key);
     }
+    Ok(Upgrade {
+        accept: Some(accept_key(key)),
+        protocols: protocols(headers),
+    })
+}
+
+/// Checks a request that opens a WebSocket over HTTP/2, an extended CONNECT (RFC 8441 §5); `protocol` is its `:protocol`.
+/// There is no key, and no `Upgrade` or `Connection` header; all else is as over HTTP/1.1.
+///
+/// # Errors
+///
+/// The first rule that the request breaks.
+pub fn accept_connect(
+    method: &Method,
+    protocol: &str,
+    headers: &HeaderMap,
+) -> Result<Upgrade, HandshakeError> {
+    if method != Method::CONNECT {
+        return Err(HandshakeError::Method);
+    }
+    if protocol != "websocket" {
+        return Err(HandshakeError::Protocol);
+    }
+    if single(headers, &SEC_WEBSOCKET_VERSION) != Some(VERSION.as_bytes()) {
+        return Err(HandshakeError::Version);
+    }
+    Ok(Upgrade {
+        accept: None,
+        protocols: protocols(headers),
+    })
+}
+
+/// The subprotocols that are offered, joined by commas.
+fn protocols(headers: &HeaderMap) -> String {
     let mut protocols = String::new();
     for protocol in elements(headers, &SEC_WEBSOCKET_PROTOCOL).filter(|protocol| is_token(protocol)) {
         if !protocols.is_empty() {
@@ -127,10 +165,7 @@ pub fn accept_upgrade(
         }
         protocols.push_str(protocol);
     }
-    Ok(Upgrade {
-        accept: accept_key(key),
-        protocols,
-    })
+    protocols
 }
 
 /// The value of `Sec-WebSocket-Accept` for a value of `Sec-WebSocket-Key` (RFC 6455 §4.2.2, item 5.4).
@@ -205,7 +240,7 @@ mod tests {
             "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         );
         let upgrade = check(&[]).unwrap();
-        assert_eq!(upgrade.accept(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(upgrade.accept(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         assert_eq!(upgrade.protocols().next(), None);
     }
 
@@ -269,6 +304,36 @@ mod tests {
     }
 
     #[test]
+    fn extended_connect() {
+        let mut headers = HeaderMap::new();
+        headers.insert(SEC_WEBSOCKET_VERSION, "13".parse().unwrap());
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, "chat, superchat".parse().unwrap());
+        let upgrade = accept_connect(&Method::CONNECT, "websocket", &headers).unwrap();
+        assert_eq!(upgrade.accept(), None);
+        assert_eq!(upgrade.protocols().collect::<Vec<_>>(), ["chat", "superchat"]);
+        let refused = |method, protocol, version: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(version) = version {
+                headers.insert(SEC_WEBSOCKET_VERSION, version.parse().unwrap());
+            }
+            accept_connect(&method, protocol, &headers).err()
+        };
+        for (method, protocol, version, error) in [
+            (Method::GET, "websocket", Some("13"), HandshakeError::Method),
+            (
+                Method::CONNECT,
+                "connect-udp",
+                Some("13"),
+                HandshakeError::Protocol,
+            ),
+            (Method::CONNECT, "websocket", Some("8"), HandshakeError::Version),
+            (Method::CONNECT, "websocket", None, HandshakeError::Version),
+        ] {
+            assert_eq!(refused(method, protocol, version), Some(error));
+        }
+    }
+
+    #[test]
     fn status_codes() {
         let status = |error: HandshakeError| error.status().as_u16();
         assert_eq!(status(HandshakeError::Method), 405);
@@ -276,6 +341,7 @@ mod tests {
         assert_eq!(status(HandshakeError::Key), 400);
         assert_eq!(status(HandshakeError::Upgrade), 426);
         assert_eq!(status(HandshakeError::Connection), 400);
+        assert_eq!(status(HandshakeError::Protocol), 501);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::scratch;
-use crate::stream::read_ready;
+use crate::stream::{Rest, read_ready};
 
 /// Bytes that are sealed and written at a time: three full records, which fit a thread's buffer with their overhead.
 const ROUND: usize = 3 * (16 << 10);
@@ -175,7 +175,7 @@ impl TlsStream {
             [chunk] => self.seal_and_write(&mut records, chunk),
             chunks => scratch::with(|gathered| {
                 let gathered = &mut gathered[..ROUND];
-                let mut rest = Rest { chunks, skipped: 0 };
+                let mut rest = Rest::of(chunks);
                 let mut taken = 0;
                 loop {
                     let filled = rest.fill(gathered);
@@ -440,33 +440,6 @@ impl AsyncWrite for TlsStream {
         self.close_notify()?;
         ready!(Self::poll_flush(&self, cx))?;
         Poll::Ready(SockRef::from(&self.tcp).shutdown(Shutdown::Write))
-    }
-}
-
-/// What is left of a vectored write.
-struct Rest<'a, 'b> {
-    chunks: &'a [IoSlice<'b>],
-    /// Bytes of the first chunk that are done.
-    skipped: usize,
-}
-
-impl Rest<'_, '_> {
-    /// Copies as much as there is, or as fits; how much it was.
-    fn fill(&mut self, buffer: &mut [u8]) -> usize {
-        let mut filled = 0;
-        while let Some((chunk, rest)) = self.chunks.split_first() {
-            let chunk = &chunk[self.skipped..];
-            let taken = chunk.len().min(buffer.len() - filled);
-            buffer[filled..filled + taken].copy_from_slice(&chunk[..taken]);
-            filled += taken;
-            if taken < chunk.len() {
-                self.skipped += taken;
-                break;
-            }
-            self.chunks = rest;
-            self.skipped = 0;
-        }
-        filled
     }
 }
 

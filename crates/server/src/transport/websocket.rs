@@ -15,7 +15,8 @@ use http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, Version};
+use hyper::ext::Protocol as ConnectProtocol;
 use hyper::upgrade::OnUpgrade;
 
 use crate::clock;
@@ -55,14 +56,17 @@ pub(crate) struct Handshaking {
 }
 
 impl Handshaking {
-    /// Checks the handshake of RFC 6455, and negotiates compression if there are `options` for it; or the response that
+    /// Checks the handshake, of RFC 6455 or over HTTP/2 of RFC 8441, and negotiates compression if there are `options` for it; or the response that
     /// refuses it.
     pub(crate) fn check(
         parts: &Parts,
         options: Option<&DeflateOptions>,
     ) -> Result<Self, Box<Response<Body>>> {
-        let upgrade = websocket::accept_upgrade(&parts.method, parts.version, &parts.headers)
-            .map_err(|error| refuse(&error))?;
+        let upgrade = match parts.extensions.get::<ConnectProtocol>() {
+            Some(protocol) => websocket::accept_connect(&parts.method, protocol.as_str(), &parts.headers),
+            None => websocket::accept_upgrade(&parts.method, parts.version, &parts.headers),
+        }
+        .map_err(|error| refuse(&error, parts.version))?;
         let deflate = match options.map(|options| Deflate::negotiate(&parts.headers, options)) {
             Some(Ok(deflate)) => deflate,
             Some(Err(error)) => {
@@ -87,7 +91,7 @@ impl Handshaking {
         self.upgrade.protocols()
     }
 
-    /// Answers with the 101, which names `protocol`, and runs `then` with the connection once it is out.
+    /// Answers with the 101, over HTTP/2 the 200, which names `protocol`, and runs `then` with the connection once it is out.
     pub(crate) fn accept<F>(
         self,
         protocol: Option<&str>,
@@ -115,15 +119,20 @@ impl Handshaking {
                 Err(error) => tracing::debug!(%error, "the connection ended before it became a WebSocket"),
             }
         });
-        switching_protocols(&upgrade, protocol, deflate)
+        accepted(&upgrade, protocol, deflate)
     }
 }
 
 /// What a request is told that is no handshake, with the header that its status wants (RFC 9110 §15.5.6 and §15.5.22).
-fn refuse(error: &HandshakeError) -> Box<Response<Body>> {
-    let mut response = answer::websocket_refusal(error.status(), &error.to_string());
+fn refuse(error: &HandshakeError, version: Version) -> Box<Response<Body>> {
+    let status = match error.status() {
+        // HTTP/2 has no upgrades.
+        StatusCode::UPGRADE_REQUIRED if version > Version::HTTP_11 => StatusCode::BAD_REQUEST,
+        status => status,
+    };
+    let mut response = answer::websocket_refusal(status, &error.to_string());
     let headers = response.headers_mut();
-    match error.status() {
+    match status {
         StatusCode::METHOD_NOT_ALLOWED => {
             headers.insert(ALLOW, HeaderValue::from_static("GET"));
         }
@@ -140,20 +149,19 @@ fn refuse(error: &HandshakeError) -> Box<Response<Body>> {
     Box::new(response)
 }
 
-/// The 101 that accepts `upgrade`.
-fn switching_protocols(
-    upgrade: &Upgrade,
-    protocol: Option<&str>,
-    deflate: Option<Deflate>,
-) -> Response<Body> {
+/// The answer that accepts `upgrade`.
+fn accepted(upgrade: &Upgrade, protocol: Option<&str>, deflate: Option<Deflate>) -> Response<Body> {
     let mut response = Response::new(Body::default());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    if let Ok(accept) = HeaderValue::from_str(upgrade.accept()) {
-        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(accept) = upgrade.accept() {
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        if let Ok(accept) = HeaderValue::from_str(accept) {
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
     }
+    let headers = response.headers_mut();
     if let Some(Ok(protocol)) = protocol.map(HeaderValue::from_str) {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
