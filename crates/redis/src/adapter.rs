@@ -7,7 +7,7 @@ use gatewire_hub::cluster::{Cluster, ClusterAdapter, ClusterError};
 use tokio::runtime::Handle;
 
 use crate::connection::{Publisher, Source, Status, Subscriber, connect};
-use crate::{Mode, RedisConfig, Stats};
+use crate::{Mode, RedisConfig, Stats, sharded};
 
 /// A cluster over Redis. A clone is the same one.
 #[derive(Clone)]
@@ -38,7 +38,8 @@ impl RedisAdapter {
     /// `redis` is encrypted.
     ///
     /// # Errors
-    /// If the URL is none, or Redis does not answer. The error does not name user and password.
+    /// If the URL is none, or Redis does not answer, or cannot do what the mode needs. The error does not name user and
+    /// password.
     pub async fn connect(url: &str) -> Result<Self, ClusterError> {
         Self::connect_with(url, RedisConfig::default()).await
     }
@@ -51,7 +52,12 @@ impl RedisAdapter {
     pub async fn connect_with(url: &str, config: RedisConfig) -> Result<Self, ClusterError> {
         let source = Arc::new(Source::new(url, &config)?);
         let link = match connect(&source).await {
-            Ok(link) => Some(link),
+            Ok((mut link, broken)) => {
+                if let Mode::Sharded(_) = config.mode {
+                    sharded::check(&mut link).await?;
+                }
+                Some((link, broken))
+            }
             Err(_) if config.start_detached => None,
             Err(error) => {
                 return Err(ClusterError::Unreachable {
@@ -85,8 +91,16 @@ impl RedisAdapter {
 
 impl Cluster for RedisAdapter {
     fn join(&self) -> Arc<dyn ClusterAdapter> {
-        match &self.0.config.mode {
+        let shared = &self.0;
+        match &shared.config.mode {
             Mode::Classic(_) => Arc::new(gatewire_hub::cluster::Local),
+            Mode::Sharded(sharded) => Arc::new(sharded::node(
+                &shared.config,
+                sharded,
+                shared.publisher.clone(),
+                shared.subscriber(),
+                &shared.status,
+            )),
         }
     }
 }

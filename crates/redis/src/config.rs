@@ -53,6 +53,8 @@ impl Default for RedisConfig {
 pub enum Mode {
     /// `createAdapter` of `@socket.io/redis-adapter`: what NestJS's documentation uses.
     Classic(ClassicConfig),
+    /// `createShardedAdapter` of `@socket.io/redis-adapter`: the sharded pub/sub of Redis 7.
+    Sharded(ShardedConfig),
 }
 
 impl Default for Mode {
@@ -61,15 +63,16 @@ impl Default for Mode {
     }
 }
 
-/// By its name, as in a program's environment, with its defaults: `classic`.
+/// By its name, as in a program's environment, with its defaults: `classic` or `sharded`.
 impl FromStr for Mode {
     type Err = ClusterError;
 
     fn from_str(name: &str) -> Result<Self, ClusterError> {
         match name {
             "classic" => Ok(Self::Classic(ClassicConfig::default())),
+            "sharded" => Ok(Self::Sharded(ShardedConfig::default())),
             _ => Err(ClusterError::Config {
-                message: format!("{name:?} is no mode of the Redis adapter: use classic"),
+                message: format!("{name:?} is no mode of the Redis adapter: use classic or sharded"),
             }),
         }
     }
@@ -92,4 +95,40 @@ impl Default for ClassicConfig {
             publish_on_specific_response_channel: false,
         }
     }
+}
+
+/// The options of [`Mode::Sharded`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardedConfig {
+    /// With what the names of the channels begin, `channelPrefix` in Node. Default `socket.io`.
+    pub channel_prefix: String,
+    /// Which rooms have a channel of their own; the same on all nodes of a cluster, as the Node servers have it. Default
+    /// [`SubscriptionMode::Dynamic`].
+    pub subscription_mode: SubscriptionMode,
+}
+
+impl Default for ShardedConfig {
+    fn default() -> Self {
+        Self {
+            channel_prefix: "socket.io".to_owned(),
+            subscription_mode: SubscriptionMode::default(),
+        }
+    }
+}
+
+/// Which rooms have a channel of their own, to which only those nodes subscribe that have the room.
+///
+/// A node that gets a room subscribes, which takes a round trip to Redis: what other nodes send to the room before that is
+/// over does not come. With [`Static`](Self::Static) there is no such time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SubscriptionMode {
+    /// `static`: none. Two channels a namespace, and each node gets every message.
+    Static,
+    /// `dynamic`: all but the rooms of single sockets.
+    #[default]
+    Dynamic,
+    /// `dynamic-private`: all, those of single sockets, too. For many messages to single sockets, and few nodes' sockets
+    /// that come and go.
+    DynamicPrivate,
 }

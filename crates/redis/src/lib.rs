@@ -24,12 +24,14 @@
 mod adapter;
 mod config;
 mod connection;
+mod node;
 mod requests;
+mod sharded;
 mod stats;
 pub mod wire;
 
 pub use adapter::RedisAdapter;
-pub use config::{ClassicConfig, Mode, RedisConfig};
+pub use config::{ClassicConfig, Mode, RedisConfig, ShardedConfig, SubscriptionMode};
 pub use stats::Stats;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -3,7 +3,8 @@
 use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
 use redis::cluster_async::ClusterConnection;
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::cluster_routing::{Route, SingleNodeRoutingInfo, Slot, SlotAddr};
+use redis::{Arg, Cmd, Pipeline, RedisResult, Value};
 
 use super::Topic;
 
@@ -36,12 +37,44 @@ impl Link {
             }
             Self::Cluster(connection) => &*connection,
         };
-        // A pipeline of redis-rs goes to one node alone; these may be spread over several.
-        let queries = commands.iter().map(|command| {
+        // What is published on one channel keeps its order; what belongs to different slots may go to different servers.
+        let mut runs: Vec<(Option<Slot>, Vec<usize>)> = Vec::new();
+        for (index, command) in commands.iter().enumerate() {
+            let slot = slot(command);
+            match runs.iter_mut().find(|(run, _)| slot.is_some() && *run == slot) {
+                Some((_, run)) => run.push(index),
+                None => runs.push((slot, vec![index])),
+            }
+        }
+        let queries = runs.iter().map(|(slot, run)| {
             let mut connection = connection.clone();
-            async move { command.query_async(&mut connection).await }
+            async move {
+                let Some(slot) = *slot else {
+                    // Alone in its run.
+                    return Ok(vec![commands[run[0]].query_async(&mut connection).await]);
+                };
+                let mut pipeline = Pipeline::with_capacity(run.len());
+                for &index in run {
+                    pipeline.add_command(commands[index].clone());
+                }
+                let route = SingleNodeRoutingInfo::SpecificNode(Route::with_slot(slot, SlotAddr::Master));
+                let answers = connection.route_pipeline(pipeline, 0, run.len(), route).await?;
+                Ok(answers.into_iter().map(Value::extract_error).collect())
+            }
         });
-        let mut answers: Vec<RedisResult<Value>> = join_all(queries).await;
+        let results: Vec<RedisResult<Vec<RedisResult<Value>>>> = join_all(queries).await;
+        let mut answers = Vec::new();
+        answers.resize_with(commands.len(), || Ok(Value::Nil));
+        for ((_, run), result) in runs.iter().zip(results) {
+            match result {
+                Ok(values) => {
+                    for (&index, value) in run.iter().zip(values) {
+                        answers[index] = value;
+                    }
+                }
+                Err(error) => run.iter().for_each(|&index| answers[index] = Err(error.clone())),
+            }
+        }
         let is_broken =
             |answer: &RedisResult<Value>| matches!(answer, Err(error) if error.is_unrecoverable_error());
         if !answers.is_empty() && answers.iter().all(is_broken) {
@@ -77,5 +110,19 @@ impl Link {
             }
         });
         join_all(changes).await.into_iter().collect()
+    }
+}
+
+/// Where the command goes, by its first key; `None` if it asks all servers.
+fn slot(command: &Cmd) -> Option<Slot> {
+    let mut args = command.args_iter().map(|arg| match arg {
+        Arg::Simple(arg) => arg,
+        _ => b"",
+    });
+    match args.next()? {
+        b"PUBSUB" => None,
+        // All servers of a cluster get it, from whichever it is published on: one keeps the order of all channels.
+        b"PUBLISH" => Slot::new(0),
+        _ => args.next().map(Slot::for_key),
     }
 }

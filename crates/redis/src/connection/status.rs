@@ -47,6 +47,12 @@ impl Status {
         self.counters.stats(lock(&self.outage).parts == 0)
     }
 
+    /// Counts a message that cannot be written, which is the sender's fault.
+    pub(crate) fn unsendable(&self, channel: &str, reason: impl std::fmt::Display) {
+        self.counters.add_lost(1);
+        tracing::warn!(channel, "a message is not sent to the other nodes: {reason}");
+    }
+
     /// Counts a message that cannot be read; the first one is told of.
     pub(crate) fn malformed(&self, channel: &str, reason: impl std::fmt::Display) {
         if self.counters.is_first_malformed() {

@@ -61,8 +61,7 @@ struct Owner(Arc<Shared>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        lock(&self.0.changes).is_closed = true;
-        self.0.wake.notify_one();
+        self.0.close();
     }
 }
 
@@ -126,9 +125,19 @@ impl Subscriber {
         }
         drop(topics);
     }
+
+    /// Ends the connection, whoever still holds a clone.
+    pub(crate) fn close(&self) {
+        self.0.0.close();
+    }
 }
 
 impl Shared {
+    fn close(&self) {
+        lock(&self.changes).is_closed = true;
+        self.wake.notify_one();
+    }
+
     fn change(&self, topic: Topic, is_on: bool) {
         lock(&self.changes).list.push((topic, is_on));
         self.wake.notify_one();

@@ -50,6 +50,15 @@ impl Target {
             timeout,
         }
     }
+
+    /// The selection, where nothing is sent to clients.
+    pub fn of(selection: &Selection) -> Self {
+        let options = BroadcastOptions {
+            volatile: false,
+            compress: true,
+        };
+        Self::new(selection, options, None)
+    }
 }
 
 /// Bounds of what other members may send.

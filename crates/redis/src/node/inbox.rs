@@ -1,0 +1,53 @@
+//! Where the messages of other nodes come in. It does not keep the node: that keeps the connections which keep it.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+
+use super::Member;
+use crate::connection::Receiver;
+use crate::wire::cluster::{Entry, Message};
+use crate::wire::{DecodeError, Frame};
+
+/// The inbox of a node. A clone is the same one.
+#[derive(Clone)]
+pub(crate) struct Inbox(Weak<Member>);
+
+impl Inbox {
+    pub(super) fn new(member: &Arc<Member>) -> Self {
+        Self(Arc::downgrade(member))
+    }
+
+    /// An entry of a stream has come, which is at that offset.
+    pub(crate) fn entry(&self, entry: &Entry<'_>, offset: &str) {
+        let Some(member) = self.0.upgrade() else {
+            return;
+        };
+        match entry.body() {
+            Ok(body) => member.receive(entry.uid, entry.namespace, body, Some(offset)),
+            Err(error) => member.status.malformed(entry.namespace, error),
+        }
+    }
+
+    /// Whether the node is still there.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
+impl Receiver for Inbox {
+    fn receive(&self, channel: &str, message: Bytes) {
+        let Some(member) = self.0.upgrade() else {
+            return;
+        };
+        let read = |frame: &Frame<'_>| -> Result<(), DecodeError> {
+            let Message { uid, namespace, body } = frame.message()?;
+            member.receive(&uid, &namespace, body, None);
+            Ok(())
+        };
+        let result = Frame::read(&message, &member.limits).and_then(|frame| read(&frame));
+        if let Err(error) = result {
+            member.status.malformed(channel, error);
+        }
+    }
+}

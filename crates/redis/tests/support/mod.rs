@@ -1,0 +1,102 @@
+//! What the tests have in common: Redis servers of their own, servers that are nodes of a cluster, and peers by hand, which
+//! the tests of the hub have.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "a module of each test file, which uses its own part"
+)]
+
+pub mod server;
+
+#[path = "../../../hub/tests/support/mod.rs"]
+mod hub;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatewire_hub::cluster::{Cluster, ClusterAdapter};
+use gatewire_hub::{HubConfig, Io, Namespace};
+use gatewire_redis::{RedisAdapter, RedisConfig};
+use tokio::time::Instant;
+
+pub use hub::{Peer, Script};
+pub use server::{Redis, RedisCluster};
+
+/// How long a test waits for what should come at once.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that is a node of the cluster.
+pub struct Node {
+    pub io: Io,
+    pub cluster: Arc<dyn ClusterAdapter>,
+    pub adapter: RedisAdapter,
+}
+
+impl Node {
+    pub async fn start(url: &str, config: &RedisConfig) -> Self {
+        Self::start_with(url, config, HubConfig::default()).await
+    }
+
+    pub async fn start_with(url: &str, config: &RedisConfig, hub: HubConfig) -> Self {
+        let adapter = RedisAdapter::connect_with(url, config.clone()).await.unwrap();
+        let cluster = adapter.join();
+        let io = Io::with_cluster(hub, cluster.clone());
+        let _ = io.of("/");
+        Self { io, cluster, adapter }
+    }
+
+    /// Several, which know each other.
+    pub async fn start_all<const N: usize>(url: &str, config: &RedisConfig, hub: &HubConfig) -> [Self; N] {
+        let mut nodes = Vec::new();
+        for _ in 0..N {
+            nodes.push(Self::start_with(url, config, hub.clone()).await);
+        }
+        for node in &nodes {
+            node.meet(N).await;
+        }
+        nodes.try_into().unwrap_or_else(|_| unreachable!())
+    }
+
+    /// Waits until there are so many nodes.
+    pub async fn meet(&self, count: usize) {
+        eventually("the nodes to meet", async || {
+            self.cluster.server_count("/").await == count
+        })
+        .await;
+    }
+
+    pub fn main(&self) -> Namespace {
+        self.io.of("/")
+    }
+}
+
+/// Waits until it is so.
+pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits for so many packets.
+pub async fn receive(peer: &mut Peer, count: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let end = Instant::now() + PATIENCE;
+    loop {
+        peer.run();
+        lines.extend(peer.sent());
+        if lines.len() >= count {
+            return lines;
+        }
+        assert!(
+            Instant::now() < end,
+            "{} packets instead of {count}: {:?}",
+            lines.len(),
+            lines.last()
+        );
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
