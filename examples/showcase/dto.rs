@@ -55,6 +55,8 @@ pub(crate) struct Said {
 /// The answer to `join`: everything that the page shows.
 #[derive(Debug, Serialize)]
 pub(crate) struct RoomView {
+    /// The client's own id, which is the sender of what it says.
+    pub(crate) id: String,
     pub(crate) room: RoomName,
     pub(crate) name: PersonName,
     pub(crate) members: Vec<Member>,

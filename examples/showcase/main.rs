@@ -1,6 +1,7 @@
-//! The showcase: a chat with rooms, typing indicator, online list and a live plot of the round-trip time. It is a model
-//! of how a Gatewire application is laid out: a thin gateway (`gateway.rs`) over a service that knows no sockets
-//! (`service.rs`), typed messages (`dto.rs`), and a page beside it (`page.rs`). It keeps nothing on disk.
+//! The showcase: a chat with rooms, typing indicator, online list and a live plot of the round-trip time, over Socket.IO
+//! and over the browser's own WebSocket, in the same rooms. It is a model of how a Gatewire application is laid out: a thin
+//! gateway (`gateway.rs`) over a service that knows no sockets (`service.rs`), typed messages (`dto.rs`), and pages beside
+//! it (`pages.rs`, a folder each). It keeps nothing on disk.
 
 use std::env;
 
@@ -8,7 +9,7 @@ use gatewire::prelude::*;
 
 mod dto;
 mod gateway;
-mod page;
+mod pages;
 mod service;
 
 use gateway::ChatGateway;
@@ -21,11 +22,9 @@ struct ChatModule;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
-    let app = App::create::<ChatModule>()
-        .await?
-        .merge(page::router())
-        .bind((host, port))
-        .await?;
+    let mut app = App::create::<ChatModule>().await?.merge(pages::router());
+    app.use_websocket_adapters((SocketIoAdapter::new(), WsAdapter::at("/ws")));
+    let app = app.bind((host, port)).await?;
     let address = app.local_addr();
     println!("listening on http://{address}");
     println!(

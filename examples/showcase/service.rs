@@ -130,6 +130,7 @@ impl ChatService {
         let chat = self.lock();
         let person = chat.people.get(id).ok_or(ChatError::NotInRoom)?;
         Ok(RoomView {
+            id: id.to_owned(),
             room: person.room.clone(),
             name: person.name.clone(),
             members: chat.members(&person.room),

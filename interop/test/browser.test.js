@@ -1,4 +1,5 @@
-// The showcase in a real browser: two pages talk to each other through the gateway. The pictures it takes are kept in
+// The showcase in a real browser: pages talk to each other through the gateway, over Socket.IO and over the browser's own
+// WebSocket. The pictures it takes are kept in
 // artefacts/, for people to look at.
 
 import assert from "node:assert/strict";
@@ -42,14 +43,14 @@ describe("showcase in Chromium", { skip }, () => {
     assert.deepEqual(problems.splice(0), [], "errors on the page");
   });
 
-  const open = async (name, { query = "", room = "lobby", ...options } = {}) => {
+  const open = async (name, { path = "/", query = "", room = "lobby", ...options } = {}) => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     contexts.push(context);
     context.setDefaultTimeout(PATIENCE * 2);
     const page = await context.newPage();
     page.on("pageerror", (error) => problems.push(`${name}: ${error}`));
     page.on("console", (message) => message.type() === "error" && problems.push(`${name}: ${message.text()}`));
-    await page.goto(`${server.url}/?name=${name}${query}#${room}`);
+    await page.goto(`${server.url}${path}?name=${name}${query}#${room}`);
     await page.locator('#status[data-state="online"]').waitFor();
     await page.locator("#people li", { hasText: name }).waitFor();
     return page;
@@ -82,6 +83,47 @@ describe("showcase in Chromium", { skip }, () => {
       await ada.locator("#rtt", { hasText: /\d/ }).waitFor();
     });
   }
+
+  const native = { path: "/native" };
+
+  test("the browser's own WebSocket and Socket.IO chat in the same room", async () => {
+    const room = "mixed";
+    const ada = await open("Ada", { room, query: "&transport=websocket" });
+    const bob = await open("Bob", { room, ...native });
+    const cleo = await open("Cleo", { room, ...native });
+    for (const page of [ada, bob, cleo]) await page.locator("#count", { hasText: "3" }).waitFor();
+    await ada.locator("#transport", { hasText: /^websocket$/ }).waitFor();
+    await bob.locator("#transport", { hasText: "native" }).waitFor();
+    for (const [who, text] of [[ada, "Hello from Socket.IO 🦀"], [bob, "Hello from a plain one <b>é</b>"]]) {
+      await say(who, text);
+      for (const page of [ada, bob, cleo]) await hears(page, text);
+    }
+    assert.equal(await bob.locator(".message.mine").count(), 1, "the page knows what it has said itself");
+    await bob.locator("#people li", { hasText: "Bob" }).locator("small", { hasText: "you" }).waitFor();
+    await bob.getByLabel("Message", { exact: true }).pressSequentially("wait");
+    await ada.locator("#typing", { hasText: "Bob is typing" }).waitFor();
+    await cleo.locator("#typing", { hasText: "Bob is typing" }).waitFor();
+    await bob.locator("#rtt", { hasText: /\d/ }).waitFor();
+    await cleo.close();
+    await ada.locator("#people li", { hasText: "Cleo" }).waitFor({ state: "detached" });
+  });
+
+  test("an error is told on the native page, too", async () => {
+    const ada = await open("Ada", { room: "refusals", ...native });
+    await ada.evaluate(() => document.getElementById("text").removeAttribute("maxlength"));
+    await say(ada, "x".repeat(501));
+    await ada.locator("#problem").filter({ hasText: /a message has 1 to 500 characters/ }).waitFor();
+    await say(ada, "short enough");
+    await hears(ada, "short enough");
+  });
+
+  test("the pages lead to each other, and the room stays", async () => {
+    const ada = await open("Ada", { room: "coffee" });
+    await ada.getByRole("link", { name: "WebSocket", exact: true }).click();
+    await ada.locator("#transport", { hasText: "native" }).waitFor();
+    await ada.locator("#room", { hasText: "coffee" }).waitFor();
+    assert.equal(await ada.locator('#pages [aria-current="page"]').textContent(), "WebSocket");
+  });
 
   test("the other one's typing is seen, and ends", async () => {
     const ada = await open("Ada", { room: "typing" });
@@ -130,25 +172,27 @@ describe("showcase in Chromium", { skip }, () => {
     await hears(ada, "short enough");
   });
 
-  test("reconnects when the server comes back", async () => {
-    const own = await Server.start("showcase");
-    const everyone = server;
-    server = own;
-    try {
-      const ada = await open("Ada", { room: "again" });
-      await own.stop();
-      await ada.locator('#status[data-state="connecting"], #status[data-state="offline"]').waitFor();
-      server = await Server.start("showcase", { port: own.port });
-      await ada.locator('#status[data-state="online"]').waitFor({ timeout: 4 * PATIENCE });
-      await say(ada, "I am back");
-      await hears(ada, "I am back");
-      // The browser reports the requests that failed meanwhile; that is what this case is about.
-      problems.splice(0);
-    } finally {
-      await server.stop();
-      server = everyone;
-    }
-  });
+  for (const [label, path] of [["Socket.IO", "/"], ["native", "/native"]]) {
+    test(`reconnects when the server comes back, ${label}`, async () => {
+      const own = await Server.start("showcase");
+      const everyone = server;
+      server = own;
+      try {
+        const ada = await open("Ada", { room: "again", path });
+        await own.stop();
+        await ada.locator('#status[data-state="connecting"], #status[data-state="offline"]').waitFor();
+        server = await Server.start("showcase", { port: own.port });
+        await ada.locator('#status[data-state="online"]').waitFor({ timeout: 4 * PATIENCE });
+        await say(ada, "I am back");
+        await hears(ada, "I am back");
+        // The browser reports the requests that failed meanwhile; that is what this case is about.
+        problems.splice(0);
+      } finally {
+        await server.stop();
+        server = everyone;
+      }
+    });
+  }
 
   test("pictures", async () => {
     const talk = [
@@ -178,13 +222,28 @@ describe("showcase in Chromium", { skip }, () => {
       isMobile: true,
       hasTouch: true,
     });
-    const all = [...Object.values(pages), dark, phone];
-    for (const page of all) await page.locator("#count", { hasText: "5" }).waitFor();
+    const plain = await open("Fay", { room, ...native });
+    const plainPhone = await open("Gus", {
+      room,
+      ...native,
+      viewport: { width: 390, height: 844 },
+      deviceScaleFactor: 2,
+      isMobile: true,
+      hasTouch: true,
+    });
+    const all = [...Object.values(pages), dark, phone, plain, plainPhone];
+    for (const page of all) await page.locator("#count", { hasText: "7" }).waitFor();
     // A plot needs some samples to be seen.
     const drawn = () => Number(document.getElementById("rtt").dataset.samples) >= 12;
     await phone.waitForFunction(drawn, undefined, { timeout: 30_000 });
     await pages.bob.getByLabel("Message", { exact: true }).pressSequentially("Lunch");
-    for (const [page, file] of [[pages.ada, "showcase.png"], [dark, "showcase-dark.png"], [phone, "showcase-phone.png"]]) {
+    for (const [page, file] of [
+      [pages.ada, "showcase.png"],
+      [dark, "showcase-dark.png"],
+      [phone, "showcase-phone.png"],
+      [plain, "showcase-native.png"],
+      [plainPhone, "showcase-native-phone.png"],
+    ]) {
       await page.locator("#typing", { hasText: "Bob Moreau is typing" }).waitFor();
       await page.screenshot({ path: `${artefacts}${file}` });
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

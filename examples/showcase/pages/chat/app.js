@@ -4,13 +4,11 @@ import { Plot } from "./plot.js";
 import * as view from "./view.js";
 
 const { elements } = view;
-const CLIENTS = ["/client/socket.io.js", "https://cdn.socket.io/4.8.4/socket.io.min.js"];
 const ROOM_NAME = /^[a-z0-9][a-z0-9-]{0,23}$/;
 const TYPING_FOR = 3_000;
 
-await loadClient();
 const query = new URLSearchParams(location.search);
-const socket = window.io({ transports: query.get("transport")?.split(",") ?? ["polling", "websocket"] });
+const connection = await open();
 const plot = new Plot(elements.plot);
 
 let name = query.get("name") ?? sessionStorage.getItem("name") ?? inventName();
@@ -19,6 +17,7 @@ if (!ROOM_NAME.test(room)) room = "lobby";
 let members = [];
 let rooms = [];
 const typing = new Map();
+let myId;
 // A new connection is a new id: what was said under the earlier ones is still this person's.
 const myIds = new Set(JSON.parse(sessionStorage.getItem("ids") ?? "[]"));
 view.showMe(name);
@@ -27,30 +26,32 @@ view.clearLog();
 
 // The connection.
 
-socket.on("connect", () => {
-  view.showStatus("online", "connected");
-  myIds.add(socket.id);
-  sessionStorage.setItem("ids", JSON.stringify([...myIds].slice(-20)));
-  showTransport();
-  join(room);
-});
-socket.io.on("open", () => socket.io.engine.on("upgrade", showTransport));
-socket.on("connect_error", () => view.showStatus("offline", "no connection"));
-socket.on("disconnect", (reason) => {
-  view.showStatus("connecting", socket.active ? "reconnecting" : reason);
+connection.onTransport(view.showTransport);
+connection.onState((state, text) => {
+  view.showStatus(state, text);
+  if (state === "online") return join(room);
   typing.clear();
   view.showTyping([]);
 });
 
-function showTransport() {
-  view.showTransport(socket.io.engine.transport.name);
+/** Over Socket.IO at `/`, over the browser's own WebSocket at `/native`; the rooms are the same. */
+async function open() {
+  const isNative = location.pathname.startsWith("/native");
+  const { Connection } = await import(isNative ? "./native.js" : "./socketio.js");
+  try {
+    return await Connection.open({ transports: query.get("transport")?.split(",") });
+  } catch (error) {
+    view.showStatus("offline", "no client");
+    view.showProblem(error.message);
+    throw error;
+  }
 }
 
 /** Emits and waits for the answer; a refusal becomes the line under the message box, and undefined. */
 async function ask(event, body) {
   let answer;
   try {
-    answer = await socket.timeout(5_000).emitWithAck(event, body);
+    answer = await connection.ask(event, body);
   } catch {
     answer = { status: "error", message: "The server did not answer." };
   }
@@ -69,7 +70,10 @@ async function join(wanted) {
   name = joined.name;
   rooms = joined.rooms;
   members = joined.members;
+  myId = joined.id;
+  myIds.add(myId);
   sessionStorage.setItem("name", name);
+  sessionStorage.setItem("ids", JSON.stringify([...myIds].slice(-20)));
   history.replaceState(null, "", `#${room}`);
   if (changed) {
     typing.clear();
@@ -80,19 +84,19 @@ async function join(wanted) {
   view.showRoom(room);
   view.clearLog();
   for (const message of joined.history) addMessage(message, false);
-  view.showPeople(members, socket.id);
+  view.showPeople(members, myId);
 }
 
 function showRooms() {
   view.showRooms(rooms, room, (wanted) => wanted !== room && join(wanted));
 }
 
-socket.on("rooms", (list) => {
+connection.on("rooms", (list) => {
   rooms = list;
   showRooms();
 });
 
-socket.on("members", (report) => {
+connection.on("members", (report) => {
   if (report.room !== room) return;
   const before = new Map(members.map((member) => [member.id, member.name]));
   const now = new Map(report.members.map((member) => [member.id, member.name]));
@@ -105,7 +109,7 @@ socket.on("members", (report) => {
   }
   members = report.members;
   for (const id of typing.keys()) if (!now.has(id)) stopTyping(id);
-  view.showPeople(members, socket.id);
+  view.showPeople(members, myId);
 });
 
 elements.newRoom.addEventListener("submit", (event) => {
@@ -137,7 +141,7 @@ elements.me.addEventListener("submit", (event) => {
 
 // Messages.
 
-socket.on("message", (message) => {
+connection.on("message", (message) => {
   stopTyping(message.from);
   addMessage(message, true);
 });
@@ -170,11 +174,11 @@ function sayTyping(now) {
   const recently = performance.now() - saidTypingAt < 2_000;
   if (now === recently) return;
   saidTypingAt = now ? performance.now() : -Infinity;
-  socket.emit("typing", { typing: now });
+  connection.emit("typing", { typing: now });
 }
 elements.text.addEventListener("input", () => sayTyping(elements.text.value.length > 0));
 
-socket.on("typing", ({ id, name: who, typing: now }) => {
+connection.on("typing", ({ id, name: who, typing: now }) => {
   stopTyping(id);
   if (now) typing.set(id, { who, timer: setTimeout(() => stopTyping(id), TYPING_FOR) });
   showTyping();
@@ -189,42 +193,26 @@ function showTyping() {
   view.showTyping([...typing.values()].map(({ who }) => who));
 }
 
-// The round trip: an event and its acknowledgement, twice a second while the page is seen. While a connection is moved
-// from polling to WebSocket it would measure the move.
+// The round trip: an event and its answer, twice a second while the page is seen.
 
 setInterval(measure, 500);
 
-function measure() {
-  if (!socket.connected || document.hidden || socket.io.engine.upgrading) return;
+async function measure() {
+  if (!connection.isSteady || document.hidden) return;
   const sent = performance.now();
-  socket.timeout(5_000).emit("rtt", sent, (error) => {
-    if (error) return;
-    const ms = performance.now() - sent;
-    plot.add(ms);
-    view.showRtt(ms, plot.quantile(0.5), plot.quantile(0.99), plot.count);
-  });
+  try {
+    await connection.ask("rtt", sent);
+  } catch {
+    return;
+  }
+  const ms = performance.now() - sent;
+  plot.add(ms);
+  view.showRtt(ms, plot.quantile(0.5), plot.quantile(0.99), plot.count);
 }
 
 elements.second.addEventListener("click", () => {
   window.open(`${location.pathname}${location.hash}`, "_blank", "popup,noopener,width=520,height=760");
 });
-
-/** Loads the official client: the server's own copy, or else the client's public one. */
-async function loadClient() {
-  for (const source of CLIENTS) {
-    const loaded = await new Promise((resolve) => {
-      const script = document.createElement("script");
-      script.src = source;
-      script.addEventListener("load", () => resolve(true));
-      script.addEventListener("error", () => resolve(false));
-      document.head.append(script);
-    });
-    if (loaded && window.io) return;
-  }
-  view.showStatus("offline", "no client");
-  view.showProblem("The Socket.IO client could not be loaded. Run npm ci in interop/, or go online.");
-  throw new Error("no Socket.IO client");
-}
 
 function inventName() {
   const pick = (words) => words[Math.floor(Math.random() * words.length)];
