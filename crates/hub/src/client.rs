@@ -97,12 +97,6 @@ pub enum ProtocolError {
         /// `max_namespaces_per_connection`.
         limit: usize,
     },
-    /// A plain client that sent what is no message once more than allowed.
-    #[error("the client sent more than {limit} messages that are none")]
-    TooManyFaults {
-        /// [`PlainFormat::max_faults`](crate::PlainFormat::max_faults).
-        limit: usize,
-    },
     /// One event more than allowed before the answer to CONNECT.
     #[error("the client sent more than {limit} events before its CONNECT was answered")]
     TooManyEarly {

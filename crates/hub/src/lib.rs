@@ -78,7 +78,7 @@ pub use namespace::Namespace;
 pub use observe::{ConnectionObserver, ObservedConnection};
 pub use outbox::Outbox;
 pub use payload::Payload;
-pub use plain::{PlainClient, PlainFormat};
+pub use plain::{PlainClient, PlainFormat, PlainFormats};
 pub use prepared::{FramedText, Message, Prepared};
 pub use recovery::Recovery;
 pub use remote::{FetchError, RemoteAckRequest, RemoteSocket};

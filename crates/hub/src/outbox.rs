@@ -30,6 +30,10 @@ pub trait Outbox: Send + Sync + 'static {
         self.close(CloseReason::ForcedClose);
     }
 
+    /// Notes that the client has sent what nobody can handle. Of a plain client these are counted, and too many end its
+    /// connection; Socket.IO does not count.
+    fn note_fault(&self) {}
+
     /// Has the driver call [`Client::poll`](crate::Client::poll) soon.
     fn wake(&self);
 

@@ -11,10 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use gatewire_hub::{
     CloseReason, ConnectError, DisconnectReason, FramedText, Handshake, HandshakeParts, HubConfig, Io,
-    Message, Outbox, PlainClient, PlainFormat, Prepared, ProtocolError, Recovery, TransportKind,
+    Message, Outbox, PlainClient, PlainFormat, PlainFormats, Prepared, ProtocolError, Recovery,
+    TransportKind,
 };
 use gatewire_proto::envelope::{CodecError, Incoming, JsonCodec, MessageCodec, Outgoing, WireKind};
 use gatewire_proto::socketio::Limits;
+use gatewire_proto::websocket::DeflateOptions;
 use serde_json::json;
 use support::{Peer, Script, serve, serve_with};
 
@@ -63,6 +65,15 @@ impl Outbox for Recorder {
     }
 }
 
+fn handshake(url: &'static str) -> Arc<Handshake> {
+    Arc::new(Handshake::new(HandshakeParts {
+        headers: &http::HeaderMap::new(),
+        uri: &http::Uri::from_static(url),
+        peer: None,
+        secure: false,
+    }))
+}
+
 struct Plain {
     client: PlainClient,
     outbox: Arc<Recorder>,
@@ -71,14 +82,8 @@ struct Plain {
 impl Plain {
     fn open(io: &Io, format: &PlainFormat, url: &'static str) -> Self {
         let outbox = Arc::new(Recorder::default());
-        let handshake = Arc::new(Handshake::new(HandshakeParts {
-            headers: &http::HeaderMap::new(),
-            uri: &http::Uri::from_static(url),
-            peer: None,
-            secure: false,
-        }));
         let mut plain = Self {
-            client: PlainClient::new(io, format, "/", outbox.clone(), handshake),
+            client: PlainClient::new(io, format, "/", outbox.clone(), handshake(url)),
             outbox,
         };
         plain.poll();
@@ -214,6 +219,81 @@ fn one_broadcast_reaches_both_kinds_and_is_encoded_once() {
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }
 
+/// Writes down where the compressed frames lie that it would send.
+#[derive(Default)]
+struct Deflating(Mutex<Vec<(usize, usize)>>);
+
+impl Outbox for Deflating {
+    fn send(&self, message: &Prepared) {
+        let frames = message.deflated(&DeflateOptions::default(), 15);
+        self.0
+            .lock()
+            .unwrap()
+            .push((frames.as_ptr() as usize, frames.len()));
+    }
+
+    fn send_text(&self, _: &FramedText<'_>) {}
+
+    fn close(&self, _: CloseReason) {}
+
+    fn wake(&self) {}
+
+    fn is_writable(&self) -> bool {
+        true
+    }
+
+    fn transport(&self) -> TransportKind {
+        TransportKind::WebSocket
+    }
+}
+
+/// All receivers send the bytes of one and the same compression.
+#[test]
+fn one_broadcast_is_compressed_once_for_all_of_a_form() {
+    let (io, namespace) = serve(Script::default());
+    let format = PlainFormat::default();
+    let receivers: Vec<_> = (0..1_000)
+        .map(|_| {
+            let outbox = Arc::new(Deflating::default());
+            let mut client = PlainClient::new(&io, &format, "/", outbox.clone(), handshake("/"));
+            client.poll(&mut Context::from_waker(Waker::noop()));
+            (client, outbox)
+        })
+        .collect();
+    let text = "compressible ".repeat(315);
+    namespace.emit("news", &text);
+    let mut sent: Vec<_> = receivers
+        .iter()
+        .flat_map(|(_, outbox)| outbox.0.lock().unwrap().clone())
+        .collect();
+    assert_eq!(sent.len(), 1_000);
+    sent.dedup();
+    assert_eq!(sent.len(), 1, "each receiver has the same bytes");
+    assert!(
+        sent[0].1 < text.len() / 10,
+        "and they are compressed: {}",
+        sent[0].1
+    );
+}
+
+#[test]
+fn a_namespace_may_have_a_form_of_its_own() {
+    let own = |limit| PlainFormat::default().max_faults(limit);
+    let formats = PlainFormats::new(own(1))
+        .with("/chat", own(2))
+        .with("/room-:id", own(3));
+    for (namespace, limit) in [
+        ("/", 1),
+        ("/chat", 2),
+        ("/chats", 1),
+        ("/room-7", 3),
+        ("/room-", 1),
+    ] {
+        let format = format!("{:?}", formats.of(namespace));
+        assert_eq!(format, format!("{:?}", own(limit)), "{namespace}");
+    }
+}
+
 #[test]
 fn the_query_is_the_auth_and_a_refusal_is_told() {
     let (io, namespace) = serve(Script::default().connect(|socket| {
@@ -256,11 +336,33 @@ fn what_is_no_message_is_told_and_at_last_ends_the_connection() {
         ]
     );
     let mut cx = Context::from_waker(Waker::noop());
-    let error = plain.client.receive_binary(b"{}", &mut cx).unwrap_err();
-    assert_eq!(error, ProtocolError::TooManyFaults { limit: 2 });
+    plain.client.receive_binary(b"{}", &mut cx).unwrap();
+    assert_eq!(
+        plain.sent(),
+        [
+            message("a binary message came, but every message is text"),
+            "close: 1008 too many messages that are none".to_owned(),
+        ]
+    );
     plain.client.close(DisconnectReason::ForcedClose);
     plain.recv(r#"{"event":"late"}"#).unwrap();
     assert!(plain.sent().is_empty());
+}
+
+#[test]
+fn what_nobody_handles_counts_as_well() {
+    let (io, namespace) = serve(echo());
+    let plain = Plain::open(&io, &PlainFormat::default().max_faults(2), "/");
+    let mut peer = Peer::joined(&io, "/");
+    for socket in namespace.sockets() {
+        for _ in 0..3 {
+            socket.note_fault();
+        }
+    }
+    assert_eq!(plain.sent(), ["close: 1008 too many messages that are none"]);
+    assert!(peer.sent().is_empty());
+    peer.recv(r#"2["hi"]"#).unwrap();
+    assert_eq!(peer.sent(), [r#"2["hi"]"#], "of Socket.IO nothing is counted");
 }
 
 #[test]

@@ -55,6 +55,7 @@ pub fn injectable(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `connect_timeout`, `upgrade_timeout` | milliseconds | 45000, 10000 |
 /// | `max_http_buffer_size` | bytes a message may have | 1000000 |
 /// | `allow_upgrades` | whether polling may become a WebSocket | `true` |
+/// | `codec` | the form of messages on plain WebSockets, a `MessageCodec`; for the whole namespace | `{"event","data"}` |
 /// | `options` | a function that gives more of them at start | none |
 ///
 /// `options` names a function of injectable parameters, or of none, that returns `GatewayOptions` or a `Result` of them:

@@ -21,6 +21,7 @@ const GATEWAY: &[&str] = &[
     "connect_timeout",
     "upgrade_timeout",
     "allow_upgrades",
+    "codec",
     "options",
 ];
 const CORS: &[&str] = &[
@@ -69,7 +70,7 @@ pub(crate) fn gateway_options(args: TokenStream) -> syn::Result<GatewayArgs> {
                 late = Some(value.clone());
                 continue;
             }
-            ("port", Value::Expr(value)) => quote! { .port(#value) },
+            ("port" | "codec", Value::Expr(value)) => quote! { .#name(#value) },
             ("transports", Value::Expr(value)) => {
                 let kinds = transports(value)?;
                 quote! { .transports([#(#kinds),*]) }

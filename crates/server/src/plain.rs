@@ -1,11 +1,10 @@
 //! The namespaces of a hub for plain WebSocket clients: an application that feeds the hub's `PlainClient`, each in the
 //! namespace that the path of its URL names.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use gatewire_hub::{Handshake, Io, PlainClient, PlainFormat};
+use gatewire_hub::{Handshake, Io, PlainClient, PlainFormats};
 use gatewire_proto::engineio::CloseReason;
 use percent_encoding::percent_decode_str;
 
@@ -31,27 +30,18 @@ pub struct PlainSockets {
     io: Io,
     /// Without a slash at its end.
     base: Arc<str>,
-    format: PlainFormat,
-    own_formats: HashMap<String, PlainFormat>,
+    formats: PlainFormats,
 }
 
 impl PlainSockets {
-    /// The namespaces of `io` below `base`, with messages in `format`.
+    /// The namespaces of `io` below `base`, with messages in these formats.
     #[must_use]
-    pub fn new(io: Io, base: &str, format: PlainFormat) -> Self {
+    pub fn new(io: Io, base: &str, formats: impl Into<PlainFormats>) -> Self {
         Self {
             io,
             base: base.trim_end_matches('/').into(),
-            format,
-            own_formats: HashMap::new(),
+            formats: formats.into(),
         }
-    }
-
-    /// Another format for one namespace.
-    #[must_use]
-    pub fn with_format(mut self, namespace: impl Into<String>, format: PlainFormat) -> Self {
-        self.own_formats.insert(namespace.into(), format);
-        self
     }
 
     /// Whether there is, or may come into being, a namespace at this path of a URL.
@@ -79,10 +69,9 @@ impl Application for PlainSockets {
         let path = url.split_once('?').map_or(url, |(path, _)| path);
         // Who serves a path that is none of these gets the main namespace.
         let namespace = self.namespace(path).unwrap_or_else(|| "/".to_owned());
-        let format = self.own_formats.get(&namespace).unwrap_or(&self.format);
         Box::new(PlainClient::new(
             &self.io,
-            format,
+            self.formats.of(&namespace),
             &namespace,
             connection.outbox(),
             handshake,

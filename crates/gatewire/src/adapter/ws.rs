@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use gatewire_hub::{Io, PlainFormat};
-use gatewire_proto::envelope::MessageCodec;
+use gatewire_hub::{Io, PlainFormat, PlainFormats};
+use gatewire_proto::envelope::{JsonCodec, MessageCodec};
 use gatewire_server::{
     ConfigError, DeflateOptions, Hooks, Limits, PlainSockets, WebSocketConfig, WebSocketServer,
 };
 
 use crate::endpoint::WsEndpoint;
-use crate::gateway::Cors;
 use crate::gateway::plan::ServerPlan;
+use crate::gateway::{Codec, Cors};
 
 /// The path of Socket.IO, which means none here.
 const SOCKET_IO: &str = "/socket.io";
@@ -35,8 +35,8 @@ pub struct WsAdapter {
     path: Option<String>,
     cors: Option<Cors>,
     config: WebSocketConfig,
-    format: PlainFormat,
-    own_formats: Vec<(String, PlainFormat)>,
+    codec: Codec,
+    own_codecs: Vec<(String, Codec)>,
     max_faults: usize,
     hooks: Hooks,
 }
@@ -47,8 +47,8 @@ impl Default for WsAdapter {
             path: None,
             cors: None,
             config: WebSocketConfig::default(),
-            format: PlainFormat::default(),
-            own_formats: Vec::new(),
+            codec: Codec::new(JsonCodec),
+            own_codecs: Vec::new(),
             max_faults: 10,
             hooks: Hooks::new(),
         }
@@ -78,14 +78,14 @@ impl WsAdapter {
     /// The form of the messages. Default the envelope `{"event":…,"data":…}`, [`JsonCodec`](gatewire_proto::envelope::JsonCodec).
     #[must_use]
     pub fn codec(mut self, codec: impl MessageCodec) -> Self {
-        self.format = PlainFormat::new(codec);
+        self.codec = Codec::new(codec);
         self
     }
 
-    /// Another form for the gateways of one namespace.
+    /// Another form for the gateways of one namespace. What a gateway itself says (`codec = ..`) goes before.
     #[must_use]
     pub fn codec_of(mut self, namespace: impl Into<String>, codec: impl MessageCodec) -> Self {
-        self.own_formats.push((namespace.into(), PlainFormat::new(codec)));
+        self.own_codecs.push((namespace.into(), Codec::new(codec)));
         self
     }
 
@@ -125,8 +125,8 @@ impl WsAdapter {
         self
     }
 
-    /// How many messages of one client may be none (not JSON, no event) before its connection is closed with 1008; each is
-    /// told by an `exception`. Default 10.
+    /// How many messages of one client may be none (not JSON, no event, an event that no gateway has, a body of the wrong
+    /// type) before its connection is closed with 1008; each is told by an `exception`. Default 10.
     #[must_use]
     pub fn max_faults(mut self, max_faults: usize) -> Self {
         self.max_faults = max_faults;
@@ -179,12 +179,17 @@ impl WsAdapter {
             origin: cors.map(|cors| cors.origin.clone()),
             ..self.config.clone()
         };
-        let format = self.format.clone().max_faults(self.max_faults);
-        let mut sockets = PlainSockets::new(io, base, format);
-        for (namespace, format) in &self.own_formats {
-            let format = format.clone().max_faults(self.max_faults);
-            sockets = sockets.with_format(namespace.clone(), format);
-        }
+        let format = |codec: &Codec| PlainFormat::new(codec.0.clone()).max_faults(self.max_faults);
+        let of_gateways = plan
+            .namespaces
+            .iter()
+            .filter_map(|namespace| Some((&*namespace.name, namespace.codec.as_ref()?)));
+        let of_adapter = self.own_codecs.iter().map(|(name, codec)| (&**name, codec));
+        let formats = of_gateways.chain(of_adapter).fold(
+            PlainFormats::new(format(&self.codec)),
+            |formats, (name, codec)| formats.with(name, format(codec)),
+        );
+        let sockets = PlainSockets::new(io, base, formats);
         let server = WebSocketServer::with_hooks(config, self.hooks.clone(), sockets.clone())?;
         let route = |namespace: &str| match namespace {
             "/" => format!("{base}/"),

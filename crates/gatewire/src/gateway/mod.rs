@@ -30,6 +30,7 @@ pub use lifecycle::{
     ConnectionHook, DisconnectHook, Hooks, InitHook, OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit,
 };
 pub(crate) use namespace::{BoundGateway, NamespaceGateways};
+pub(crate) use options::Codec;
 pub use options::{GatewayOptions, IntoOptions, LateOptions, OptionsFactory};
 pub use reply::{AckOnly, PendingReply, Reply, WsResponse};
 pub(crate) use reply::{AckState, panic_text};

@@ -149,6 +149,7 @@ impl NamespaceGateways {
         } else {
             reply.exception(error);
         }
+        socket.note_fault();
     }
 
     /// Stands for a handler where there is none.

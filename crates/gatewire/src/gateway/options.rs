@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gatewire_proto::envelope::MessageCodec;
+
 use super::{Cors, TransportKind};
 use crate::module::{Dependency, Inject, InjectError, Resolver};
 
@@ -14,6 +16,7 @@ pub struct GatewayOptions {
     pub(crate) namespace: Option<Cow<'static, str>>,
     pub(crate) path: Option<Cow<'static, str>>,
     pub(crate) port: Option<u16>,
+    pub(crate) codec: Option<Codec>,
     pub(crate) server: ServerOptions,
 }
 
@@ -54,6 +57,13 @@ impl GatewayOptions {
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = (port != 0).then_some(port);
+        self
+    }
+
+    /// The form of the messages on plain WebSockets, for the whole namespace; Socket.IO has its own.
+    #[must_use]
+    pub fn codec(mut self, codec: impl MessageCodec) -> Self {
+        self.codec = Some(Codec::new(codec));
         self
     }
 
@@ -119,6 +129,7 @@ impl GatewayOptions {
             namespace: self.namespace.or(other.namespace),
             path: self.path.or(other.path),
             port: self.port.or(other.port),
+            codec: self.codec.or(other.codec),
             server: self.server.or(&other.server),
         }
     }
@@ -137,6 +148,28 @@ impl GatewayOptions {
         self.path
             .as_deref()
             .map_or("/socket.io", |path| path.trim_end_matches('/'))
+    }
+}
+
+/// A form of messages. Two that show the same (`Debug`) are the same.
+#[derive(Clone)]
+pub(crate) struct Codec(pub(crate) Arc<dyn MessageCodec>);
+
+impl Codec {
+    pub(crate) fn new(codec: impl MessageCodec) -> Self {
+        Self(Arc::new(codec))
+    }
+}
+
+impl PartialEq for Codec {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::GatewayDefinition;
-use super::options::{GatewayOptions, ServerOptions};
+use super::options::{Codec, GatewayOptions, ServerOptions};
 use crate::module::Fault;
 
 /// One server: a port (the application's if there is none) and a path.
@@ -24,6 +24,8 @@ pub(crate) struct ServerPlan {
 #[derive(Debug, PartialEq)]
 pub(crate) struct NamespacePlan {
     pub(crate) name: Cow<'static, str>,
+    /// What one of its gateways says.
+    pub(crate) codec: Option<Codec>,
     pub(crate) gateways: Vec<usize>,
 }
 
@@ -51,12 +53,23 @@ pub(crate) fn plan(gateways: &[&GatewayDefinition], faults: &mut Vec<Fault>) -> 
             Some(namespace) => namespace.gateways.push(index),
             None => namespaces.push(NamespacePlan {
                 name,
+                codec: None,
                 gateways: vec![index],
             }),
         }
     }
     for server in &mut servers {
         server.options = merge(server, gateways, faults);
+        let title = server.to_string();
+        for namespace in &mut server.namespaces {
+            let members: Vec<_> = namespace.gateways.iter().map(|&index| gateways[index]).collect();
+            let mut merge = Merge {
+                server: format!("{title} (namespace {})", namespace.name),
+                members: &members,
+                faults,
+            };
+            namespace.codec = merge.option("codec", |options| options.codec.as_ref());
+        }
         for namespace in &server.namespaces {
             check_events(server, namespace, gateways, faults);
         }
@@ -104,16 +117,20 @@ fn merge(server: &ServerPlan, gateways: &[&GatewayDefinition], faults: &mut Vec<
         faults,
     };
     ServerOptions {
-        cors: merge.option("cors", |options| options.cors.as_ref()),
-        transports: merge.option("transports", |options| options.transports.as_ref()),
-        ping_interval: merge.option("ping_interval", |options| options.ping_interval.as_ref()),
-        ping_timeout: merge.option("ping_timeout", |options| options.ping_timeout.as_ref()),
-        connect_timeout: merge.option("connect_timeout", |options| options.connect_timeout.as_ref()),
-        upgrade_timeout: merge.option("upgrade_timeout", |options| options.upgrade_timeout.as_ref()),
-        max_http_buffer_size: merge.option("max_http_buffer_size", |options| {
-            options.max_http_buffer_size.as_ref()
+        cors: merge.option("cors", |options| options.server.cors.as_ref()),
+        transports: merge.option("transports", |options| options.server.transports.as_ref()),
+        ping_interval: merge.option("ping_interval", |options| options.server.ping_interval.as_ref()),
+        ping_timeout: merge.option("ping_timeout", |options| options.server.ping_timeout.as_ref()),
+        connect_timeout: merge.option("connect_timeout", |options| {
+            options.server.connect_timeout.as_ref()
         }),
-        allow_upgrades: merge.option("allow_upgrades", |options| options.allow_upgrades.as_ref()),
+        upgrade_timeout: merge.option("upgrade_timeout", |options| {
+            options.server.upgrade_timeout.as_ref()
+        }),
+        max_http_buffer_size: merge.option("max_http_buffer_size", |options| {
+            options.server.max_http_buffer_size.as_ref()
+        }),
+        allow_upgrades: merge.option("allow_upgrades", |options| options.server.allow_upgrades.as_ref()),
     }
 }
 
@@ -128,12 +145,12 @@ impl Merge<'_> {
     fn option<T: Clone + PartialEq + fmt::Debug>(
         &mut self,
         option: &'static str,
-        read: impl Fn(&ServerOptions) -> Option<&T>,
+        read: impl Fn(&GatewayOptions) -> Option<&T>,
     ) -> Option<T> {
         let mut written = self
             .members
             .iter()
-            .filter_map(|gateway| Some((gateway.name, read(&gateway.options.server)?)));
+            .filter_map(|gateway| Some((gateway.name, read(&gateway.options)?)));
         let (first, first_value) = written.next()?;
         for (second, second_value) in written {
             if second_value != first_value {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::call::{Limits, OnDisconnect, Run, Stopped};
 use super::cause::{CauseSource, Kept};
-use super::extract::AckSlot;
+use super::extract::{AckSlot, BodyRejection};
 use crate::Socket;
 use crate::pipeline::{
     Answer, AnswerKind, Argument, Cause, Exception, ExecutionContext, INTERNAL, Route, TimedOut, WsException,
@@ -359,7 +359,13 @@ impl Reply<'_> {
     pub fn exception<E: Into<WsException> + Send + Sync + 'static>(self, error: E) {
         match self.route {
             Some(route) => route.settle(Err(Exception::from(error))),
-            None => self.raise(&error.into()),
+            None => {
+                let (socket, is_fault) = (self.socket, (&error as &dyn Any).is::<BodyRejection>());
+                self.raise(&error.into());
+                if is_fault {
+                    socket.note_fault();
+                }
+            }
         }
     }
 
@@ -367,7 +373,13 @@ impl Reply<'_> {
     pub fn thrown(self, exception: Exception) {
         match self.route {
             Some(route) => route.settle(Err(exception)),
-            None => self.raise(&exception.into_ws()),
+            None => {
+                let (socket, is_fault) = (self.socket, exception.is::<BodyRejection>());
+                self.raise(&exception.into_ws());
+                if is_fault {
+                    socket.note_fault();
+                }
+            }
         }
     }
 

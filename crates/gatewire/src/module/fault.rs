@@ -125,7 +125,7 @@ pub enum Fault {
         "{first} and {second} share the server {server} but set `{option}` to {first_value} and {second_value}"
     )]
     OptionConflict {
-        /// Port and path.
+        /// Port and path; and the namespace, for an option that is the namespace's.
         server: String,
         /// The option.
         option: &'static str,

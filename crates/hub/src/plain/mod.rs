@@ -14,6 +14,7 @@ use gatewire_proto::socketio::{ArgSlice, EventBody};
 use serde_json::json;
 
 use crate::observe::ObservedConnection;
+use crate::pattern::Pattern;
 use crate::recode::Recode;
 use crate::{Client, DisconnectReason, Event, Handshake, Io, Outbox, ProtocolError, v2};
 
@@ -40,7 +41,9 @@ impl PlainFormat {
         }
     }
 
-    /// How many messages of one client may be none before its connection is closed with 1008. Default 10.
+    /// How many messages of one client may be none, or be what nobody handles
+    /// ([`Socket::note_fault`](crate::Socket::note_fault)), before its connection is closed with 1008. Each is told by an
+    /// `exception`. Default 10.
     #[must_use]
     pub fn max_faults(mut self, max_faults: usize) -> Self {
         self.max_faults = max_faults;
@@ -64,6 +67,44 @@ impl fmt::Debug for PlainFormat {
     }
 }
 
+/// The forms of a server's messages: one for all namespaces, and those of some that have their own.
+#[derive(Clone, Debug, Default)]
+pub struct PlainFormats {
+    common: PlainFormat,
+    own: Vec<(Pattern, PlainFormat)>,
+}
+
+impl PlainFormats {
+    /// The same form for every namespace.
+    #[must_use]
+    pub fn new(common: PlainFormat) -> Self {
+        Self {
+            common,
+            own: Vec::new(),
+        }
+    }
+
+    /// Another form for one namespace, or for those of a pattern such as `/room-:id`. The first that fits counts.
+    #[must_use]
+    pub fn with(mut self, namespace: &str, format: PlainFormat) -> Self {
+        self.own.push((Pattern::new(namespace), format));
+        self
+    }
+
+    /// The form of a namespace.
+    #[must_use]
+    pub fn of(&self, namespace: &str) -> &PlainFormat {
+        let own = self.own.iter().find(|(pattern, _)| pattern.matches(namespace));
+        own.map_or(&self.common, |(_, format)| format)
+    }
+}
+
+impl From<PlainFormat> for PlainFormats {
+    fn from(common: PlainFormat) -> Self {
+        Self::new(common)
+    }
+}
+
 /// The plain client of one connection. It is owned and polled by the task that drives the connection, as a
 /// [`Client`] is.
 pub struct PlainClient {
@@ -73,7 +114,6 @@ pub struct PlainClient {
     namespace: Box<str>,
     /// The query of the handshake as an object, until the client is let in.
     auth: Option<String>,
-    faults: usize,
 }
 
 impl PlainClient {
@@ -99,14 +139,13 @@ impl PlainClient {
             wire,
             namespace: namespace.into(),
             auth,
-            faults: 0,
         }
     }
 
     /// Takes a text message. Handlers whose futures are ready at once have run when this returns.
     ///
     /// # Errors
-    /// If the client has sent too much that is no message. The connection is then to be closed with 1008.
+    /// If the connection is to be closed with 1008.
     pub fn receive_text(&mut self, message: &str, cx: &mut Context<'_>) -> Result<(), ProtocolError> {
         self.enter(cx);
         let codec = self.wire.codec().clone();
@@ -168,9 +207,16 @@ impl PlainClient {
         incoming: Result<Incoming<'_>, CodecError>,
         cx: &mut Context<'_>,
     ) -> Result<(), ProtocolError> {
+        if self.wire.has_too_many_faults() {
+            // The connection is closing: what was read before that is no longer heard.
+            return Ok(());
+        }
         let incoming = match incoming {
             Ok(incoming) => incoming,
-            Err(error) => return self.refuse(&error),
+            Err(error) => {
+                self.refuse(&error);
+                return Ok(());
+            }
         };
         let data = incoming.data.as_deref().unwrap_or_default();
         let args = ArgSlice::from_parts(data, usize::from(incoming.data.is_some()));
@@ -189,17 +235,11 @@ impl PlainClient {
     }
 
     /// Tells the client what is wrong with its message.
-    fn refuse(&mut self, error: &CodecError) -> Result<(), ProtocolError> {
+    fn refuse(&self, error: &CodecError) {
         tracing::debug!(namespace = &*self.namespace, %error, "a message was refused");
-        self.faults += 1;
-        if self.faults > self.wire.max_faults() {
-            return Err(ProtocolError::TooManyFaults {
-                limit: self.wire.max_faults(),
-            });
-        }
         let reason = json!({ "status": "error", "message": error.to_string() });
         self.wire.send_exception(&reason);
-        Ok(())
+        self.wire.note_fault();
     }
 }
 
@@ -207,7 +247,6 @@ impl fmt::Debug for PlainClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PlainClient")
             .field("client", &self.client)
-            .field("faults", &self.faults)
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gatewire_proto::engineio::{CloseReason, TransportKind};
@@ -60,6 +61,8 @@ pub(super) struct Wire {
     outbox: Arc<dyn Outbox>,
     /// What the client wants answers of, in the order of its asking.
     asked: Mutex<Questions>,
+    /// What the client has sent that is no message.
+    faults: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -84,15 +87,12 @@ impl Wire {
                 limit,
                 ..Questions::default()
             }),
+            faults: AtomicUsize::new(0),
         }
     }
 
     pub(super) fn codec(&self) -> &Arc<dyn MessageCodec> {
         &self.format.codec
-    }
-
-    pub(super) fn max_faults(&self) -> usize {
-        self.format.max_faults
     }
 
     /// Notes that an event wants an answer, under the number that is returned. Of too many, the oldest is forgotten: its
@@ -123,6 +123,10 @@ impl Wire {
             asked.waiting = VecDeque::new();
         }
         question
+    }
+
+    pub(super) fn has_too_many_faults(&self) -> bool {
+        self.faults.load(Ordering::Relaxed) > self.format.max_faults
     }
 
     pub(super) fn send_exception(&self, reason: &Value) {
@@ -242,6 +246,12 @@ impl Outbox for Wire {
 
     fn close_with(&self, code: u16, reason: &str) {
         self.outbox.close_with(code, reason);
+    }
+
+    fn note_fault(&self) {
+        if self.faults.fetch_add(1, Ordering::Relaxed) >= self.format.max_faults {
+            self.outbox.close_with(POLICY, "too many messages that are none");
+        }
     }
 
     fn wake(&self) {

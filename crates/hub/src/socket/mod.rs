@@ -143,6 +143,12 @@ impl Socket {
         self.0.connection.is_plain
     }
 
+    /// Notes that the client has sent what nobody can handle: no event that there is, or not what it takes. Too many of
+    /// these end the connection of a plain client, as [`PlainFormat::max_faults`](crate::PlainFormat::max_faults) says.
+    pub fn note_fault(&self) {
+        self.0.outbox.note_fault();
+    }
+
     /// The id of the connection, `socket.conn.id` in Node: all sockets of one connection have the same. It is the key to the
     /// session, not to be shown to other clients. `None` if what carries the connection knows none.
     #[must_use]

@@ -74,11 +74,11 @@ impl MessageCodec for JsonCodec {
 
 /// The JSON of the fields that matter.
 #[derive(Default)]
-struct Fields<'a> {
-    event: Option<&'a str>,
-    data: Option<&'a str>,
-    id: Option<&'a str>,
-    ack: Option<&'a str>,
+pub(super) struct Fields<'a> {
+    pub(super) event: Option<&'a str>,
+    pub(super) data: Option<&'a str>,
+    pub(super) id: Option<&'a str>,
+    pub(super) ack: Option<&'a str>,
 }
 
 impl<'a> Fields<'a> {
@@ -108,7 +108,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn into_incoming(self) -> Result<Incoming<'a>, CodecError> {
+    pub(super) fn into_incoming(self) -> Result<Incoming<'a>, CodecError> {
         let subject = match (self.event, self.ack) {
             (Some(event), _) => Subject::Event(event_name(event)?),
             (None, Some(ack)) => Subject::Answer(ack.parse().map_err(|_| CodecError::Ack)?),

@@ -1,19 +1,24 @@
 //! Messages of plain WebSocket clients: an event, its data, and what an answer is to be recognised by. The default form is
-//! the envelope of NestJS, `{"event":"chat","data":…}` ([`JsonCodec`]); another one is a [`MessageCodec`] of the user.
+//! the envelope of NestJS, `{"event":"chat","data":…}` ([`JsonCodec`]); there is a shorter one ([`ArrayCodec`]) and one of
+//! bytes ([`MsgpackCodec`]), and any other is a [`MessageCodec`] of the user.
 //! Rooms, namespaces and packets of other kinds are not of this protocol: the server has them, the wire does not.
 
+mod array;
 mod json;
+mod msgpack;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::socketio::Limits;
-
+pub use crate::socketio::Limits;
+pub use array::ArrayCodec;
 pub use json::JsonCodec;
 pub(crate) use json::put_data;
+pub use msgpack::MsgpackCodec;
 
 /// How messages look on a plain WebSocket connection, both ways. One codec serves all connections of a path.
 ///
@@ -21,8 +26,7 @@ pub(crate) use json::put_data;
 /// places.
 ///
 /// ```
-/// use gatewire_proto::envelope::{CodecError, Incoming, MessageCodec, Outgoing, Subject, WireKind};
-/// use gatewire_proto::socketio::Limits;
+/// use gatewire_proto::envelope::{CodecError, Incoming, Limits, MessageCodec, Outgoing, Subject, WireKind};
 ///
 /// /// `name data`: a word, a space, and JSON.
 /// #[derive(Debug)]
@@ -68,6 +72,20 @@ pub trait MessageCodec: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If the form cannot hold it: it is then not sent.
     fn encode(&self, message: &Outgoing<'_>, out: &mut Vec<u8>) -> Result<WireKind, CodecError>;
+}
+
+impl<C: MessageCodec + ?Sized> MessageCodec for Arc<C> {
+    fn decode_text<'a>(&self, message: &'a str, limits: &Limits) -> Result<Incoming<'a>, CodecError> {
+        (**self).decode_text(message, limits)
+    }
+
+    fn decode_binary<'a>(&self, message: &'a [u8], limits: &Limits) -> Result<Incoming<'a>, CodecError> {
+        (**self).decode_binary(message, limits)
+    }
+
+    fn encode(&self, message: &Outgoing<'_>, out: &mut Vec<u8>) -> Result<WireKind, CodecError> {
+        (**self).encode(message, out)
+    }
 }
 
 /// The kind of a WebSocket message (RFC 6455 §5.6).
@@ -132,6 +150,9 @@ pub enum CodecError {
     /// It is JSON, but no object.
     #[error("the message must be an object with a field `event`")]
     NotAnObject,
+    /// It is JSON, but no array of an event and what belongs to it.
+    #[error("the message must be an array that begins with the name of an event")]
+    NotAnArray,
     /// There is no event in it.
     #[error("the message has no field `event`")]
     NoEvent,
@@ -150,6 +171,9 @@ pub enum CodecError {
     /// A binary message, where the form has text ones only.
     #[error("a binary message came, but every message is text")]
     UnexpectedBinary,
+    /// A text message, where the form has binary ones only.
+    #[error("a text message came, but every message is binary")]
+    UnexpectedText,
     /// What a user's codec says.
     #[error("{0}")]
     Other(String),
