@@ -84,7 +84,7 @@ export class Server {
     const listening = new Promise((resolve, reject) => {
       const read = (chunk) => {
         server.#output = (server.#output + chunk).slice(-64 * 1024);
-        const found = /listening on http:\/\/[^\s:]+:(\d+)/.exec(server.#output);
+        const found = /listening on https?:\/\/[^\s:]+:(\d+)/.exec(server.#output);
         if (found) resolve(Number(found[1]));
         server.#onOutput();
       };

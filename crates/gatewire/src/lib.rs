@@ -100,4 +100,6 @@ mod guide {
     struct Origins;
     #[doc = include_str!("../../../docs/testing.md")]
     struct Testing;
+    #[doc = include_str!("../../../docs/tls.md")]
+    struct TlsChapter;
 }
