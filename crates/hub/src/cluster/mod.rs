@@ -5,6 +5,7 @@
 //! Each server is a node of its own. A [`Cluster`] is what an application is given: it makes the adapter of each of its
 //! servers.
 
+mod bus;
 mod local;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::selection::{Room, Selection};
 use crate::{Id, Namespace, Payload, Prepared};
 
 pub use crate::recovery::Delivery;
+pub use bus::{BusError, BusReceiver, MemoryBus, SessionBus};
 pub use local::Local;
 
 /// What servers become nodes of. One serves all servers of an application; every one of them is a node.
