@@ -3,8 +3,9 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
+use gatewire_hub::cluster::SessionBus;
 use gatewire_hub::{Handshake, Id};
 use gatewire_proto::engineio::{HandshakeError, OpenPacket, TransportKind};
 use http::header::SET_COOKIE;
@@ -20,11 +21,13 @@ use crate::dialect::Dialect;
 use crate::faults::Fault;
 use crate::hooks::Hooks;
 use crate::http::{self as answer, Body};
+use crate::listener::serve_stream;
 use crate::origin::{self, Door};
 use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::request::{self, Target};
 use crate::rules::Rules;
+use crate::shared::{Host, Node, Refused, SharingConfig, Tunnel};
 use crate::transport::polling;
 use crate::transport::websocket::{self as socket, Handshaking, Opened};
 
@@ -39,6 +42,8 @@ struct Inner {
     application: Box<dyn Application>,
     hooks: Hooks,
     client_files: Option<ClientFiles>,
+    /// The place in a cluster whose nodes share their sessions.
+    node: OnceLock<Arc<Node>>,
     rules: Arc<Rules>,
     registry: Arc<Registry>,
     door: Door,
@@ -75,6 +80,7 @@ impl Engine {
             prefix: config.prefix(),
             hooks,
             client_files,
+            node: OnceLock::new(),
             rules: Arc::new(Rules::from(&config)),
             registry: Registry::new(config.shortest_deadline()),
             door: Door::default(),
@@ -122,7 +128,7 @@ impl Engine {
     {
         let (parts, body) = request.into_parts();
         let Some(cors) = &self.0.config.cors else {
-            return self.dispatch(parts, body, peer).await;
+            return self.dispatch(parts, body, peer, self.0.node.get()).await;
         };
         let mut headers = HeaderMap::new();
         if parts.method == Method::OPTIONS {
@@ -132,9 +138,49 @@ impl Engine {
             return response;
         }
         cors.apply(&parts.headers, &mut headers);
-        let mut response = self.dispatch(parts, body, peer).await;
+        let mut response = self.dispatch(parts, body, peer, self.0.node.get()).await;
         answer::extend(response.headers_mut(), headers);
         response
+    }
+
+    /// Shares the sessions with the other engines on `bus`, whose paths and options should be the same: a request for a
+    /// session of another engine is relayed to it. No load balancer in front of them needs to be sticky, then. To be called
+    /// before clients come, in a runtime; later calls change nothing, and the answer is false.
+    ///
+    /// A session stays on the engine where it was opened. It ends when that one does, and what is relayed ends, too, when
+    /// the bus loses something of it or the engine that relays it goes: the clients then connect anew.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use gatewire_hub::Io;
+    /// use gatewire_hub::cluster::MemoryBus;
+    /// use gatewire_server::{ConfigError, Engine, EngineConfig, SharingConfig, SocketIo};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), ConfigError> {
+    /// let bus = Arc::new(MemoryBus::new());
+    /// for _ in 0..2 {
+    ///     let engine = Engine::new(EngineConfig::default(), SocketIo::new(Io::default()))?;
+    ///     engine.share_sessions(bus.clone(), SharingConfig::default())?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// An option of `config` that makes no sense.
+    pub fn share_sessions(
+        &self,
+        bus: Arc<dyn SessionBus>,
+        config: SharingConfig,
+    ) -> Result<bool, ConfigError> {
+        config.validate()?;
+        let mut is_new = false;
+        self.0.node.get_or_init(|| {
+            is_new = true;
+            Node::join(bus, config, Sessions(Arc::downgrade(&self.0)))
+        });
+        Ok(is_new)
     }
 
     /// Refuses new sessions, with 503; those that there are go on.
@@ -145,20 +191,34 @@ impl Engine {
     /// As [`close`](Self::close), but a session whose handlers still run goes on until they have ended and their answers
     /// are out.
     pub fn drain(&self) {
+        self.0.close_node();
         self.0.registry.drain();
     }
 
     /// Ends every session with the reason "server shutting down" and refuses new ones.
     pub fn close(&self) {
+        self.0.close_node();
         self.0.registry.close();
     }
 
     /// Waits until every session has ended, disconnect hooks included.
     pub async fn drained(&self) {
         self.0.registry.drained().await;
+        if self.0.registry.is_ending()
+            && let Some(node) = self.0.node.get()
+        {
+            node.leave();
+        }
     }
 
-    async fn dispatch<B>(&self, mut parts: Parts, body: B, peer: Option<SocketAddr>) -> Response<Body>
+    /// Answers a request; one for a session that is not known here has the other nodes asked, if there is a `node`.
+    async fn dispatch<B>(
+        &self,
+        mut parts: Parts,
+        body: B,
+        peer: Option<SocketAddr>,
+        node: Option<&Arc<Node>>,
+    ) -> Response<Body>
     where
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -171,6 +231,13 @@ impl Engine {
         }
         let target = match request::classify(&parts, &self.0.config, &self.0.registry.sessions) {
             Ok(target) => target,
+            Err(HandshakeError::UnknownSid) if node.is_some() => {
+                return match node {
+                    // A box, so that other requests do not carry the room for it.
+                    Some(node) => Box::pin(self.relay(node, &parts, body)).await,
+                    None => self.refuse(&HandshakeError::UnknownSid, &parts),
+                };
+            }
             Err(error) => return self.refuse(&error, &parts),
         };
         let allowed = self.0.config.cors.as_ref().map(|cors| &cors.origin);
@@ -226,6 +293,25 @@ impl Engine {
                 .change_headers(response.headers_mut(), &parts, is_handshake);
         }
         response
+    }
+
+    /// Has the node answer that has the session.
+    async fn relay<B>(&self, node: &Node, parts: &Parts, body: B) -> Response<Body>
+    where
+        B: http_body::Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        // Base64 and the like make more of what waits for a client.
+        let max_answer = self.0.config.limits.max_outbox.saturating_mul(2);
+        let relayed = match request::sid(parts) {
+            Some(sid) => node.relay(sid, parts, body, max_answer).await,
+            None => Err(Refused::Unknown),
+        };
+        match relayed {
+            Ok(response) => response,
+            Err(Refused::Unknown) => self.refuse(&HandshakeError::UnknownSid, parts),
+            Err(Refused::Busy) => answer::empty(StatusCode::SERVICE_UNAVAILABLE),
+        }
     }
 
     /// The id of a new session, if the hooks let it in and its version is served, in this order.
@@ -326,5 +412,40 @@ impl Engine {
             .open(Connection::new(outbox.clone()), handshake);
         registration.begin(session, input);
         true
+    }
+}
+
+impl Inner {
+    fn close_node(&self) {
+        if let Some(node) = self.node.get() {
+            node.close();
+        }
+    }
+}
+
+/// The sessions of an engine, for its node.
+struct Sessions(Weak<Inner>);
+
+impl Host for Sessions {
+    fn has(&self, sid: &str) -> bool {
+        let engine = self.0.upgrade();
+        engine.is_some_and(|engine| engine.registry.sessions.get(sid).is_some())
+    }
+
+    fn accept(&self, tunnel: Tunnel) {
+        let Some(engine) = self.0.upgrade().map(Engine) else {
+            return;
+        };
+        tokio::spawn(async move {
+            let served = serve_stream(tunnel, |request| {
+                let (parts, body) = request.into_parts();
+                let engine = &engine;
+                // Nobody else is asked: the other node knows that the session is here.
+                async move { engine.dispatch(parts, body, None, None).await }
+            });
+            if let Err(error) = served.await {
+                tracing::trace!(%error, "a relayed request has ended");
+            }
+        });
     }
 }

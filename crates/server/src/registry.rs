@@ -86,6 +86,11 @@ impl Registry {
         Arrival(self.clone())
     }
 
+    /// Whether the sessions are being ended.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.draining.load(Ordering::Acquire) || self.closed.load(Ordering::Acquire)
+    }
+
     /// Waits until every driver has ended, and nobody arrives.
     pub(crate) async fn drained(&self) {
         let mut drivers = self.drivers.subscribe();

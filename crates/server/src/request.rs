@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gatewire_hub::{Handshake, HandshakeParts};
+use gatewire_hub::{Handshake, HandshakeParts, Id};
 use gatewire_proto::engineio::{HandshakeError, Protocol, Query, TransportKind};
 use http::header::UPGRADE;
 use http::request::Parts;
@@ -51,6 +51,12 @@ pub fn is_websocket_connect(method: &Method, extensions: &Extensions) -> bool {
         && extensions
             .get::<ConnectProtocol>()
             .is_some_and(|protocol| protocol.as_str() == "websocket")
+}
+
+/// The session that the request names.
+pub(crate) fn sid(parts: &Parts) -> Option<Id> {
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    query.sid.and_then(|sid| Id::parse(&sid))
 }
 
 /// What the request is for.

@@ -14,3 +14,6 @@ mod support;
 mod upgrade;
 mod vanish;
 mod wire;
+
+/// Whether a request for a session goes to another engine than that which has it; see the tests `relayed`.
+const RELAYED: bool = false;

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use gatewire_hub::Handshake;
+use gatewire_hub::cluster::MemoryBus;
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::websocket::{Opcode, put_masked_frame};
 use gatewire_server::{
-    Application, Body, Connection, Engine, EngineConfig, Hooks, Listener, Rejected, Session,
+    Application, Body, Connection, Engine, EngineConfig, Hooks, Listener, Rejected, Session, SharingConfig,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -28,7 +29,7 @@ pub(crate) const STALL: Duration = Duration::from_millis(600);
 
 /// An echo that reports how its sessions end. The message `close` ends the session from the server's side, `reject` is
 /// not accepted, and `stall` keeps it from taking more for a while.
-struct Echo(UnboundedSender<CloseReason>);
+pub(crate) struct Echo(pub(crate) UnboundedSender<CloseReason>);
 
 struct EchoSession {
     connection: Connection,
@@ -87,7 +88,7 @@ impl Session for EchoSession {
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) engine: Engine,
-    closed: UnboundedReceiver<CloseReason>,
+    pub(crate) closed: UnboundedReceiver<CloseReason>,
 }
 
 impl TestServer {
@@ -106,12 +107,26 @@ impl TestServer {
 
     /// Serves an engine whose application is the test's own.
     pub(crate) async fn of(engine: Engine) -> Self {
+        let other = crate::RELAYED.then(|| sharing(&engine));
+        Self::with_other(engine, other).await
+    }
+
+    /// As [`of`](Self::of); what is for a session goes to the `other` engine, if there is one.
+    pub(crate) async fn with_other(engine: Engine, other: Option<Engine>) -> Self {
         let listener = Listener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = engine.clone();
         tokio::spawn(listener.serve(
             move |request: http::Request<_>, peer| {
-                let engine = served.clone();
+                let is_of_session = request
+                    .uri()
+                    .query()
+                    .is_some_and(|query| query.contains("sid=") && !query.ends_with("sid="));
+                let engine = other
+                    .as_ref()
+                    .filter(|_| is_of_session)
+                    .unwrap_or(&served)
+                    .clone();
                 async move {
                     if engine.matches(request.uri().path()) {
                         return engine.handle(request, Some(peer)).await;
@@ -197,6 +212,25 @@ impl TestServer {
         let answer = read_head(&mut stream).await;
         (TestSocket(stream), answer)
     }
+}
+
+/// Another engine that shares its sessions with `engine` and has none.
+fn sharing(engine: &Engine) -> Engine {
+    struct Nobody;
+    impl Application for Nobody {
+        fn open(&self, _: Connection, _: Arc<Handshake>) -> Box<dyn Session> {
+            panic!("a session is opened where none should be")
+        }
+    }
+    let other = Engine::new(engine.config().clone(), Nobody).unwrap();
+    let bus = Arc::new(MemoryBus::new());
+    for engine in [engine, &other] {
+        assert_eq!(
+            engine.share_sessions(bus.clone(), SharingConfig::default()),
+            Ok(true)
+        );
+    }
+    other
 }
 
 /// Status line and headers of an answer, with the empty line behind them.

@@ -6,10 +6,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use gatewire_hub::cluster::MemoryBus;
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::websocket::{Opcode, put_masked_frame};
 use gatewire_server::rustls::ALL_VERSIONS;
-use gatewire_server::{Http2Config, Limits, ListenerConfig, Tls};
+use gatewire_server::{Http2Config, Limits, ListenerConfig, SharingConfig, Tls};
 use h2::client::SendRequest;
 use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
@@ -215,6 +216,39 @@ async fn a_session_goes_over_to_a_websocket_of_the_same_connection() {
     socket.text("5").await;
     socket.text("4over").await;
     assert_eq!(socket.receive_text().await, "4over");
+}
+
+/// Between the servers everything is HTTP/1.1.
+#[tokio::test]
+async fn a_session_of_another_server_is_served() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue();
+    let tls = Tls::from_pem(certificate, key).unwrap();
+    let bus = Arc::new(MemoryBus::new());
+    let mut servers = Vec::new();
+    for _ in 0..2 {
+        let server = Server::with(tls.clone(), ListenerConfig::default(), Limits::default()).await;
+        let sharing = SharingConfig::default();
+        assert_eq!(server.engine.share_sessions(bus.clone(), sharing), Ok(true));
+        servers.push(server);
+    }
+    let mut owner = Client::connect(&servers[0], &authority).await;
+    let mut other = Client::connect(&servers[1], &authority).await;
+    let polling = "/socket.io/?EIO=4&transport=polling";
+    let (_, body) = owner.fetch(Method::GET, polling, "").await;
+    let sid = body.split('"').nth(3).unwrap();
+    let target = format!("{polling}&sid={sid}");
+    let (_, answer) = other.fetch(Method::POST, &target, "4one\u{1e}4two").await;
+    assert_eq!(answer, "ok");
+    let (_, answer) = other.fetch(Method::GET, &target, "").await;
+    assert_eq!(answer, "4one\u{1e}4two");
+    let mut socket = other.websocket(&format!("{ENGINE}&sid={sid}")).await;
+    socket.text("2probe").await;
+    assert_eq!(socket.receive_text().await, "3probe");
+    socket.text("5").await;
+    socket.text("4over").await;
+    assert_eq!(socket.receive_text().await, "4over");
+    assert_eq!(servers[0].engine.clients_count(), 1);
 }
 
 #[tokio::test]

@@ -176,6 +176,7 @@ impl Session for EchoSession {
 /// A server of plain WebSockets at `/ws`, and an engine at `/socket.io/`, behind TLS.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    pub(crate) engine: Engine,
     opened: UnboundedReceiver<Opened>,
     closed: UnboundedReceiver<CloseReason>,
 }
@@ -204,6 +205,7 @@ impl Server {
             ..EngineConfig::default()
         };
         let engine = Engine::new(config, echo()).unwrap();
+        let served = engine.clone();
         let config = WebSocketConfig {
             origin: Some(Origin::List(vec!["https://good.example".to_owned()])),
             protocols: vec!["chat".to_owned()],
@@ -212,7 +214,7 @@ impl Server {
         };
         let sockets = WebSocketServer::new(config, echo()).unwrap();
         let handler = move |request: http::Request<_>, peer| {
-            let (engine, sockets) = (engine.clone(), sockets.clone());
+            let (engine, sockets) = (served.clone(), sockets.clone());
             async move {
                 match request.uri().path() {
                     path if engine.matches(path) => engine.handle(request, Some(peer)).await,
@@ -228,6 +230,7 @@ impl Server {
         tokio::spawn(listener.serve(handler, std::future::pending()));
         Self {
             address,
+            engine,
             opened,
             closed,
         }
