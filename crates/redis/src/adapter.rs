@@ -7,7 +7,7 @@ use gatewire_hub::cluster::{Cluster, ClusterAdapter, ClusterError};
 use tokio::runtime::Handle;
 
 use crate::connection::{Publisher, Source, Status, Subscriber, connect};
-use crate::{Mode, RedisConfig, Stats, sharded};
+use crate::{Mode, RedisConfig, Stats, sharded, streams};
 
 /// A cluster over Redis. A clone is the same one.
 #[derive(Clone)]
@@ -101,6 +101,15 @@ impl Cluster for RedisAdapter {
                 shared.subscriber(),
                 &shared.status,
             )),
+            Mode::Streams(streams) => Arc::new(streams::node(streams::Parts {
+                config: &shared.config,
+                streams,
+                source: &shared.source,
+                publisher: shared.publisher.clone(),
+                subscriber: shared.subscriber(),
+                status: &shared.status,
+                runtime: &shared.runtime,
+            })),
         }
     }
 }

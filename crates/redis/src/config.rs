@@ -55,6 +55,8 @@ pub enum Mode {
     Classic(ClassicConfig),
     /// `createShardedAdapter` of `@socket.io/redis-adapter`: the sharded pub/sub of Redis 7.
     Sharded(ShardedConfig),
+    /// `createAdapter` of `@socket.io/redis-streams-adapter`: Redis streams, the one with connection state recovery.
+    Streams(StreamsConfig),
 }
 
 impl Default for Mode {
@@ -63,7 +65,7 @@ impl Default for Mode {
     }
 }
 
-/// By its name, as in a program's environment, with its defaults: `classic` or `sharded`.
+/// By its name, as in a program's environment, with its defaults: `classic`, `sharded` or `streams`.
 impl FromStr for Mode {
     type Err = ClusterError;
 
@@ -71,8 +73,9 @@ impl FromStr for Mode {
         match name {
             "classic" => Ok(Self::Classic(ClassicConfig::default())),
             "sharded" => Ok(Self::Sharded(ShardedConfig::default())),
+            "streams" => Ok(Self::Streams(StreamsConfig::default())),
             _ => Err(ClusterError::Config {
-                message: format!("{name:?} is no mode of the Redis adapter: use classic or sharded"),
+                message: format!("{name:?} is no mode of the Redis adapter: use classic, sharded or streams"),
             }),
         }
     }
@@ -131,4 +134,48 @@ pub enum SubscriptionMode {
     /// `dynamic-private`: all, those of single sockets, too. For many messages to single sockets, and few nodes' sockets
     /// that come and go.
     DynamicPrivate,
+}
+
+/// The options of [`Mode::Streams`]. All but the last are the Node adapter's, and are to be the same on all nodes of a
+/// cluster; its `onlyPlaintext` is not needed, because nothing is searched for bytes here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamsConfig {
+    /// The name of the stream, `streamName` in Node. Default `socket.io`.
+    pub stream_name: String,
+    /// How many streams the namespaces are spread over, `streamCount` in Node. Each is read on a connection of its own.
+    /// Default 1.
+    pub stream_count: usize,
+    /// Entries that a stream keeps, about, `maxLen` in Node: what clients that were away, and nodes that had lost Redis, can
+    /// still get. Default 10,000.
+    pub max_len: usize,
+    /// Entries that are read at a time, `readCount` in Node. Default 100.
+    pub read_count: usize,
+    /// How long Redis waits for new entries before it says that there are none, `blockTimeInMs` in Node. Default 5 s.
+    pub block_time: Duration,
+    /// With what the names of the channels begin that questions go over, `channelPrefix` in Node. Default `socket.io`.
+    pub channel_prefix: String,
+    /// Whether these channels are those of Redis 7 that belong to one shard, `useShardedPubSub` in Node. Default false.
+    pub use_sharded_pub_sub: bool,
+    /// With what the keys of sessions begin, `sessionKeyPrefix` in Node. Default `sio:session:`.
+    pub session_key_prefix: String,
+    /// How long a message waits for its place in the stream, before it is delivered on this node without an offset; while
+    /// the stream moves, ten times as long. Once one has waited in vain, the following ones do not, until messages come back
+    /// again. Only with connection state recovery on; without, messages do not wait. Default 500 ms.
+    pub offset_wait: Duration,
+}
+
+impl Default for StreamsConfig {
+    fn default() -> Self {
+        Self {
+            stream_name: "socket.io".to_owned(),
+            stream_count: 1,
+            max_len: 10_000,
+            read_count: 100,
+            block_time: Duration::from_secs(5),
+            channel_prefix: "socket.io".to_owned(),
+            use_sharded_pub_sub: false,
+            session_key_prefix: "sio:session:".to_owned(),
+            offset_wait: Duration::from_millis(500),
+        }
+    }
 }

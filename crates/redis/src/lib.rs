@@ -28,10 +28,11 @@ mod node;
 mod requests;
 mod sharded;
 mod stats;
+mod streams;
 pub mod wire;
 
 pub use adapter::RedisAdapter;
-pub use config::{ClassicConfig, Mode, RedisConfig, ShardedConfig, SubscriptionMode};
+pub use config::{ClassicConfig, Mode, RedisConfig, ShardedConfig, StreamsConfig, SubscriptionMode};
 pub use stats::Stats;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

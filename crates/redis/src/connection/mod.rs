@@ -9,8 +9,9 @@ mod source;
 mod status;
 mod subscriber;
 
+pub(crate) use backoff::Backoff;
 pub(crate) use link::Link;
 pub(crate) use publisher::{Lost, Publisher, connect};
 pub(crate) use source::Source;
-pub(crate) use status::Status;
+pub(crate) use status::{Part, Status};
 pub(crate) use subscriber::{Receiver, Subscriber, Topic};

@@ -3,8 +3,10 @@
 //! may have arrived.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures_util::future::FutureExt;
 use redis::{Cmd, RedisResult, Value, cmd};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -48,6 +50,8 @@ struct Shared {
     max_queue: usize,
     max_queue_bytes: usize,
     status: Arc<Status>,
+    /// As far as is known.
+    is_connected: AtomicBool,
 }
 
 #[derive(Default)]
@@ -81,6 +85,7 @@ impl Publisher {
             max_queue: config.max_queue,
             max_queue_bytes: config.max_queue_bytes,
             status: status.clone(),
+            is_connected: AtomicBool::new(link.is_some()),
         });
         let sender = Sender {
             shared: shared.clone(),
@@ -90,6 +95,11 @@ impl Publisher {
         };
         runtime.spawn(sender.run(link));
         Self(Arc::new(Owner(shared)))
+    }
+
+    /// Whether what is sent goes out now, and does not wait for Redis to come back.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.0.0.is_connected.load(Ordering::Relaxed)
     }
 
     /// Sends a message to a channel.
@@ -106,6 +116,11 @@ impl Publisher {
         let mut command = Cmd::with_capacity(3, name.len() + channel.len() + message.len());
         command.arg(name).arg(channel).arg(message);
         self.0.0.push(command, channel.len() + message.len(), None);
+    }
+
+    /// Sends a command of `size` bytes in the same order.
+    pub(crate) fn send(&self, command: Cmd, size: usize) {
+        self.0.0.push(command, size, None);
     }
 
     /// Sends a command of `size` bytes in the same order; what Redis says to it.
@@ -245,26 +260,31 @@ impl Sender {
             };
             self.part.up();
             self.backoff.reset();
+            self.shared.is_connected.store(true, Ordering::Relaxed);
             if self.send(&mut connection, &broken).await {
                 return;
             }
+            self.shared.is_connected.store(false, Ordering::Relaxed);
         }
     }
 
     /// Until the connection breaks; true if nothing will come any more.
     async fn send(&mut self, link: &mut Link, broken: &Notify) -> bool {
         loop {
+            // Asked first, so that nothing is given to a connection that is known to be broken.
+            if broken.notified().now_or_never().is_some() {
+                self.part.down("the connection broke");
+                return false;
+            }
             let Some(batch) = self.shared.batch() else {
                 if self.shared.is_closed() {
                     return true;
                 }
                 tokio::select! {
-                    () = self.shared.wake.notified() => continue,
-                    () = broken.notified() => {
-                        self.part.down("the connection broke");
-                        return false;
-                    }
+                    () = self.shared.wake.notified() => {}
+                    () = broken.notified() => broken.notify_one(),
                 }
+                continue;
             };
             let (commands, answers): (Vec<Cmd>, Vec<_>) =
                 batch.into_iter().map(|item| (item.command, item.answer)).unzip();

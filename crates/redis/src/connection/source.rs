@@ -64,6 +64,15 @@ impl Source {
 
     /// A new connection, whose answers are awaited as long as the options say.
     pub(crate) async fn connect(&self, on_push: Option<OnPush>) -> RedisResult<Link> {
+        self.connect_for(on_push, self.response_timeout).await
+    }
+
+    /// A new connection for commands that block so long.
+    pub(crate) async fn connect_blocking(&self, block: Duration) -> RedisResult<Link> {
+        self.connect_for(None, self.response_timeout + block).await
+    }
+
+    async fn connect_for(&self, on_push: Option<OnPush>, response_timeout: Duration) -> RedisResult<Link> {
         let push = on_push.map(|on_push| {
             move |info: PushInfo| {
                 on_push(info);
@@ -72,7 +81,7 @@ impl Source {
         });
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(self.response_timeout));
+            .set_response_timeout(Some(response_timeout));
         match &self.place {
             Place::Single(client) => {
                 let config = with_push(config, push, AsyncConnectionConfig::set_push_sender);
@@ -88,7 +97,7 @@ impl Source {
             Place::Cluster(client) => {
                 let config = ClusterConfig::new()
                     .set_connection_timeout(self.connect_timeout)
-                    .set_response_timeout(self.response_timeout);
+                    .set_response_timeout(response_timeout);
                 let config = with_push(config, push, ClusterConfig::set_push_sender);
                 let connection = client.get_async_connection_with_config(config);
                 Ok(Link::Cluster(self.in_time(connection).await?))

@@ -18,13 +18,13 @@ impl Inbox {
         Self(Arc::downgrade(member))
     }
 
-    /// An entry of a stream has come, which is at that offset.
-    pub(crate) fn entry(&self, entry: &Entry<'_>, offset: &str) {
+    /// An entry of a stream has come, which is at that offset of the namespace's log.
+    pub(crate) fn entry(&self, entry: &Entry<'_>, offset: Option<&str>) {
         let Some(member) = self.0.upgrade() else {
             return;
         };
         match entry.body() {
-            Ok(body) => member.receive(entry.uid, entry.namespace, body, Some(offset)),
+            Ok(body) => member.receive(entry.uid, entry.namespace, body, offset),
             Err(error) => member.status.malformed(entry.namespace, error),
         }
     }

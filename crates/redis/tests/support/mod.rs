@@ -8,6 +8,7 @@
     reason = "a module of each test file, which uses its own part"
 )]
 
+pub mod operations;
 pub mod server;
 
 #[path = "../../../hub/tests/support/mod.rs"]

@@ -21,7 +21,7 @@ use gatewire_hub::{Payload, Room};
 pub use super::{DecodeError, EventData, Frame, Limits, Target};
 pub use encode::Form;
 pub use entry::{Entry, EntryFields};
-pub use session::{decode_session, encode_session};
+pub use session::{KeptSession, decode_session, encode_session};
 
 /// The uid of processes that only send, such as the emitters.
 pub const EMITTER: &str = "emitter";

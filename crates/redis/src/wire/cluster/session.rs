@@ -12,17 +12,18 @@ use super::{DecodeError, Frame, Limits};
 use crate::wire::json::{put_value, to_msgpack};
 use crate::wire::shapes::{RoomName, names};
 
-/// The text that is kept for a session.
+/// The text that is kept for a session of the namespace.
 ///
 /// # Errors
 /// If its data nests deeper than 127, or has a text of 4 GiB.
-pub fn encode_session(session: &SavedSession) -> Result<String, TranscodeError> {
+pub fn encode_session(session: &SavedSession, namespace: &str) -> Result<String, TranscodeError> {
     let mut json = Vec::with_capacity(256);
     let kept = Kept {
         sid: session.id.as_str(),
         pid: &session.private_id,
         rooms: session.rooms.iter().map(AsRef::as_ref).collect(),
         data: &session.data,
+        nsp: namespace,
     };
     put_value(&mut json, &kept);
     Ok(STANDARD.encode(to_msgpack(&json, &[])?))
@@ -32,16 +33,36 @@ pub fn encode_session(session: &SavedSession) -> Result<String, TranscodeError> 
 ///
 /// # Errors
 /// If it is something else, or beyond the limits.
-pub fn decode_session(text: &str, limits: &Limits) -> Result<Option<SavedSession>, DecodeError> {
+pub fn decode_session(text: &str, limits: &Limits) -> Result<Option<KeptSession>, DecodeError> {
     let frame = Frame::read_data(text, limits)?;
     let found: Found = frame.value("session")?;
-    let session = Id::parse(&found.sid).map(|id| SavedSession {
-        id,
-        private_id: found.pid,
-        rooms: names(found.rooms),
-        data: found.data,
+    let kept = Id::parse(&found.sid).map(|id| KeptSession {
+        session: SavedSession {
+            id,
+            private_id: found.pid,
+            rooms: names(found.rooms),
+            data: found.data,
+        },
+        namespace: found.nsp,
     });
-    Ok(session)
+    Ok(kept)
+}
+
+/// A session that was kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptSession {
+    /// The session.
+    pub session: SavedSession,
+    /// Its namespace: a field of our own, so that nobody takes a session of one namespace into another. Node servers do
+    /// not tell it.
+    pub namespace: Option<String>,
+}
+
+impl KeptSession {
+    /// Whether it may be one of the namespace.
+    pub fn is_of(&self, namespace: &str) -> bool {
+        self.namespace.as_deref().is_none_or(|own| own == namespace)
+    }
 }
 
 #[derive(Serialize)]
@@ -50,6 +71,7 @@ struct Kept<'a> {
     pid: &'a str,
     rooms: Vec<&'a str>,
     data: &'a Value,
+    nsp: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -59,4 +81,5 @@ struct Found {
     rooms: Vec<RoomName>,
     #[serde(default)]
     data: Value,
+    nsp: Option<String>,
 }

@@ -492,7 +492,9 @@ const SESSION: &str = "hKNzaWS0RzdWakdWMGp2STNWNDRrREFBQUGjcGlktEZkbXl2dFBhN0ZSV
 
 #[test]
 fn sessions_are_kept_as_node_does() {
-    let session = decode_session(SESSION, &LIMITS).unwrap().unwrap();
+    let kept = decode_session(SESSION, &LIMITS).unwrap().unwrap();
+    assert!(kept.is_of("/") && kept.is_of("/any"));
+    let session = kept.session;
     assert_eq!(session.id.as_str(), "G7VjGV0jvI3V44kDAAAA");
     assert_eq!(session.private_id, "FdmyvtPa7FRTyLWBAAAB");
     assert_eq!(session.rooms, rooms(&["G7VjGV0jvI3V44kDAAAA", "room1", "7"]));
@@ -500,8 +502,10 @@ fn sessions_are_kept_as_node_does() {
         session.data,
         json!({"name": "bob", "since": "2023-11-14T22:13:20.000Z", "gone": null})
     );
-    let again = encode_session(&session).unwrap();
-    assert_eq!(decode_session(&again, &LIMITS), Ok(Some(session)));
+    let again = encode_session(&session, "/own").unwrap();
+    let again = decode_session(&again, &LIMITS).unwrap().unwrap();
+    assert_eq!(again.session, session);
+    assert!(again.is_of("/own") && !again.is_of("/"));
     for other in ["", "gA==", "{}", "?"] {
         assert!(decode_session(other, &LIMITS).is_err(), "{other}");
     }
@@ -716,8 +720,8 @@ proptest! {
     #[test]
     fn sessions_are_read_as_written(data in values(), target in targets(), private_id in ".{0,20}") {
         let session = SavedSession { id: Id::generate(), private_id, rooms: target.rooms, data };
-        let text = encode_session(&session).unwrap();
-        prop_assert_eq!(decode_session(&text, &LIMITS).unwrap(), Some(session));
+        let text = encode_session(&session, "/").unwrap();
+        prop_assert_eq!(decode_session(&text, &LIMITS).unwrap().unwrap().session, session);
     }
 
     #[test]
