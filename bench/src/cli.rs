@@ -27,7 +27,7 @@ Usage:
       --load-cpu N     the generator's CPU (1)
       --no-build       do not build or install the servers first
   gatewire-bench load --address HOST:PORT [options]     load one server that already runs
-      --protocol P     socketio or ws (socketio)
+      --protocol P     socketio, socketio-recovery (of a server that keeps what it sends) or ws (socketio)
       --mode M         as above (echo)
       --connections N  how many connections (the mode's own)
       --depth N        how much in flight (the mode's own)

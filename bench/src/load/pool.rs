@@ -359,7 +359,7 @@ impl Connection {
                 Some(body) => used = body,
             }
             match turn.outgoing.flavour {
-                Flavour::SocketIo => self.stage = Stage::Opening,
+                Flavour::SocketIo | Flavour::Recovery => self.stage = Stage::Opening,
                 Flavour::Ws => {
                     self.stage = Stage::Ready;
                     turn.tell(Event::Ready)?;

@@ -19,6 +19,8 @@ const FILLER: &[u8; 24] = b"-gatewire-bench-payload-";
 pub(crate) enum Flavour {
     /// Socket.IO v5 over Engine.IO v4, WebSocket transport only.
     SocketIo,
+    /// The same of a server that keeps what it sends, for clients that come back: events have an offset as last argument.
+    Recovery,
     /// Bare WebSocket, `{"event": name, "data": value}` in text messages.
     Ws,
 }
@@ -45,6 +47,7 @@ impl Flavour {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::SocketIo => "socketio",
+            Self::Recovery => "socketio-recovery",
             Self::Ws => "ws",
         }
     }
@@ -52,7 +55,7 @@ impl Flavour {
     /// The HTTP request that opens a connection.
     pub(crate) fn handshake(self, host: &str) -> String {
         let target = match self {
-            Self::SocketIo => "/socket.io/?EIO=4&transport=websocket",
+            Self::SocketIo | Self::Recovery => "/socket.io/?EIO=4&transport=websocket",
             Self::Ws => "/",
         };
         format!(
@@ -63,14 +66,14 @@ impl Flavour {
 
     /// The packet that joins the namespace `/`, where the protocol has one.
     pub(crate) fn put_join(self, out: &mut Vec<u8>) {
-        if self == Self::SocketIo {
+        if self != Self::Ws {
             frame::put(out, Opcode::Text, |out| out.extend_from_slice(b"40"));
         }
     }
 
     /// Engine.IO's answer to a heartbeat.
     pub(crate) fn put_heartbeat(self, out: &mut Vec<u8>) {
-        if self == Self::SocketIo {
+        if self != Self::Ws {
             frame::put(out, Opcode::Text, |out| out.push(b'3'));
         }
     }
@@ -78,7 +81,7 @@ impl Flavour {
     /// The request `ping` of the given number; the server answers it.
     pub(crate) fn put_ping(self, out: &mut Vec<u8>, number: u32) {
         frame::put(out, Opcode::Text, |out| match self {
-            Self::SocketIo => {
+            Self::SocketIo | Self::Recovery => {
                 out.extend_from_slice(b"42");
                 put_decimal(out, number);
                 out.extend_from_slice(b"[\"ping\",\"");
@@ -96,7 +99,7 @@ impl Flavour {
     /// The request `broadcast` of the given number; the server sends it to every connection.
     pub(crate) fn put_broadcast(self, out: &mut Vec<u8>, number: u32) {
         frame::put(out, Opcode::Text, |out| match self {
-            Self::SocketIo => {
+            Self::SocketIo | Self::Recovery => {
                 out.extend_from_slice(b"42[\"broadcast\",\"");
                 put_payload(out, number);
                 out.extend_from_slice(b"\"]");
@@ -112,11 +115,9 @@ impl Flavour {
     /// What a text message of the server is; its whole content is compared.
     pub(crate) fn classify(self, text: &[u8]) -> Incoming {
         let found = match self {
-            Self::SocketIo => match text {
+            Self::SocketIo | Self::Recovery => match text {
                 [b'4', b'3', rest @ ..] => acknowledgement(rest),
-                [b'4', b'2', rest @ ..] => between(rest, b"[\"message\",\"", b"\"]")
-                    .and_then(payload)
-                    .map(Incoming::Message),
+                [b'4', b'2', rest @ ..] => message(rest, self == Self::Recovery),
                 [b'4', b'0', b'{', ..] => Some(Incoming::Joined),
                 [b'0', b'{', ..] => Some(Incoming::Open),
                 [b'2'] => Some(Incoming::Heartbeat),
@@ -141,8 +142,11 @@ impl FromStr for Flavour {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "socketio" => Ok(Self::SocketIo),
+            "socketio-recovery" => Ok(Self::Recovery),
             "ws" => Ok(Self::Ws),
-            _ => Err(format!("unknown protocol \"{text}\": socketio or ws")),
+            _ => Err(format!(
+                "unknown protocol \"{text}\": socketio, socketio-recovery or ws"
+            )),
         }
     }
 }
@@ -179,6 +183,20 @@ fn acknowledgement(text: &[u8]) -> Option<Incoming> {
     let id = decimal(&text[..digits])?;
     let number = between(&text[digits..], b"[\"pong: ", b"\"]").and_then(payload)?;
     (number == id).then_some(Incoming::Reply(id))
+}
+
+/// `["message","<payload>"]`, or the same with an offset behind the payload.
+fn message(text: &[u8], has_offset: bool) -> Option<Incoming> {
+    let mut text = between(text, b"[\"message\",\"", b"\"]")?;
+    if has_offset {
+        let end = text.windows(3).position(|window| window == b"\",\"")?;
+        let offset = &text[end + 3..];
+        if offset.is_empty() || offset.contains(&b'"') {
+            return None;
+        }
+        text = &text[..end];
+    }
+    payload(text).map(Incoming::Message)
 }
 
 fn between<'a>(text: &'a [u8], before: &[u8], after: &[u8]) -> Option<&'a [u8]> {
@@ -276,6 +294,26 @@ mod tests {
             (
                 Flavour::SocketIo,
                 format!("42[\"other\",\"00000100{filler}\"]"),
+                Incoming::Unexpected,
+            ),
+            (
+                Flavour::SocketIo,
+                format!("42[\"message\",\"00000100{filler}\",\"a1\"]"),
+                Incoming::Unexpected,
+            ),
+            (
+                Flavour::Recovery,
+                format!("42[\"message\",\"00000100{filler}\",\"a1\"]"),
+                Incoming::Message(100),
+            ),
+            (
+                Flavour::Recovery,
+                format!("42[\"message\",\"00000100{filler}\"]"),
+                Incoming::Unexpected,
+            ),
+            (
+                Flavour::Recovery,
+                format!("42[\"message\",\"00000100{filler}\",\"a\",\"b\"]"),
                 Incoming::Unexpected,
             ),
             (
