@@ -214,7 +214,14 @@ impl Client {
     /// Whether messages may be handed over: false while a mailbox is full, or while as many sockets have still to leave as
     /// one connection may have. What was read already may be handed over nevertheless.
     #[must_use]
+    #[inline]
     pub fn wants_input(&self) -> bool {
+        // Asked for each message of a burst, and nearly always nothing waits.
+        let is_free = self.leaving.is_empty() && self.lobby.is_none();
+        (is_free && !self.entries.iter().any(Entry::has_mail)) || self.has_room_for_input()
+    }
+
+    fn has_room_for_input(&self) -> bool {
         let config = self.io.config();
         if self.leaving.len() >= config.max_namespaces_per_connection.max(1) {
             return false;

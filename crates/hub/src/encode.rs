@@ -231,9 +231,13 @@ pub(crate) fn with_attachments(
 
 /// Room for the WebSocket header, then the Engine.IO type of a message.
 fn begin(buffer: &mut Vec<u8>) {
+    const BEGINNING: [u8; MAX_HEADER + 1] = {
+        let mut bytes = [0; MAX_HEADER + 1];
+        bytes[MAX_HEADER] = b'4';
+        bytes
+    };
     buffer.clear();
-    buffer.resize(MAX_HEADER, 0);
-    buffer.push(b'4');
+    buffer.extend_from_slice(&BEGINNING);
 }
 
 fn with_scratch<R>(write: impl FnOnce(&mut Vec<u8>) -> R) -> R {

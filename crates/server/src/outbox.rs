@@ -93,6 +93,18 @@ pub(crate) enum Lane {
     Closed,
 }
 
+impl Lane {
+    /// Bytes that wait for the client to take them.
+    fn len(&self) -> usize {
+        match self {
+            Self::WebSocket(lane) => lane.queue.len(),
+            Self::Polling(lane) => lane.len(),
+            Self::Body(lane) => lane.len(),
+            Self::Closed => 0,
+        }
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct SocketLane {
     queue: WriteQueue,
@@ -446,23 +458,24 @@ impl Outbox {
         self.check_bound(state);
     }
 
+    #[inline]
     fn check_bound(&self, state: &mut State) {
-        let waiting = match &state.lane {
-            Lane::WebSocket(lane) => lane.queue.len(),
-            Lane::Polling(lane) => lane.len(),
-            Lane::Body(lane) => lane.len(),
-            Lane::Closed => 0,
-        };
+        let waiting = state.lane.len();
         if waiting > self.rules.limits.max_outbox {
-            self.fault(Fault::Unread);
-            tracing::warn!(sid = %self.sid, waiting, "the client does not take its messages: more than max_outbox bytes wait, the connection is closed");
-            match &mut state.lane {
-                Lane::WebSocket(lane) => lane.queue.clear(),
-                Lane::Body(lane) => lane.clear(),
-                Lane::Polling(_) | Lane::Closed => {}
-            }
-            self.begin_close_locked(state, CloseReason::TransportError);
+            self.give_up(state, waiting);
         }
+    }
+
+    #[cold]
+    fn give_up(&self, state: &mut State, waiting: usize) {
+        self.fault(Fault::Unread);
+        tracing::warn!(sid = %self.sid, waiting, "the client does not take its messages: more than max_outbox bytes wait, the connection is closed");
+        match &mut state.lane {
+            Lane::WebSocket(lane) => lane.queue.clear(),
+            Lane::Body(lane) => lane.clear(),
+            Lane::Polling(_) | Lane::Closed => {}
+        }
+        self.begin_close_locked(state, CloseReason::TransportError);
     }
 
     /// Wakes the driver if `waiting` bytes leave the room that somebody waits for.

@@ -169,15 +169,16 @@ pub(super) fn expected(kind: PacketKind) -> &'static str {
 
 /// Splits the leading digits off. `None` if there are none or more than 16: 2^53 has 16.
 fn split_number(text: &str) -> (Option<u64>, &str) {
-    let digits = text.bytes().take(17).take_while(u8::is_ascii_digit).count();
-    let number = match digits {
-        1..=16 => text[..digits].parse().ok(),
-        _ => None,
-    };
-    (number, &text[digits..])
+    let (mut number, mut digits) = (0, 0);
+    for byte in text.bytes().take(17).take_while(u8::is_ascii_digit) {
+        number = number * 10 + u64::from(byte - b'0');
+        digits += 1;
+    }
+    ((1..=16).contains(&digits).then_some(number), &text[digits..])
 }
 
 /// Whether a packet of this type may have this id and data. The array of an event or acknowledgement is not read.
+#[inline]
 pub(super) fn check_data(
     kind: PacketKind,
     id: Option<u64>,

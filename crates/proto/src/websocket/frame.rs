@@ -108,6 +108,7 @@ pub(super) fn put_compressed_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &
 /// # Panics
 ///
 /// If `buf` is shorter than [`MAX_HEADER`].
+#[inline]
 pub fn seal(buf: &mut [u8], opcode: Opcode) -> usize {
     let (room, payload) = buf.split_at_mut(MAX_HEADER);
     let header = header(opcode, payload.len());

@@ -106,13 +106,7 @@ impl gatewire_hub::Outbox for Outbox {
 
     fn has_room(&self) -> bool {
         let state = self.lock();
-        let waiting = match &state.lane {
-            Lane::WebSocket(lane) => lane.queue.len(),
-            Lane::Polling(lane) => lane.len(),
-            Lane::Body(lane) => lane.len(),
-            Lane::Closed => 0,
-        };
-        let has_room = waiting < self.room() || state.closing.is_some();
+        let has_room = state.lane.len() < self.room() || state.closing.is_some();
         if !has_room {
             // Under the lock, so that whoever makes room sees it.
             self.crowded.store(true, Ordering::Release);
