@@ -1,19 +1,26 @@
-//! The Autobahn suite for RFC 6455 and permessage-deflate, run against the example `ws_echo`. It is Python, installed by
-//! `interop/autobahn/setup.sh` below `target/`; where that cannot be done it says so.
+//! The Autobahn suite for RFC 6455 and permessage-deflate, run against the example `ws_echo`.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
-use crate::process::{Failure, cargo, command, find, in_ci, root, run, watch};
+use crate::process::{Failure, cargo, command, root, run, watch};
+use crate::python::{Counts, Suite, counts_of};
 
 /// More failures than this are no accident of a busy machine, so they are not tried again.
 const RETRIED: usize = 10;
 
+const AUTOBAHN: Suite = Suite {
+    name: "the Autobahn suite",
+    setup: "interop/autobahn/setup.sh",
+    folder: "autobahn",
+    versions: 10..=12,
+};
+
 /// Runs `cases` (all if absent) against a release build, and prints the table of the result.
 pub(crate) fn conformance(cases: Option<&str>) -> Result<(), Failure> {
-    if !install()? {
+    if !AUTOBAHN.install()? {
         return Err(Failure::new("the Autobahn suite cannot be installed here"));
     }
     run(&mut cargo([
@@ -41,55 +48,11 @@ pub(crate) fn conformance(cases: Option<&str>) -> Result<(), Failure> {
 /// The cases that are run with every change, against the programs just built in `examples`. `None` if the suite is not
 /// there, which is an error in CI.
 pub(crate) fn test(examples: &Path) -> Result<Option<Counts>, Failure> {
-    if !install()? {
+    if !AUTOBAHN.install()? {
         return Ok(None);
     }
     let results = root().join("target/autobahn-results");
     run_cases(&examples.join("ws_echo"), "test", &results).map(Some)
-}
-
-/// How many cases went which way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) passed: u64,
-    pub(crate) failed: u64,
-}
-
-fn folder() -> PathBuf {
-    root().join("target/autobahn")
-}
-
-/// Whether the suite is installed; installs it if it can be.
-fn install() -> Result<bool, Failure> {
-    let missing = |what: &str| {
-        if in_ci() {
-            return Err(Failure::new(what));
-        }
-        println!("skipped: the Autobahn suite: {what}");
-        Ok(false)
-    };
-    let names = ["python3", "python3.12", "python3.11", "python3.10"];
-    let Some(python) = names.into_iter().find(|name| is_supported(name)) else {
-        return missing("no Python from 3.10 to 3.12 on the PATH");
-    };
-    let mut setup = command("bash");
-    setup
-        .arg("interop/autobahn/setup.sh")
-        .arg(folder())
-        .env("PYTHON", python);
-    match run(&mut setup) {
-        Ok(()) => Ok(true),
-        Err(Failure(error)) => missing(&error),
-    }
-}
-
-fn is_supported(python: &str) -> bool {
-    let check = "import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))";
-    find(python).is_some()
-        && command(python)
-            .args(["-c", check])
-            .output()
-            .is_ok_and(|output| output.status.success())
 }
 
 /// Runs the cases; what fails is run once more, for a case waits only half a second for its answer.
@@ -113,20 +76,11 @@ fn run_once(url: &str, cases: &str, results: &Path) -> Result<Counts, Failure> {
         .args(["interop/autobahn/run.sh", url])
         .arg(results)
         .arg(cases)
-        .env("AUTOBAHN_DIR", folder())
+        .env("AUTOBAHN_DIR", AUTOBAHN.folder())
         .env("REQUIRE_DEFLATE", "1");
     let mut counts = None;
     watch(&mut suite, |line| counts = counts_of(line).or(counts))?;
     counts.ok_or_else(|| Failure::new("the Autobahn suite ended without a result"))
-}
-
-/// What the last line of the suite says: `301 passed, 0 failed`.
-fn counts_of(line: &str) -> Option<Counts> {
-    let (passed, failed) = line.strip_suffix(" failed")?.split_once(" passed, ")?;
-    Some(Counts {
-        passed: passed.parse().ok()?,
-        failed: failed.parse().ok()?,
-    })
 }
 
 /// The program under test, ended with this value.
@@ -168,25 +122,5 @@ impl Drop for Server {
         // It may have ended by itself; the suite has said so then.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_the_last_line_of_the_suite() {
-        let counts = |passed, failed| Some(Counts { passed, failed });
-        assert_eq!(counts_of("301 passed, 0 failed"), counts(301, 0));
-        assert_eq!(counts_of("0 passed, 12 failed"), counts(0, 12));
-        for line in [
-            "",
-            "  FAILED 3",
-            "x passed, y failed",
-            "1 passed, 0 failed, 0 skipped",
-        ] {
-            assert_eq!(counts_of(line), None, "{line}");
-        }
     }
 }

@@ -8,6 +8,7 @@ mod compile_time;
 mod conformance;
 mod fuzz;
 mod process;
+mod python;
 mod setup;
 mod test;
 

@@ -1,5 +1,5 @@
 //! Every test of the repository in one go, with the totals at the end: Rust's unit, integration and doc tests, then
-//! the suites of `interop/` and a part of the Autobahn suite against the example programs just built.
+//! the suites of `interop/`, a part of the Autobahn suite and that of the Python client against the example programs just built.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -8,6 +8,7 @@ use std::{env, fs};
 
 use crate::conformance;
 use crate::process::{Failure, cargo, command, find, in_ci, root, run, watch};
+use crate::python;
 use crate::setup::setup;
 
 /// Installs, builds and tests; the last line printed is `N passed, N failed, N skipped`.
@@ -39,7 +40,14 @@ pub(crate) fn test() -> Result<(), Failure> {
     }
     totals += autobahn;
 
-    println!("\nRust:     {rust}\nInterop:  {interop}\nAutobahn: {autobahn}\n\n{totals}");
+    let mut python = Totals::default();
+    match python::test(&examples()?)? {
+        Some(counts) => (python.passed, python.failed) = (counts.passed, counts.failed),
+        None => python.skipped = 1,
+    }
+    totals += python;
+
+    println!("\nRust:     {rust}\nInterop:  {interop}\nAutobahn: {autobahn}\nPython:   {python}\n\n{totals}");
     if rust_passed && interop_passed && totals.failed == 0 {
         Ok(())
     } else {

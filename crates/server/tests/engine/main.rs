@@ -1,6 +1,7 @@
 //! Engines, plain WebSocket servers and streams of events, as a client sees them: over real TCP, and asked in memory.
 
 mod deflate;
+mod differential;
 mod eio3;
 mod fairness;
 mod faults;

@@ -24,7 +24,7 @@ use crate::support::{Frame, TestSocket, read_head};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the server saw of an end: the client's code and reason, if it closed, and why the session ended.
-type End = (Option<(u16, String)>, CloseReason);
+pub(crate) type End = (Option<(u16, String)>, CloseReason);
 
 /// Echoes; a few texts are orders.
 struct Echo(UnboundedSender<End>);
@@ -93,14 +93,14 @@ impl Session for EchoSession {
     }
 }
 
-struct TestServer {
-    address: SocketAddr,
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
     server: WebSocketServer,
     ends: UnboundedReceiver<End>,
 }
 
 impl TestServer {
-    async fn start(config: WebSocketConfig) -> Self {
+    pub(crate) async fn start(config: WebSocketConfig) -> Self {
         Self::with_hooks(config, Hooks::new()).await
     }
 
@@ -151,7 +151,7 @@ impl TestServer {
         (head, body)
     }
 
-    async fn end(&mut self) -> End {
+    pub(crate) async fn end(&mut self) -> End {
         timeout(PATIENCE, self.ends.recv())
             .await
             .expect("a session ends")
@@ -160,7 +160,7 @@ impl TestServer {
 }
 
 /// A valid handshake with these header lines, too; each of them replaces one of the same name.
-fn handshake(headers: &str) -> String {
+pub(crate) fn handshake(headers: &str) -> String {
     let mut request = "GET /chat HTTP/1.1\r\n".to_owned();
     for line in [
         "Host: test",
