@@ -1,8 +1,10 @@
 //! What the benchmark measures: an echo by acknowledgement, an echo by event, and a broadcast. `WORKERS` sets the
 //! number of worker threads (all cores if it is not set), `PORT` (3000) and `HOST` (127.0.0.1) the address, `ADAPTER` what
-//! its clients speak: `socketio`, `ws`, or `both`; `RECOVERY=1` keeps what is sent for clients that come back.
+//! its clients speak: `socketio`, `ws`, or `both`; `RECOVERY=1` keeps what is sent for clients that come back, `DEFLATE=1`
+//! compresses messages for clients that offer it.
 
 use gatewire::HubConfig;
+use gatewire::adapter::DeflateOptions;
 use gatewire::prelude::*;
 use gatewire_hub::Recovery;
 
@@ -59,11 +61,14 @@ async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         connection_state_recovery: (env("RECOVERY", "0") == "1").then(Recovery::default),
         ..HubConfig::default()
     };
+    let deflate = (env("DEFLATE", "0") == "1").then(DeflateOptions::default);
+    let socketio = SocketIoAdapter::new().per_message_deflate(deflate.clone());
+    let ws = |adapter: WsAdapter| adapter.per_message_deflate(deflate);
     let mut app = App::create::<BenchModule>().hub_config(config).await?;
     match &*env("ADAPTER", "socketio") {
-        "socketio" => {}
-        "ws" => drop(app.use_websocket_adapter(WsAdapter::new())),
-        "both" => drop(app.use_websocket_adapters((SocketIoAdapter::new(), WsAdapter::at("/ws")))),
+        "socketio" => drop(app.use_websocket_adapter(socketio)),
+        "ws" => drop(app.use_websocket_adapter(ws(WsAdapter::new()))),
+        "both" => drop(app.use_websocket_adapters((socketio, ws(WsAdapter::at("/ws"))))),
         other => return Err(format!("ADAPTER: socketio, ws or both is expected, not {other:?}").into()),
     }
     let app = app.bind(address).await?;

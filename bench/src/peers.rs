@@ -20,6 +20,8 @@ pub(crate) struct Peer {
     pub(crate) title: &'static str,
     /// What it speaks.
     pub(crate) flavour: Flavour,
+    /// Whether it compresses messages if `DEFLATE` is 1 in its environment.
+    pub(crate) deflates: bool,
     program: Program,
 }
 
@@ -29,8 +31,8 @@ enum Program {
     Node(&'static str),
     /// A binary of `bench/peers/rust`.
     Rust(&'static str),
-    /// An example of this workspace.
-    Example(&'static str),
+    /// An example of this workspace, with `ADAPTER` in its environment.
+    Example(&'static str, &'static str),
 }
 
 /// The peer that ratios are taken to unless another is chosen.
@@ -38,59 +40,82 @@ pub(crate) const BASE: &str = "socketioxide";
 
 impl Peer {
     /// All of them, in the order in which they run.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self {
             name: "gatewire",
             title: "Gatewire, Socket.IO",
             flavour: Flavour::SocketIo,
-            program: Program::Example("bench_gateway"),
+            deflates: true,
+            program: Program::Example("bench_gateway", "socketio"),
+        },
+        Self {
+            name: "gatewire-ws",
+            title: "Gatewire, ws adapter, bare WebSocket",
+            flavour: Flavour::Ws,
+            deflates: true,
+            program: Program::Example("bench_gateway", "ws"),
         },
         Self {
             name: "socketioxide",
             title: "socketioxide 0.18 on axum",
             flavour: Flavour::SocketIo,
+            deflates: false,
             program: Program::Rust("socketioxide_peer"),
         },
         Self {
             name: "socketio",
             title: "Node socket.io 4.8",
             flavour: Flavour::SocketIo,
+            deflates: true,
             program: Program::Node("socketio.js"),
         },
         Self {
             name: "nest-socketio",
             title: "NestJS 12, Socket.IO adapter",
             flavour: Flavour::SocketIo,
+            deflates: false,
             program: Program::Node("nest-socketio.js"),
         },
         Self {
             name: "axum",
             title: "axum 0.8, hand-written, bare WebSocket",
             flavour: Flavour::Ws,
+            deflates: false,
             program: Program::Rust("axum_peer"),
         },
         Self {
             name: "nest-ws",
             title: "NestJS 12, ws adapter, bare WebSocket",
             flavour: Flavour::Ws,
+            deflates: false,
             program: Program::Node("nest-ws.js"),
+        },
+        Self {
+            name: "ws",
+            title: "Node ws 8.22, hand-written, bare WebSocket",
+            flavour: Flavour::Ws,
+            deflates: true,
+            program: Program::Node("ws.js"),
         },
     ];
 
-    /// Starts it.
-    pub(crate) fn start(&self, cpus: Cpus) -> Result<Server, StartError> {
+    /// Starts it, with compression if `is_deflated`.
+    pub(crate) fn start(&self, cpus: Cpus, is_deflated: bool) -> Result<Server, StartError> {
         let root = root();
+        let deflate = ("DEFLATE", if is_deflated { "1" } else { "0" });
         match self.program {
             Program::Node(script) => {
                 let folder = root.join("bench/peers/node");
-                Server::start(Path::new("node"), &[script.into()], &folder, cpus)
+                Server::start(Path::new("node"), &[script.into()], &[deflate], &folder, cpus)
             }
             Program::Rust(binary) => {
-                Server::start(&peers_target().join("release").join(binary), &[], &root, cpus)
+                let program = peers_target().join("release").join(binary);
+                Server::start(&program, &[], &[], &root, cpus)
             }
-            Program::Example(name) => Server::start(
+            Program::Example(name, adapter) => Server::start(
                 &own_target().join("release/examples").join(name),
                 &[],
+                &[deflate, ("ADAPTER", adapter)],
                 &root,
                 cpus,
             ),
@@ -163,7 +188,7 @@ pub(crate) fn build(peers: &[Peer]) -> Result<(), BuildError> {
         )?;
     }
     for peer in peers {
-        if let Program::Example(name) = peer.program {
+        if let Program::Example(name, _) = peer.program {
             let target = own_target();
             run(
                 "cargo",
@@ -258,7 +283,7 @@ mod tests {
             let file = match peer.program {
                 Program::Node(script) => format!("bench/peers/node/{script}"),
                 Program::Rust(binary) => format!("bench/peers/rust/src/bin/{binary}.rs"),
-                Program::Example(name) => format!("examples/{name}.rs"),
+                Program::Example(name, _) => format!("examples/{name}.rs"),
             };
             assert!(root().join(&file).exists(), "{file}");
         }

@@ -70,17 +70,21 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), RunError> {
     for round in 1..=options.rounds {
         for &mode in &options.modes {
             // Memory does not vary from round to round, and holding takes long.
-            if mode == Mode::Idle && round > 1 {
+            if mode.is_idle() && round > 1 {
                 continue;
             }
-            for &peer in &options.peers {
+            for &peer in options
+                .peers
+                .iter()
+                .filter(|peer| peer.deflates || !mode.is_deflated())
+            {
                 match measure(peer, mode, &plan, options) {
                     Ok(outcome) => {
-                        eprintln!("round {round}  {mode:<10}{peer:<15}{}", describe(mode, &outcome));
+                        eprintln!("round {round}  {mode:<16}{peer:<15}{}", describe(mode, &outcome));
                         results.add(Measured { peer, mode, outcome });
                     }
                     Err(error) => {
-                        eprintln!("round {round}  {mode:<10}{peer:<15}FAILED: {error}");
+                        eprintln!("round {round}  {mode:<16}{peer:<15}FAILED: {error}");
                         results.fail(Failure {
                             peer: peer.name,
                             mode: mode.as_str(),
@@ -124,7 +128,7 @@ pub(crate) fn load(options: &LoadOptions) -> Result<(), RunError> {
 }
 
 fn measure(peer: Peer, mode: Mode, plan: &Plan, options: &RunOptions) -> Result<Outcome, MeasureError> {
-    let server = peer.start(options.cpus)?;
+    let server = peer.start(options.cpus, mode.is_deflated())?;
     let probe = Probe {
         pid: Some(server.pid()),
     };
@@ -142,7 +146,7 @@ fn describe(mode: Mode, outcome: &Outcome) -> String {
     let mut text = outcome.figure.map_or_else(String::new, |figure| {
         format!("{} {}", report::number(figure), mode.unit())
     });
-    if mode == Mode::Idle {
+    if mode.is_idle() {
         if let Some(share) = outcome.server_share {
             text += &format!(", {:.2} ms CPU per second while held", share * 1_000.0);
         }

@@ -1,10 +1,10 @@
-// The Socket.IO peer: the `socket.io` server as its own guide writes it, nothing tuned.
+// The Socket.IO peer: the `socket.io` server as its own guide writes it, nothing tuned. DEFLATE=1 switches compression on.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 import { address } from "./address.js";
 
 const http = createServer();
-const io = new Server(http);
+const io = new Server(http, { perMessageDeflate: process.env.DEFLATE === "1" });
 
 io.on("connection", (socket) => {
   socket.on("ping", (data, ack) => {

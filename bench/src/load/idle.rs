@@ -9,14 +9,26 @@ use crate::system::probe::Probe;
 /// as belonging to the connections.
 const FIRST: usize = 100;
 
-/// Runs the mode. The figure is the growth of the resident set from the first hundred connections to all of
+/// Runs the mode; with `is_told` each connection receives one broadcast before it rests. The figure is the growth of the resident set from the first hundred connections to all of
 /// them, by connection.
-pub(super) fn run(pool: &mut Pool, shape: Shape, plan: &Plan, probe: &Probe) -> Result<Outcome, LoadError> {
+pub(super) fn run(
+    pool: &mut Pool,
+    shape: Shape,
+    is_told: bool,
+    plan: &Plan,
+    probe: &Probe,
+) -> Result<Outcome, LoadError> {
     let first = FIRST.min(shape.connections / 2);
     pool.open_all(0..first)?;
+    if is_told {
+        tell(pool, first, 0)?;
+    }
     rest(pool, plan.settle.min(1.0))?;
     let before = probe.sample()?.resident;
     pool.open_all(first..shape.connections)?;
+    if is_told {
+        tell(pool, shape.connections, 1)?;
+    }
     rest(pool, plan.settle)?;
     let start = probe.sample()?;
     rest(pool, plan.hold)?;
@@ -38,6 +50,32 @@ pub(super) fn run(pool: &mut Pool, shape: Shape, plan: &Plan, probe: &Probe) -> 
             0.0
         },
         ..outcome
+    })
+}
+
+/// Sends a broadcast and waits until the connections that are open have it.
+fn tell(pool: &mut Pool, connections: usize, number: u32) -> Result<(), LoadError> {
+    pool.send(0, |outgoing| outgoing.broadcast(number))?;
+    let mut missing = connections;
+    drive(
+        pool,
+        &mut missing,
+        seconds(30.0),
+        "deliveries were due",
+        |missing, connection, event, _| match event {
+            Event::Message(received) if received == number && *missing > 0 => {
+                *missing -= 1;
+                Ok(())
+            }
+            other => Err(misplaced(connection, other)),
+        },
+        |missing, _| Ok(*missing == 0),
+    )?;
+    if missing == 0 {
+        return Ok(());
+    }
+    Err(LoadError::Stalled {
+        missing: format!("{missing} of {connections} deliveries were due"),
     })
 }
 

@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::system::probe::{Probe, Sample};
 use crate::wire::flavour::Flavour;
 use crate::wire::frame::FrameError;
-use pool::{Event, Outgoing, Pool};
+use pool::{Event, Outgoing, Pool, Talk};
 
 /// How long a server may say nothing at all while answers are due.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,20 +37,36 @@ pub(crate) enum Mode {
     Fanout4,
     /// Connections open, join and close.
     Churn,
+    /// As [`Fanout`](Self::Fanout), with messages of 4 KiB that are compressed.
+    FanoutDeflate,
     /// Connections are held and do nothing.
     Idle,
+    /// The same; compression was agreed on, and each has received one compressed message.
+    IdleDeflate,
 }
 
 impl Mode {
     /// Every mode, in the order in which they run.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Echo,
         Self::Pipelined,
         Self::Fanout,
         Self::Fanout4,
         Self::Churn,
+        Self::FanoutDeflate,
         Self::Idle,
+        Self::IdleDeflate,
     ];
+
+    /// Whether messages are compressed; not every peer can.
+    pub(crate) fn is_deflated(self) -> bool {
+        matches!(self, Self::FanoutDeflate | Self::IdleDeflate)
+    }
+
+    /// Whether connections are only held.
+    pub(crate) fn is_idle(self) -> bool {
+        matches!(self, Self::Idle | Self::IdleDeflate)
+    }
 
     /// The name on the command line and in the results.
     pub(crate) fn as_str(self) -> &'static str {
@@ -60,7 +76,9 @@ impl Mode {
             Self::Fanout => "fanout",
             Self::Fanout4 => "fanout4",
             Self::Churn => "churn",
+            Self::FanoutDeflate => "fanout-deflate",
             Self::Idle => "idle",
+            Self::IdleDeflate => "idle-deflate",
         }
     }
 
@@ -73,7 +91,15 @@ impl Mode {
             }
             Self::Fanout | Self::Fanout4 => format!("broadcast to {connections}, {depth} in flight"),
             Self::Churn => format!("connect, join, close; {connections} at a time"),
+            Self::FanoutDeflate => {
+                format!("broadcast of 4 KiB, compressed, to {connections}, {depth} in flight")
+            }
             Self::Idle => format!("{connections} idle connections"),
+            Self::IdleDeflate => {
+                format!(
+                    "{connections} idle connections, each with compression and one compressed message received"
+                )
+            }
         }
     }
 
@@ -81,9 +107,9 @@ impl Mode {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Echo | Self::Pipelined => "CPU µs per message",
-            Self::Fanout | Self::Fanout4 => "CPU µs per delivery",
+            Self::Fanout | Self::Fanout4 | Self::FanoutDeflate => "CPU µs per delivery",
             Self::Churn => "CPU µs per connection",
-            Self::Idle => "resident bytes per connection",
+            Self::Idle | Self::IdleDeflate => "resident bytes per connection",
         }
     }
 
@@ -92,10 +118,10 @@ impl Mode {
         let (connections, depth) = match self {
             Self::Echo => (100, 1),
             Self::Pipelined => (50, 32),
-            Self::Fanout => (1_000, 1),
+            Self::Fanout | Self::FanoutDeflate => (1_000, 1),
             Self::Fanout4 => (1_000, 4),
             Self::Churn => (32, 1),
-            Self::Idle => (10_000, 1),
+            Self::Idle | Self::IdleDeflate => (10_000, 1),
         };
         Shape { connections, depth }
     }
@@ -272,12 +298,16 @@ pub(crate) fn run(
     plan: &Plan,
     probe: &Probe,
 ) -> Result<Outcome, LoadError> {
-    let mut pool = Pool::new(address, flavour, shape.connections).map_err(LoadError::Poll)?;
+    let talk = Talk {
+        flavour,
+        is_deflated: mode.is_deflated(),
+    };
+    let mut pool = Pool::new(address, talk, shape.connections).map_err(LoadError::Poll)?;
     match mode {
         Mode::Echo | Mode::Pipelined => echo::run(&mut pool, shape, plan, probe),
-        Mode::Fanout | Mode::Fanout4 => fanout::run(&mut pool, shape, plan, probe),
+        Mode::Fanout | Mode::Fanout4 | Mode::FanoutDeflate => fanout::run(&mut pool, shape, plan, probe),
         Mode::Churn => churn::run(&mut pool, plan, probe),
-        Mode::Idle => idle::run(&mut pool, shape, plan, probe),
+        Mode::Idle | Mode::IdleDeflate => idle::run(&mut pool, shape, mode.is_deflated(), plan, probe),
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
+use flate2::{Decompress, FlushDecompress};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
@@ -33,9 +34,24 @@ pub(crate) enum Event {
     Closed,
 }
 
+/// How the connections of a run talk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Talk {
+    /// What the server speaks.
+    pub(crate) flavour: Flavour,
+    /// Messages are compressed, and broadcasts are long.
+    pub(crate) is_deflated: bool,
+}
+
+impl Talk {
+    fn fillers(self) -> usize {
+        if self.is_deflated { flavour::LONG } else { 1 }
+    }
+}
+
 /// What a connection sends when the current turn has read all its messages.
 pub(crate) struct Outgoing<'a> {
-    flavour: Flavour,
+    talk: Talk,
     out: &'a mut Vec<u8>,
     close: bool,
 }
@@ -43,12 +59,13 @@ pub(crate) struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// Sends the request `ping`.
     pub(crate) fn ping(&mut self, number: u32) {
-        self.flavour.put_ping(self.out, number);
+        self.talk.flavour.put_ping(self.out, number);
     }
 
     /// Sends the request `broadcast`.
     pub(crate) fn broadcast(&mut self, number: u32) {
-        self.flavour.put_broadcast(self.out, number);
+        let fillers = self.talk.fillers();
+        self.talk.flavour.put_broadcast(self.out, number, fillers);
     }
 
     /// Starts the close handshake; [`Event::Closed`] follows.
@@ -65,7 +82,8 @@ pub(crate) struct Pool {
     poll: Poll,
     events: Events,
     address: SocketAddr,
-    flavour: Flavour,
+    talk: Talk,
+    inflater: Inflater,
     handshake: Vec<u8>,
     connections: Vec<Connection>,
     scratch: Vec<u8>,
@@ -74,13 +92,15 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// Makes room for so many connections; none is open yet.
-    pub(crate) fn new(address: SocketAddr, flavour: Flavour, connections: usize) -> io::Result<Self> {
+    pub(crate) fn new(address: SocketAddr, talk: Talk, connections: usize) -> io::Result<Self> {
+        let handshake = talk.flavour.handshake(&address.to_string(), talk.is_deflated);
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             address,
-            flavour,
-            handshake: flavour.handshake(&address.to_string()).into_bytes(),
+            talk,
+            inflater: Inflater::default(),
+            handshake: handshake.into_bytes(),
             connections: (0..connections).map(|_| Connection::default()).collect(),
             scratch: vec![0; 256 << 10],
             out: Vec::with_capacity(64 << 10),
@@ -163,7 +183,7 @@ impl Pool {
     ) -> Result<(), LoadError> {
         self.out.clear();
         let mut outgoing = Outgoing {
-            flavour: self.flavour,
+            talk: self.talk,
             out: &mut self.out,
             close: false,
         };
@@ -197,11 +217,12 @@ impl Pool {
             let mut turn = Turn {
                 connection,
                 outgoing: Outgoing {
-                    flavour: self.flavour,
+                    talk: self.talk,
                     out: &mut self.out,
                     close: false,
                 },
                 handshake: &self.handshake,
+                inflater: &mut self.inflater,
                 on: &mut on,
             };
             place.advance(event, &mut turn, &mut self.scratch)?;
@@ -238,6 +259,7 @@ struct Turn<'a, F> {
     connection: usize,
     outgoing: Outgoing<'a>,
     handshake: &'a [u8],
+    inflater: &'a mut Inflater,
     on: &'a mut F,
 }
 
@@ -352,13 +374,13 @@ impl Connection {
         let connection = turn.connection;
         let mut used = 0;
         if self.stage == Stage::Upgrading {
-            match flavour::check_handshake(input)
+            match flavour::check_handshake(input, turn.outgoing.talk.is_deflated)
                 .map_err(|response| LoadError::Handshake { connection, response })?
             {
                 None => return Ok((0, ControlFlow::Continue(()))),
                 Some(body) => used = body,
             }
-            match turn.outgoing.flavour {
+            match turn.outgoing.talk.flavour {
                 Flavour::SocketIo | Flavour::Recovery => self.stage = Stage::Opening,
                 Flavour::Ws => {
                     self.stage = Stage::Ready;
@@ -366,12 +388,20 @@ impl Connection {
                 }
             }
         }
-        while let Some(frame) =
-            frame::parse(&input[used..]).map_err(|source| LoadError::Frame { connection, source })?
+        while let Some(frame) = frame::parse(&input[used..], turn.outgoing.talk.is_deflated)
+            .map_err(|source| LoadError::Frame { connection, source })?
         {
             let payload = &input[used..][frame.payload.clone()];
             used += frame.payload.end;
             match frame.opcode {
+                Opcode::Text if frame.is_compressed => {
+                    let mut message = std::mem::take(&mut turn.inflater.message);
+                    if !turn.inflater.inflate(payload, &mut message) {
+                        return Err(wrong(connection, payload));
+                    }
+                    self.text(&message, turn)?;
+                    turn.inflater.message = message;
+                }
                 Opcode::Text => self.text(payload, turn)?,
                 Opcode::Close => return Ok((used, ControlFlow::Break(()))),
                 Opcode::Ping => {
@@ -391,8 +421,11 @@ impl Connection {
         payload: &[u8],
         turn: &mut Turn<'_, F>,
     ) -> Result<(), LoadError> {
-        let flavour = turn.outgoing.flavour;
-        match (flavour.classify(payload), self.stage) {
+        let Talk { flavour, .. } = turn.outgoing.talk;
+        match (
+            flavour.classify(payload, turn.outgoing.talk.fillers()),
+            self.stage,
+        ) {
             (Incoming::Reply(number), Stage::Ready) => turn.tell(Event::Reply(number)),
             (Incoming::Message(number), Stage::Ready) => turn.tell(Event::Message(number)),
             (Incoming::Heartbeat, _) => {
@@ -427,6 +460,36 @@ impl Connection {
         let sent = write_some(stream, bytes)?;
         self.unsent.extend_from_slice(&bytes[sent..]);
         Ok(())
+    }
+}
+
+/// Reads compressed messages, each of which stands for itself.
+struct Inflater {
+    inflate: Decompress,
+    message: Vec<u8>,
+}
+
+impl Default for Inflater {
+    fn default() -> Self {
+        Self {
+            inflate: Decompress::new(false),
+            message: Vec::with_capacity(64 << 10),
+        }
+    }
+}
+
+impl Inflater {
+    /// False if it is not compressed, or longer than any message here.
+    fn inflate(&mut self, payload: &[u8], message: &mut Vec<u8>) -> bool {
+        message.clear();
+        self.inflate.reset(false);
+        // What the sender leaves out (RFC 7692 section 7.2.2).
+        let inputs = [payload, &[0, 0, 0xff, 0xff]];
+        inputs.into_iter().all(|input| {
+            let before = self.inflate.total_in();
+            let result = self.inflate.decompress_vec(input, message, FlushDecompress::Sync);
+            result.is_ok() && self.inflate.total_in() - before == input.len() as u64
+        })
     }
 }
 

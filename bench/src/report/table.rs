@@ -1,7 +1,6 @@
 //! The report as Markdown tables: figures with ratios, throughput, and who was busy.
 
 use super::{Cell, ModeTable, Results, number};
-use crate::load::Mode;
 
 /// The whole report.
 pub(crate) fn markdown(results: &Results) -> String {
@@ -29,7 +28,7 @@ pub(crate) fn markdown(results: &Results) -> String {
         .collect::<Vec<_>>();
     table(&mut text, results, &heads, |table, cell| {
         let server = cell.middle(|outcome| outcome.server_share);
-        if table.mode == Mode::Idle {
+        if table.mode.is_idle() {
             let resident = cell.middle(|outcome| outcome.resident.map(|bytes| bytes as f64))?;
             let held = server.map_or_else(String::new, |share| format!("{:.2} ms, ", share * 1_000.0));
             return Some(format!("{held}{:.0} MiB", resident / f64::from(1 << 20)));

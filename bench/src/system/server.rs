@@ -57,10 +57,11 @@ pub(crate) struct Cpus {
 }
 
 impl Server {
-    /// Starts `program` with `PORT`, `HOST` and `WORKERS=1` in its environment, and waits until it listens.
+    /// Starts `program` with `PORT`, `HOST`, `WORKERS=1` and `more` in its environment, and waits until it listens.
     pub(crate) fn start(
         program: &Path,
         arguments: &[PathBuf],
+        more: &[(&str, &str)],
         folder: &Path,
         cpus: Cpus,
     ) -> Result<Self, StartError> {
@@ -76,6 +77,7 @@ impl Server {
             .env("WORKERS", "1")
             .env("NODE_ENV", "production")
             .env("RUST_LOG", "info")
+            .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
@@ -175,6 +177,7 @@ mod tests {
         Server::start(
             Path::new("/bin/sh"),
             &["-c".into(), script.into()],
+            &[],
             Path::new("/"),
             CPUS,
         )

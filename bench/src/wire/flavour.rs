@@ -11,8 +11,14 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// The accept value that belongs to it.
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// What follows the eight digits of a payload, so that it is 32 bytes long.
+/// What follows the eight digits of a payload, so that it is 32 bytes long; of a long one again and again.
 const FILLER: &[u8; 24] = b"-gatewire-bench-payload-";
+
+/// How often [`FILLER`] stands in a long payload, so that it has 4 KiB.
+pub(crate) const LONG: usize = 170;
+
+/// The extension as it is offered: no message refers to another one.
+const OFFER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
 /// The protocol of a server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,15 +58,20 @@ impl Flavour {
         }
     }
 
-    /// The HTTP request that opens a connection.
-    pub(crate) fn handshake(self, host: &str) -> String {
+    /// The HTTP request that opens a connection, with an offer of compression if `is_deflated`.
+    pub(crate) fn handshake(self, host: &str, is_deflated: bool) -> String {
+        let offer = if is_deflated {
+            format!("Sec-WebSocket-Extensions: {OFFER}\r\n")
+        } else {
+            String::new()
+        };
         let target = match self {
             Self::SocketIo | Self::Recovery => "/socket.io/?EIO=4&transport=websocket",
             Self::Ws => "/",
         };
         format!(
             "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{offer}\r\n"
         )
     }
 
@@ -96,28 +107,28 @@ impl Flavour {
         });
     }
 
-    /// The request `broadcast` of the given number; the server sends it to every connection.
-    pub(crate) fn put_broadcast(self, out: &mut Vec<u8>, number: u32) {
+    /// The request `broadcast` of the given number, with so many fillers; the server sends it to every connection.
+    pub(crate) fn put_broadcast(self, out: &mut Vec<u8>, number: u32, fillers: usize) {
         frame::put(out, Opcode::Text, |out| match self {
             Self::SocketIo | Self::Recovery => {
                 out.extend_from_slice(b"42[\"broadcast\",\"");
-                put_payload(out, number);
+                put_long_payload(out, number, fillers);
                 out.extend_from_slice(b"\"]");
             }
             Self::Ws => {
                 out.extend_from_slice(b"{\"event\":\"broadcast\",\"data\":\"");
-                put_payload(out, number);
+                put_long_payload(out, number, fillers);
                 out.extend_from_slice(b"\"}");
             }
         });
     }
 
-    /// What a text message of the server is; its whole content is compared.
-    pub(crate) fn classify(self, text: &[u8]) -> Incoming {
+    /// What a text message of the server is; its whole content is compared. A broadcast has so many fillers.
+    pub(crate) fn classify(self, text: &[u8], fillers: usize) -> Incoming {
         let found = match self {
             Self::SocketIo | Self::Recovery => match text {
                 [b'4', b'3', rest @ ..] => acknowledgement(rest),
-                [b'4', b'2', rest @ ..] => message(rest, self == Self::Recovery),
+                [b'4', b'2', rest @ ..] => message(rest, self == Self::Recovery, fillers),
                 [b'4', b'0', b'{', ..] => Some(Incoming::Joined),
                 [b'0', b'{', ..] => Some(Incoming::Open),
                 [b'2'] => Some(Incoming::Heartbeat),
@@ -128,7 +139,7 @@ impl Flavour {
                 .map(Incoming::Reply)
                 .or_else(|| {
                     between(text, b"{\"event\":\"message\",\"data\":\"", b"\"}")
-                        .and_then(payload)
+                        .and_then(|text| payload_of(text, fillers))
                         .map(Incoming::Message)
                 }),
         };
@@ -152,8 +163,8 @@ impl FromStr for Flavour {
 }
 
 /// Where the body of the handshake response begins: `Ok(None)` while the head is unfinished, `Err` with the
-/// status line when the server did not upgrade as RFC 6455 section 4.2.2 demands.
-pub(crate) fn check_handshake(response: &[u8]) -> Result<Option<usize>, String> {
+/// status line when the server did not upgrade as RFC 6455 section 4.2.2 demands, or does not compress if `is_deflated`.
+pub(crate) fn check_handshake(response: &[u8], is_deflated: bool) -> Result<Option<usize>, String> {
     let Some(end) = response.windows(4).position(|window| window == b"\r\n\r\n") else {
         return if response.len() > 16 << 10 {
             Err("a response head without an end".to_owned())
@@ -167,14 +178,18 @@ pub(crate) fn check_handshake(response: &[u8]) -> Result<Option<usize>, String> 
     if !status.starts_with("HTTP/1.1 101") {
         return Err(status.to_owned());
     }
-    let accepted = lines
-        .filter_map(|line| line.split_once(':'))
-        .any(|(name, value)| name.eq_ignore_ascii_case("sec-websocket-accept") && value.trim() == ACCEPT);
-    if accepted {
-        Ok(Some(end + 4))
-    } else {
-        Err("a wrong or missing Sec-WebSocket-Accept".to_owned())
+    let headers: Vec<_> = lines.filter_map(|line| line.split_once(':')).collect();
+    let value_of = |wanted: &str| {
+        let found = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map_or("", |(_, value)| value.trim())
+    };
+    if value_of("sec-websocket-accept") != ACCEPT {
+        return Err("a wrong or missing Sec-WebSocket-Accept".to_owned());
     }
+    if is_deflated && !value_of("sec-websocket-extensions").starts_with("permessage-deflate") {
+        return Err("permessage-deflate was not agreed on".to_owned());
+    }
+    Ok(Some(end + 4))
 }
 
 /// `<id>["pong: <payload>"]` with the payload of that id.
@@ -186,7 +201,7 @@ fn acknowledgement(text: &[u8]) -> Option<Incoming> {
 }
 
 /// `["message","<payload>"]`, or the same with an offset behind the payload.
-fn message(text: &[u8], has_offset: bool) -> Option<Incoming> {
+fn message(text: &[u8], has_offset: bool, fillers: usize) -> Option<Incoming> {
     let mut text = between(text, b"[\"message\",\"", b"\"]")?;
     if has_offset {
         let end = text.windows(3).position(|window| window == b"\",\"")?;
@@ -196,7 +211,7 @@ fn message(text: &[u8], has_offset: bool) -> Option<Incoming> {
         }
         text = &text[..end];
     }
-    payload(text).map(Incoming::Message)
+    payload_of(text, fillers).map(Incoming::Message)
 }
 
 fn between<'a>(text: &'a [u8], before: &[u8], after: &[u8]) -> Option<&'a [u8]> {
@@ -204,16 +219,23 @@ fn between<'a>(text: &'a [u8], before: &[u8], after: &[u8]) -> Option<&'a [u8]> 
 }
 
 fn payload(text: &[u8]) -> Option<u32> {
-    let (digits, filler) = text.split_first_chunk::<8>()?;
-    if filler != FILLER {
-        return None;
-    }
-    decimal(digits)
+    payload_of(text, 1)
+}
+
+fn payload_of(text: &[u8], fillers: usize) -> Option<u32> {
+    let (digits, rest) = text.split_first_chunk::<8>()?;
+    let is_whole =
+        rest.len() == fillers * FILLER.len() && rest.chunks_exact(FILLER.len()).all(|part| part == FILLER);
+    if is_whole { decimal(digits) } else { None }
 }
 
 fn put_payload(out: &mut Vec<u8>, number: u32) {
+    put_long_payload(out, number, 1);
+}
+
+fn put_long_payload(out: &mut Vec<u8>, number: u32, fillers: usize) {
     out.extend_from_slice(&eight_digits(number));
-    out.extend_from_slice(FILLER);
+    (0..fillers).for_each(|_| out.extend_from_slice(FILLER));
 }
 
 fn put_decimal(out: &mut Vec<u8>, number: u32) {
@@ -343,7 +365,26 @@ mod tests {
             (Flavour::Ws, "2".to_owned(), Incoming::Unexpected),
         ];
         for (flavour, text, expected) in table {
-            assert_eq!(flavour.classify(text.as_bytes()), expected, "{flavour:?} {text}");
+            assert_eq!(
+                flavour.classify(text.as_bytes(), 1),
+                expected,
+                "{flavour:?} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_payload_is_compared_to_the_last_byte() {
+        let mut payload = Vec::new();
+        put_long_payload(&mut payload, 7, LONG);
+        assert_eq!(payload.len(), 4_088);
+        assert_eq!(payload_of(&payload, LONG), Some(7));
+        for wrong in [
+            &payload[..payload.len() - 1],
+            &payload[..payload.len() - FILLER.len()],
+            &payload[1..],
+        ] {
+            assert_eq!(payload_of(wrong, LONG), None);
         }
     }
 
@@ -383,13 +424,14 @@ mod tests {
     #[test]
     fn a_handshake_is_checked() {
         let good = format!("HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: {ACCEPT}\r\n\r\nrest");
-        assert_eq!(check_handshake(good.as_bytes()), Ok(Some(good.len() - 4)));
-        assert_eq!(check_handshake(&good.as_bytes()[..40]), Ok(None));
+        assert_eq!(check_handshake(good.as_bytes(), false), Ok(Some(good.len() - 4)));
+        assert_eq!(check_handshake(&good.as_bytes()[..40], false), Ok(None));
         assert_eq!(
-            check_handshake(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+            check_handshake(b"HTTP/1.1 400 Bad Request\r\n\r\n", false),
             Err("HTTP/1.1 400 Bad Request".to_owned())
         );
+        assert!(check_handshake(good.as_bytes(), true).is_err(), "no extension");
         let wrong = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: nonsense\r\n\r\n";
-        assert!(check_handshake(wrong).is_err());
+        assert!(check_handshake(wrong, false).is_err());
     }
 }

@@ -1,5 +1,6 @@
-//! WebSocket framing (RFC 6455 section 5) from the client's side: masked frames out, unmasked frames in. It knows
-//! neither fragments nor extensions, because no server here sends any; both are reported as errors.
+//! WebSocket framing (RFC 6455 section 5) from the client's side: masked frames out, unmasked frames in. It knows no
+//! fragments, because no server here sends any, and of extensions only that a message may be compressed, where that was
+//! agreed on; anything else is reported as an error.
 
 use std::ops::Range;
 
@@ -57,6 +58,8 @@ pub(crate) struct Frame {
     pub(crate) opcode: Opcode,
     /// Where its payload lies, in bytes from the start of the buffer.
     pub(crate) payload: Range<usize>,
+    /// Whether it is compressed (RFC 7692 section 6).
+    pub(crate) is_compressed: bool,
 }
 
 /// Why bytes from a server are no frame.
@@ -65,7 +68,7 @@ pub(crate) enum FrameError {
     /// RFC 6455 section 5.1: a server must not mask.
     #[error("the server sent a masked frame")]
     Masked,
-    /// No extension was offered.
+    /// No extension was offered that uses it.
     #[error("the server set a reserved bit, but no extension was negotiated")]
     Reserved,
     /// Not known to this parser.
@@ -79,12 +82,13 @@ pub(crate) enum FrameError {
     TooLong(u64),
 }
 
-/// Finds the frame at the start of `input`; `None` while it is unfinished.
-pub(crate) fn parse(input: &[u8]) -> Result<Option<Frame>, FrameError> {
+/// Finds the frame at the start of `input`, which may be compressed if `is_deflated`; `None` while it is unfinished.
+pub(crate) fn parse(input: &[u8], is_deflated: bool) -> Result<Option<Frame>, FrameError> {
     let [first, second, rest @ ..] = input else {
         return Ok(None);
     };
-    if first & 0x70 != 0 {
+    let is_compressed = first & 0x70 == 0x40 && is_deflated;
+    if first & 0x70 != 0 && !is_compressed {
         return Err(FrameError::Reserved);
     }
     if first & 0x80 == 0 || first & 0x0f == 0 {
@@ -114,6 +118,7 @@ pub(crate) fn parse(input: &[u8]) -> Result<Option<Frame>, FrameError> {
     Ok((input.len() >= end).then_some(Frame {
         opcode,
         payload: head..end,
+        is_compressed,
     }))
 }
 
@@ -187,18 +192,23 @@ mod tests {
             let frame = server_frame(0x81, &vec![b'x'; len]);
             for cut in [0, 1, 2, 3, 9, frame.len().saturating_sub(1)] {
                 if cut < frame.len() {
-                    assert_eq!(parse(&frame[..cut]), Ok(None), "{len} bytes cut at {cut}");
+                    assert_eq!(parse(&frame[..cut], false), Ok(None), "{len} bytes cut at {cut}");
                 }
             }
             let range = frame.len() - len..frame.len();
             let expected = Some(Frame {
                 opcode: Opcode::Text,
                 payload: range,
+                is_compressed: false,
             });
-            assert_eq!(parse(&frame), Ok(expected.clone()), "{len} bytes");
+            assert_eq!(parse(&frame, false), Ok(expected.clone()), "{len} bytes");
             let mut longer = frame;
             longer.extend_from_slice(&[0x81, 0]);
-            assert_eq!(parse(&longer), Ok(expected), "{len} bytes and the next frame");
+            assert_eq!(
+                parse(&longer, false),
+                Ok(expected),
+                "{len} bytes and the next frame"
+            );
         }
     }
 
@@ -213,10 +223,11 @@ mod tests {
         ] {
             let frame = server_frame(0x80 | opcode.bits(), b"ab");
             assert_eq!(
-                parse(&frame),
+                parse(&frame, false),
                 Ok(Some(Frame {
                     opcode,
-                    payload: 2..4
+                    payload: 2..4,
+                    is_compressed: false,
                 }))
             );
         }
@@ -233,7 +244,12 @@ mod tests {
             (&[0x82, 127, 0, 0, 0, 1, 0, 0, 0, 0], FrameError::TooLong(1 << 32)),
         ];
         for (bytes, error) in table {
-            assert_eq!(parse(bytes), Err(error), "{bytes:?}");
+            assert_eq!(parse(bytes, false), Err(error), "{bytes:?}");
+        }
+        let compressed = parse(&[0xc1, 0x00], true).unwrap().unwrap();
+        assert!(compressed.is_compressed);
+        for reserved in [0xa1, 0xe1] {
+            assert_eq!(parse(&[reserved, 0x00], true), Err(FrameError::Reserved));
         }
     }
 
