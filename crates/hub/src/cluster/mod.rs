@@ -6,7 +6,10 @@
 //! servers.
 
 mod bus;
+mod in_process;
 mod local;
+#[cfg(feature = "conformance")]
+pub mod suite;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use crate::{Id, Namespace, Payload, Prepared};
 
 pub use crate::recovery::Delivery;
 pub use bus::{BusError, BusReceiver, MemoryBus, SessionBus};
+pub use in_process::InProcess;
 pub use local::Local;
 
 /// What servers become nodes of. One serves all servers of an application; every one of them is a node.
