@@ -1,4 +1,4 @@
-//! What the tests need beyond Rust: the npm packages of `interop/`, and Chromium. It installs nothing that is there
+//! What the tests need beyond Rust: the npm packages of `interop/`, Chromium, and Redis. It installs nothing that is there
 //! already, and system packages only where apt can be used without a question.
 
 use std::fs;
@@ -7,34 +7,49 @@ use std::path::Path;
 use crate::process::{Failure, command, find, in_ci, root, run};
 
 /// Debian's browser, and a font for its pages.
-const PACKAGES: [&str; 2] = ["chromium", "fonts-dejavu-core"];
+const BROWSER: [&str; 2] = ["chromium", "fonts-dejavu-core"];
 
 /// Installs what is missing; what cannot be installed is a failure in CI and a printed note elsewhere.
 pub(crate) fn setup() -> Result<(), Failure> {
     chromium()?;
+    redis()?;
     npm_packages()
 }
 
 fn chromium() -> Result<(), Failure> {
     let wanted = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
-    if Path::new(&wanted).is_file() {
-        return Ok(());
-    }
-    if find("apt-get").is_some() && is_root() {
-        let apt = |args: &[&str]| {
-            run(command("apt-get")
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .args(args))
-        };
-        apt(&["update"])?;
-        apt(&[&["install", "--yes", "--no-install-recommends"][..], &PACKAGES].concat())?;
-    }
-    if Path::new(&wanted).is_file() {
+    let is_there = || Path::new(&wanted).is_file();
+    if is_there() || (install(&BROWSER)? && is_there()) {
         return Ok(());
     }
     missing(&format!(
         "no browser at {wanted}: install Chromium, or set CHROMIUM to its path; its tests are skipped"
     ))
+}
+
+fn redis() -> Result<(), Failure> {
+    let is_there = || find("redis-server").is_some();
+    if is_there() || (install(&["redis-server"])? && is_there()) {
+        return Ok(());
+    }
+    missing("no redis-server on the PATH: install Redis 7; the tests with it are skipped")
+}
+
+/// False if it is not for this program to install packages.
+fn install(packages: &[&str]) -> Result<bool, Failure> {
+    if find("apt-get").is_none() || !is_root() {
+        return Ok(false);
+    }
+    let apt = |args: &[&str]| {
+        run(command("apt-get")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            // Services are not started: each test starts its own.
+            .env("RUNLEVEL", "1")
+            .args(args))
+    };
+    apt(&["update"])?;
+    apt(&[&["install", "--yes", "--no-install-recommends"][..], packages].concat())?;
+    Ok(true)
 }
 
 fn npm_packages() -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gatewire_hub::cluster::{Cluster, ClusterAdapter, ClusterError};
 use tokio::runtime::Handle;
 
+use crate::classic::Classic;
 use crate::connection::{Publisher, Source, Status, Subscriber, connect};
 use crate::{Mode, RedisConfig, Stats, sharded, streams};
 
@@ -93,7 +94,7 @@ impl Cluster for RedisAdapter {
     fn join(&self) -> Arc<dyn ClusterAdapter> {
         let shared = &self.0;
         match &shared.config.mode {
-            Mode::Classic(_) => Arc::new(gatewire_hub::cluster::Local),
+            Mode::Classic(classic) => Arc::new(Classic::new(shared.clone(), classic.clone())),
             Mode::Sharded(sharded) => Arc::new(sharded::node(
                 &shared.config,
                 sharded,

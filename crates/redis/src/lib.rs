@@ -22,6 +22,7 @@
 #![expect(dead_code, unused_imports)]
 
 mod adapter;
+mod classic;
 mod config;
 mod connection;
 mod node;
@@ -29,6 +30,7 @@ mod requests;
 mod sharded;
 mod stats;
 mod streams;
+mod uid;
 pub mod wire;
 
 pub use adapter::RedisAdapter;

@@ -128,7 +128,7 @@ impl Publisher {
         &self,
         command: Cmd,
         size: usize,
-    ) -> impl Future<Output = Result<RedisResult<Value>, Lost>> + Send + 'static {
+    ) -> impl Future<Output = Result<RedisResult<Value>, Lost>> + Send + use<> {
         let (answer, receiver) = oneshot::channel();
         self.0.0.push(command, size, Some(answer));
         async move { receiver.await.map_err(|_| Lost) }
@@ -138,13 +138,14 @@ impl Publisher {
     pub(crate) fn count_subscribers(
         &self,
         topic: &Topic,
-    ) -> impl Future<Output = Option<usize>> + Send + 'static {
-        let (what, name) = match topic {
-            Topic::Shard(name) => ("SHARDNUMSUB", name),
-            Topic::Channel(name) | Topic::Pattern(name) => ("NUMSUB", name),
+    ) -> impl Future<Output = Option<usize>> + Send + use<> {
+        let name = topic.name();
+        let what = match topic {
+            Topic::Shard(_) => "SHARDNUMSUB",
+            Topic::Channel(_) | Topic::Pattern(_) => "NUMSUB",
         };
         let mut command = cmd("PUBSUB");
-        command.arg(what).arg(&**name);
+        command.arg(what).arg(name);
         let answer = self.command(command, name.len());
         async move {
             let answer = answer.await.ok()?.ok()?;

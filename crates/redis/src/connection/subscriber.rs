@@ -2,6 +2,7 @@
 //! becomes of the connection, what is subscribed to stays so.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -32,6 +33,13 @@ pub(crate) enum Topic {
 }
 
 impl Topic {
+    /// Its name; of a pattern, the pattern.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Channel(name) | Self::Pattern(name) | Self::Shard(name) => name,
+        }
+    }
+
     pub(super) fn command(&self, is_on: bool) -> Cmd {
         let (verb, name) = match (self, is_on) {
             (Self::Channel(name), true) => ("SUBSCRIBE", name),
@@ -66,11 +74,21 @@ impl Drop for Owner {
 }
 
 struct Shared {
-    topics: RwLock<HashMap<Topic, Arc<dyn Receiver>>>,
+    topics: RwLock<HashMap<Topic, Subscription>>,
     changes: Mutex<Changes>,
     wake: Notify,
     max_message: usize,
     status: Arc<Status>,
+    confirmed: Notify,
+    number: AtomicU64,
+}
+
+struct Subscription {
+    receiver: Arc<dyn Receiver>,
+    /// In the order of these, Redis is told.
+    number: u64,
+    /// Whether Redis has confirmed it, on the connection of now.
+    is_confirmed: bool,
 }
 
 /// What Redis has not been told yet.
@@ -94,6 +112,8 @@ impl Subscriber {
             wake: Notify::new(),
             max_message: config.max_message,
             status: status.clone(),
+            confirmed: Notify::new(),
+            number: AtomicU64::new(0),
         });
         let reader = Reader {
             shared: shared.clone(),
@@ -105,14 +125,44 @@ impl Subscriber {
         Self(Arc::new(Owner(shared)))
     }
 
+    /// Whether messages come for the topic, as far as Redis has said.
+    pub(crate) fn is_confirmed(&self, topic: &Topic) -> bool {
+        self.0.0.is_confirmed(topic)
+    }
+
+    /// Waits until messages come for the topic.
+    pub(crate) fn confirmed(&self, topic: &Topic) -> impl Future<Output = ()> + Send + use<> {
+        let (shared, topic) = (self.0.0.clone(), topic.clone());
+        async move {
+            loop {
+                let confirmed = shared.confirmed.notified();
+                tokio::pin!(confirmed);
+                // From here on nothing is overheard.
+                confirmed.as_mut().enable();
+                if shared.is_confirmed(&topic) {
+                    return;
+                }
+                confirmed.await;
+            }
+        }
+    }
+
     /// From now on, and soon, what is published there goes to `receiver`, which replaces another one.
     pub(crate) fn subscribe(&self, topic: Topic, receiver: Arc<dyn Receiver>) {
         let shared = &self.0.0;
         let mut topics = shared.topics.write().unwrap_or_else(PoisonError::into_inner);
-        if topics.insert(topic.clone(), receiver).is_none() {
-            // With the lock, so that Redis hears of the changes in their order.
-            shared.change(topic, true);
+        if let Some(subscription) = topics.get_mut(&topic) {
+            subscription.receiver = receiver;
+            return;
         }
+        let subscription = Subscription {
+            receiver,
+            number: shared.number.fetch_add(1, Ordering::Relaxed),
+            is_confirmed: false,
+        };
+        topics.insert(topic.clone(), subscription);
+        // With the lock, so that Redis hears of the changes in their order.
+        shared.change(topic, true);
     }
 
     /// No more of that.
@@ -145,7 +195,34 @@ impl Shared {
 
     fn receiver(&self, topic: &Topic) -> Option<Arc<dyn Receiver>> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        topics.get(topic).cloned()
+        topics
+            .get(topic)
+            .map(|subscription| subscription.receiver.clone())
+    }
+
+    fn is_confirmed(&self, topic: &Topic) -> bool {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics
+            .get(topic)
+            .is_some_and(|subscription| subscription.is_confirmed)
+    }
+
+    fn confirm<'a>(&self, confirmed: impl IntoIterator<Item = &'a Topic>) {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        for topic in confirmed {
+            if let Some(subscription) = topics.get_mut(topic) {
+                subscription.is_confirmed = true;
+            }
+        }
+        drop(topics);
+        self.confirmed.notify_waiters();
+    }
+
+    fn none_is_confirmed(&self) {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        for subscription in topics.values_mut() {
+            subscription.is_confirmed = false;
+        }
     }
 
     fn dispatch(&self, push: PushInfo) {
@@ -196,6 +273,7 @@ impl Reader {
                 Ok(()) => return,
                 Err(reason) => self.part.down(reason),
             }
+            self.shared.none_is_confirmed();
             let delay = self.backoff.delay();
             tokio::time::sleep(delay).await;
         }
@@ -223,7 +301,7 @@ impl Reader {
                 }
                 std::mem::take(&mut changes.list)
             };
-            apply(&mut link, changes).await.map_err(said)?;
+            self.apply(&mut link, &changes).await.map_err(said)?;
             tokio::select! {
                 () = self.shared.wake.notified() => {}
                 // A cluster of servers is looked after by redis-rs: one of them may come and go.
@@ -239,22 +317,30 @@ impl Reader {
         let wanted: Vec<Topic> = {
             let topics = self.shared.topics.read().unwrap_or_else(PoisonError::into_inner);
             lock(&self.shared.changes).list.clear();
-            topics.keys().cloned().collect()
+            let mut wanted: Vec<_> = topics
+                .iter()
+                .map(|(topic, it)| (it.number, topic.clone()))
+                .collect();
+            wanted.sort_by_key(|(number, _)| *number);
+            wanted.into_iter().map(|(_, topic)| topic).collect()
         };
         for topics in wanted.chunks(BATCH) {
             link.subscribe(topics, true).await?;
         }
+        self.shared.confirm(&wanted);
         Ok(())
     }
-}
 
-/// In their order; neighbours of one kind at once.
-async fn apply(link: &mut Link, changes: Vec<(Topic, bool)>) -> redis::RedisResult<()> {
-    for run in changes.chunk_by(|(_, one), (_, other)| one == other) {
-        for part in run.chunks(BATCH) {
-            let topics: Vec<Topic> = part.iter().map(|(topic, _)| topic.clone()).collect();
-            link.subscribe(&topics, run[0].1).await?;
+    /// In their order; neighbours of one kind at once.
+    async fn apply(&self, link: &mut Link, changes: &[(Topic, bool)]) -> redis::RedisResult<()> {
+        for run in changes.chunk_by(|(_, one), (_, other)| one == other) {
+            for part in run.chunks(BATCH) {
+                let topics: Vec<Topic> = part.iter().map(|(topic, _)| topic.clone()).collect();
+                link.subscribe(&topics, run[0].1).await?;
+            }
         }
+        self.shared
+            .confirm(changes.iter().filter(|(_, is_on)| *is_on).map(|(topic, _)| topic));
+        Ok(())
     }
-    Ok(())
 }

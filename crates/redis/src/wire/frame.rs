@@ -10,6 +10,7 @@ use bytes::Bytes;
 use gatewire_hub::Payload;
 use gatewire_proto::socketio::msgpack::transcode_to_json;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{DecodeError, Limits};
@@ -79,6 +80,21 @@ impl<'a> Frame<'a> {
     pub(super) fn payload(&self, args: &str, part: &'static str) -> Result<Payload, DecodeError> {
         let payload = Payload::from_json(args, self.attachments.clone());
         payload.map_err(|error| malformed(part, &error))
+    }
+
+    /// The values of an answer: the first, which is all that Node servers send, and what is behind it.
+    pub(super) fn answer(
+        &self,
+        first: Option<&RawValue>,
+        more: Option<Vec<&RawValue>>,
+        part: &'static str,
+    ) -> Result<Payload, DecodeError> {
+        let mut args = String::from(first.map_or("", RawValue::get));
+        for value in more.unwrap_or_default() {
+            args.push(',');
+            args.push_str(value.get());
+        }
+        self.payload(&args, part)
     }
 
     /// A JSON value has no place for bytes: they become what `JSON.stringify` makes of a Buffer.

@@ -1,17 +1,19 @@
 //! What the adapters write and read, as the official ones do. Pure: bytes in, messages out, and back; for adapters over
 //! something else than Redis, too.
 
+pub mod classic;
 pub mod cluster;
 mod frame;
 mod json;
 mod shapes;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use gatewire_hub::cluster::BroadcastOptions;
 use gatewire_hub::{Room, Selection};
-use gatewire_proto::socketio::msgpack::TranscodeError;
+use gatewire_proto::socketio::msgpack::{self, TranscodeError};
 
 pub use frame::Frame;
 
@@ -39,12 +41,19 @@ pub struct Target {
     pub timeout: Option<Duration>,
 }
 
+/// What is not MessagePack.
+impl From<msgpack::DecodeError> for DecodeError {
+    fn from(error: msgpack::DecodeError) -> Self {
+        Self::Msgpack(error.into())
+    }
+}
+
 impl Target {
     /// Everyone of the selection, which must not be an empty list of rooms: that is nobody here, and everyone there.
     pub fn new(selection: &Selection, options: BroadcastOptions, timeout: Option<Duration>) -> Self {
         Self {
-            rooms: selection.rooms().unwrap_or_default().to_vec(),
-            except: selection.except(),
+            rooms: unique(selection.rooms().unwrap_or_default().to_vec()),
+            except: unique(selection.except()),
             volatile: options.volatile,
             compress: options.compress,
             timeout,
@@ -59,6 +68,15 @@ impl Target {
         };
         Self::new(selection, options, None)
     }
+}
+
+/// Each room once, as in the sets of the Node server.
+fn unique(mut rooms: Vec<Room>) -> Vec<Room> {
+    if rooms.len() > 1 {
+        let mut seen = HashSet::with_capacity(rooms.len());
+        rooms.retain(|room| seen.insert(room.clone()));
+    }
+    rooms
 }
 
 /// Bounds of what other members may send.
@@ -91,6 +109,9 @@ pub enum DecodeError {
         /// The limit.
         max: usize,
     },
+    /// It is none of the arrays that events for clients are.
+    #[error("the message is no event for clients: [uid, packet, opts]")]
+    NotABroadcast,
     /// A text that is not UTF-8.
     #[error("the message begins as JSON, and is not UTF-8")]
     Utf8,

@@ -44,7 +44,8 @@ pub const NODES: usize = 3;
 
 /// A test of each case, each on a cluster of its own: `cluster_suite!(nodes)`, where
 /// `async fn nodes(count: usize) -> Vec<Arc<dyn ClusterAdapter>>`. What a case needs beside the adapters until its end, a
-/// broker for instance, may be with them: `(Vec<Arc<dyn ClusterAdapter>>, Broker)`.
+/// broker for instance, may be with them: `(Vec<Arc<dyn ClusterAdapter>>, Broker)`. Without adapters the cases are left
+/// out: who makes none, for instance because there is no broker, says so.
 #[macro_export]
 macro_rules! cluster_suite {
     ($nodes:path) => {
@@ -81,7 +82,9 @@ macro_rules! cluster_suite {
             async fn $case() {
                 use $crate::cluster::suite;
                 let (adapters, _kept) = suite::Made::split($nodes(suite::NODES).await);
-                suite::$case(suite::Nodes::start(adapters).await).await;
+                if !adapters.is_empty() {
+                    suite::$case(suite::Nodes::start(adapters).await).await;
+                }
             }
         )*
     };

@@ -73,7 +73,7 @@ impl Frame<'_> {
             }
             9 => self.server_side_emit(data)?,
             10 => {
-                let (request, answer) = self.answer(data)?;
+                let (request, answer) = self.answer_to(data)?;
                 Body::ServerSideEmitResponse { request, answer }
             }
             11 => {
@@ -81,7 +81,7 @@ impl Frame<'_> {
                 Body::BroadcastClientCount { request, count }
             }
             12 => {
-                let (request, answer) = self.answer(data)?;
+                let (request, answer) = self.answer_to(data)?;
                 Body::BroadcastAck { request, answer }
             }
             13 => Body::AdapterClose,
@@ -118,19 +118,14 @@ impl Frame<'_> {
         })
     }
 
-    fn answer<'b>(&'b self, data: &'b str) -> Result<(Cow<'b, str>, Payload), DecodeError> {
+    fn answer_to<'b>(&'b self, data: &'b str) -> Result<(Cow<'b, str>, Payload), DecodeError> {
         const PART: &str = "answer";
         let Answer {
             request,
             packet,
             more,
         } = parse(data, PART)?;
-        let mut args = String::from(packet.map_or("", RawValue::get));
-        for value in more.unwrap_or_default() {
-            args.push(',');
-            args.push_str(value.get());
-        }
-        Ok((request, self.payload(&args, PART)?))
+        Ok((request, self.answer(packet, more, PART)?))
     }
 }
 
