@@ -245,11 +245,12 @@ impl Broadcast {
 
     /// The chosen sockets are put out of the namespace; with `close` their connections end.
     pub fn disconnect_sockets(&self, close: bool) {
-        for socket in self.receivers().iter() {
-            socket.disconnect(close);
-        }
+        // The others first: with its last socket here the namespace may end, and the adapter knows it no longer.
         if let Some(cluster) = self.cluster() {
             cluster.disconnect_sockets(self.namespace.name(), &self.selection, close);
+        }
+        for socket in self.receivers().iter() {
+            socket.disconnect(close);
         }
     }
 
