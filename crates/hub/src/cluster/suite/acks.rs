@@ -11,7 +11,7 @@ use crate::BroadcastAckError;
 /// Of the asking node, too.
 pub async fn clients_of_all_nodes_answer(nodes: Nodes) {
     let mut guests = nodes.guests("/");
-    guests[1].socket().join("a");
+    nodes.enter(&mut guests, 1, &["a"]).await;
     for node in 0..NODES {
         let request = nodes.main(node).timeout(SOON).emit_with_ack("ask", &node);
         for (index, guest) in guests.iter_mut().enumerate() {

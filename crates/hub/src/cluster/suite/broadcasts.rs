@@ -20,8 +20,8 @@ pub async fn a_broadcast_reaches_every_client_of_every_node(nodes: Nodes) {
 /// Also to several rooms, and once to who is in several of them.
 pub async fn a_broadcast_reaches_rooms_wherever_they_are(nodes: Nodes) {
     let mut guests = nodes.guests("/");
-    guests[1].socket().join(["a", "b"]);
-    guests[2].socket().join("b");
+    nodes.enter(&mut guests, 1, &["a", "b"]).await;
+    nodes.enter(&mut guests, 2, &["b"]).await;
     for node in 0..NODES {
         let namespace = nodes.main(node);
         namespace.to("a").emit("to a", &node);
@@ -42,7 +42,7 @@ pub async fn a_broadcast_reaches_rooms_wherever_they_are(nodes: Nodes) {
 /// Rooms that are left out, and the socket that broadcasts.
 pub async fn who_is_excepted_gets_nothing(nodes: Nodes) {
     let mut guests = nodes.guests("/");
-    guests[2].socket().join("a");
+    nodes.enter(&mut guests, 2, &["a"]).await;
     nodes.main(0).except("a").emit("without a", &());
     guests[1].socket().broadcast().emit("from one", &());
     guests[1].socket().to("a").emit("from one to a", &());
@@ -176,7 +176,7 @@ pub async fn odd_names_are_names(nodes: Nodes) {
         nodes.know_each_other(name).await;
         let mut guests = nodes.guests(name);
         for (index, room) in rooms.iter().enumerate() {
-            guests[index % NODES].socket().join(*room);
+            nodes.enter(&mut guests, index % NODES, &[*room]).await;
         }
         for (index, room) in rooms.iter().enumerate() {
             nodes
@@ -203,8 +203,9 @@ pub async fn odd_names_are_names(nodes: Nodes) {
 /// Whatever their rooms are called.
 pub async fn namespaces_do_not_hear_each_other(nodes: Nodes) {
     let (mut main, mut chat) = (nodes.guests("/"), nodes.guests("/chat"));
-    for guest in main.iter().chain(&chat) {
-        guest.socket().join("room");
+    for node in 0..NODES {
+        nodes.enter(&mut main, node, &["room"]).await;
+        nodes.enter(&mut chat, node, &["room"]).await;
     }
     nodes.main(0).to("room").emit("main", &());
     nodes.namespace(0, "/chat").to("room").emit("chat", &());

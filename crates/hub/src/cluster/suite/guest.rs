@@ -1,24 +1,33 @@
 //! A client without a connection: what is sent to it is kept until it is looked at.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use gatewire_proto::engineio::{CloseReason, TransportKind};
 use gatewire_proto::socketio::PacketKind;
 use serde_json::Value;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use super::SOON;
 use crate::{
     Client, FramedText, Handshake, HandshakeParts, Id, Io, Namespace, Outbox, Prepared, Socket, lock,
 };
 
+/// After this, what has not come is sent again.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// A client of one node, in one namespace.
 pub(super) struct Guest {
-    client: Client,
+    client: Arc<Mutex<Client>>,
+    /// Polls the client, as the driver of a connection does.
+    driver: JoinHandle<()>,
     inbox: Arc<Inbox>,
     namespace: Namespace,
     id: Id,
@@ -64,8 +73,16 @@ impl Guest {
         let reply = reply.unwrap_or_else(|| panic!("no answer to the CONNECT to {namespace}"));
         let reply: Value = serde_json::from_str(&reply.data).unwrap_or_default();
         let id = reply["sid"].as_str().and_then(Id::parse);
+        let client = Arc::new(Mutex::new(client));
+        let (driven, waker) = (client.clone(), inbox.clone());
+        let driver = tokio::spawn(poll_fn(move |cx| {
+            waker.driver.register(cx.waker());
+            lock(&driven).poll(cx);
+            Poll::Pending
+        }));
         Self {
             client,
+            driver,
             inbox,
             namespace: io.of(namespace),
             id: id.unwrap_or_else(|| panic!("no id in {reply}")),
@@ -85,15 +102,24 @@ impl Guest {
     pub(super) async fn next(&mut self) -> Got {
         let next = async {
             loop {
-                self.client.poll(&mut Context::from_waker(Waker::noop()));
                 if let Some(got) = lock(&self.inbox.packets).pop_front() {
                     return got;
                 }
-                self.inbox.notify.notified().await;
+                self.inbox.arrived.notified().await;
             }
         };
         let got = tokio::time::timeout(SOON, next).await;
         got.unwrap_or_else(|_| panic!("{} waits in vain for a packet", self.id))
+    }
+
+    /// Whether a packet is there, or comes in a moment.
+    pub(super) async fn comes_soon(&self) -> bool {
+        let coming = async {
+            while lock(&self.inbox.packets).is_empty() {
+                self.inbox.arrived.notified().await;
+            }
+        };
+        tokio::time::timeout(MOMENT, coming).await.is_ok()
     }
 
     /// The next event.
@@ -113,14 +139,12 @@ impl Guest {
         };
         let mut cx = Context::from_waker(Waker::noop());
         let kind = if attachment.is_some() { "61-" } else { "3" };
-        let mut sent = self
-            .client
-            .receive_text(&format!("{kind}{name}{id}[{values}]"), &mut cx);
+        let mut client = lock(&self.client);
+        let mut sent = client.receive_text(&format!("{kind}{name}{id}[{values}]"), &mut cx);
         if let Some(bytes) = attachment {
-            sent = sent.and_then(|()| self.client.receive_binary(bytes, &mut cx));
+            sent = sent.and_then(|()| client.receive_binary(bytes, &mut cx));
         }
         sent.unwrap_or_else(|error| panic!("the answer: {error}"));
-        self.client.poll(&mut cx);
         got.event()
     }
 
@@ -132,12 +156,8 @@ impl Guest {
     /// Waits for the end of its connection.
     pub(super) async fn connection_ends(&mut self) {
         let ended = async {
-            loop {
-                self.client.poll(&mut Context::from_waker(Waker::noop()));
-                if self.inbox.is_closed.load(Ordering::Acquire) {
-                    return;
-                }
-                self.inbox.notify.notified().await;
+            while !self.inbox.is_closed.load(Ordering::Acquire) {
+                self.inbox.arrived.notified().await;
             }
         };
         assert!(
@@ -148,11 +168,18 @@ impl Guest {
     }
 }
 
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
 #[derive(Default)]
 struct Inbox {
     packets: Mutex<VecDeque<Got>>,
     is_closed: AtomicBool,
-    notify: Notify,
+    arrived: Notify,
+    driver: AtomicWaker,
 }
 
 impl Outbox for Inbox {
@@ -167,7 +194,7 @@ impl Outbox for Inbox {
             attachments: message.attachments(),
             is_compressible: message.is_compressible(),
         });
-        self.notify.notify_one();
+        self.arrived.notify_one();
     }
 
     fn send_text(&self, text: &FramedText<'_>) {
@@ -176,11 +203,11 @@ impl Outbox for Inbox {
 
     fn close(&self, _: CloseReason) {
         self.is_closed.store(true, Ordering::Release);
-        self.notify.notify_one();
+        self.arrived.notify_one();
     }
 
     fn wake(&self) {
-        self.notify.notify_one();
+        self.driver.wake();
     }
 
     fn is_writable(&self) -> bool {

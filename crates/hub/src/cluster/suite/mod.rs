@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::ClusterAdapter;
-use crate::{HubConfig, Io, Namespace};
+use crate::{HubConfig, Id, Io, Namespace};
 
 use guest::Guest;
 
@@ -172,6 +172,39 @@ impl Nodes {
 
     fn main(&self, node: usize) -> Namespace {
         self.namespace(node, "/")
+    }
+
+    /// The guest enters rooms. An adapter may need a moment to hear of what is sent there: it is waited for.
+    async fn enter(&self, guests: &mut [Guest], index: usize, rooms: &[&str]) {
+        let others: Vec<Id> = guests
+            .iter()
+            .map(Guest::id)
+            .filter(|id| *id != guests[index].id())
+            .collect();
+        let guest = &mut guests[index];
+        guest.socket().join(rooms);
+        let name = guest.socket().namespace().name().to_owned();
+        for room in rooms {
+            for node in (0..self.ios.len()).filter(|node| *node != index) {
+                let namespace = self.namespace(node, &name);
+                let probe = async {
+                    let probe = namespace.to(*room).except(&others);
+                    loop {
+                        probe.emit("probe", &());
+                        if guest.comes_soon().await {
+                            return;
+                        }
+                    }
+                };
+                let heard = tokio::time::timeout(SOON, probe).await;
+                assert!(
+                    heard.is_ok(),
+                    "what node {node} sends to {room} does not reach node {index}"
+                );
+                namespace.to(guest.id()).emit("heard", &());
+                while guest.event().await[0] != "heard" {}
+            }
+        }
     }
 
     /// A client of each node, in that namespace.
