@@ -3,16 +3,17 @@
 import { once } from "node:events";
 import net from "node:net";
 
-/** Hands bytes on to the server, and can be cut. */
+/** Hands bytes on to the server at the port `target`, and can be cut. */
 export class Proxy {
   #sockets = new Set();
   #isCut = false;
 
   static async start(port) {
     const proxy = new Proxy();
+    proxy.target = port;
     proxy.listener = net.createServer((near) => {
       if (proxy.#isCut) return near.destroy();
-      const far = net.connect(port, "127.0.0.1");
+      const far = net.connect(proxy.target, "127.0.0.1");
       for (const [from, to] of [[near, far], [far, near]]) {
         proxy.#sockets.add(from);
         from.on("error", () => {});

@@ -29,8 +29,8 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   });
 }
 
-function command(name) {
-  if (reference) {
+function command(name, isReference = reference) {
+  if (isReference) {
     const script = join(here, "../reference", `${name}.js`);
     return existsSync(script) ? [process.execPath, script] : undefined;
   }
@@ -63,10 +63,13 @@ export class Server {
   #output = "";
   #onOutput = () => {};
 
-  /** Starts `name` on `port` (0: a free one) and waits for its "listening on" line. */
-  static async start(name, { port = 0, env = {} } = {}) {
+  /**
+   * Starts `name` on `port` (0: a free one) and waits for its "listening on" line. With `isReference` it is the program on
+   * the npm packages, whatever is tested.
+   */
+  static async start(name, { port = 0, env = {}, isReference } = {}) {
     const server = new Server();
-    const found = command(name);
+    const found = command(name, isReference);
     if (!found) throw new Error(`no program named ${name}`);
     const [program, ...args] = found;
     const child = spawn(program, args, {
