@@ -109,20 +109,77 @@ async fn converse(app: &TestApp) -> Result<(), TestError> {
     Ok(())
 }
 
+/// The same with plain WebSockets, which are at `/ws`.
+async fn converse_plainly(app: &TestApp) -> Result<(), TestError> {
+    let mut ada = app
+        .client()
+        .header("x-name", "ada")
+        .connect_ws("/ws/chat")
+        .await?;
+    let mut bob = app
+        .client()
+        .query("token", "good")
+        .connect_ws("/ws/chat?x=1")
+        .await?;
+    assert_eq!(ada.next_event::<String>("welcome").await?, "ada");
+    assert_eq!(bob.next_event::<Value>("welcome").await?, Value::Null);
+    assert_eq!(ada.protocol(), None);
+
+    assert_eq!(ada.emit_with_ack::<_, usize>("say", "one").await?, 3);
+    ada.emit("say", "two").await?;
+    assert_eq!(
+        ada.next_event::<usize>("say").await?,
+        3,
+        "the answer without an id"
+    );
+    assert_eq!(bob.next_event::<String>("said").await?, "one");
+    assert_eq!(bob.next_message().await?, r#"{"event":"said","data":"two"}"#);
+
+    ada.emit("ask-me", &()).await?;
+    let question = ada.next_event_of("question").await?;
+    assert_eq!(question.args, [json!(6)]);
+    ada.answer(&question, &42).await?;
+    assert_eq!(ada.next_event::<u32>("ask-me").await?, 42);
+
+    ada.send_text("what?").await?;
+    assert_eq!(ada.next_event::<Value>("exception").await?["status"], "error");
+    ada.send_binary([1, 2, 3]).await?;
+    assert_eq!(ada.next_event::<Value>("exception").await?["status"], "error");
+    assert!(ada.pending_events().is_empty());
+    ada.emit("kick-me", &()).await?;
+    assert_eq!(ada.closed().await?, Closed::Frame(Some(1000)));
+
+    let mut refused = app.connect_ws("/ws/chat?token=bad").await?;
+    let exception: Value = refused.next_event("exception").await?;
+    assert_eq!(exception["message"], "bad token");
+    assert_eq!(refused.closed().await?, Closed::Frame(Some(1008)));
+    let nowhere = app.connect_ws("/nowhere").await;
+    assert!(matches!(nowhere, Err(TestError::Refused { status: 404, .. })));
+    bob.close().await;
+    Ok(())
+}
+
+async fn on_both() -> gatewire::Result<App> {
+    let mut app = App::create::<AppModule>().without_logger().await?;
+    app.use_websocket_adapters((SocketIoAdapter::new(), WsAdapter::at("/ws")));
+    Ok(app)
+}
+
 #[tokio::test]
 async fn clients_converse_in_memory() -> Result<(), Box<dyn std::error::Error>> {
-    let app = TestApp::create::<AppModule>().await?;
+    let app = TestApp::in_memory(on_both().await?)?;
     assert_eq!(app.local_addr(), None);
     converse(&app).await?;
+    converse_plainly(&app).await?;
     app.close().await;
     Ok(())
 }
 
 #[tokio::test]
 async fn clients_converse_on_a_port() -> Result<(), Box<dyn std::error::Error>> {
-    let app = App::create::<AppModule>().without_logger().await?;
-    let app = TestApp::on_free_port(app).await?;
+    let app = TestApp::on_free_port(on_both().await?).await?;
     converse(&app).await?;
+    converse_plainly(&app).await?;
     let address = app.local_addr().unwrap();
     app.close().await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());

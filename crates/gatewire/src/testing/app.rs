@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::client::TestClient;
 use super::error::TestError;
+use super::plain::TestWsClient;
 use super::wire::{Pipe, Socket};
 use crate::error::Result;
 use crate::module::Module;
@@ -121,6 +122,15 @@ impl TestApp {
         self.client().connect(namespace).await
     }
 
+    /// A client of plain WebSockets at `path`, which may have a query.
+    ///
+    /// # Errors
+    /// If it is refused before the WebSocket is open; what a guard or hook has against it comes as an `exception`, and then
+    /// [`closed`](TestWsClient::closed) tells the code.
+    pub async fn connect_ws(&self, path: &str) -> Result<TestWsClient, TestError> {
+        self.client().connect_ws(path).await
+    }
+
     /// A client that is to be connected with more than a namespace.
     pub fn client(&self) -> Connect<'_> {
         Connect {
@@ -189,7 +199,7 @@ pub struct Connect<'a> {
 }
 
 impl Connect<'_> {
-    /// The path of the server. Default `/socket.io`.
+    /// The path of the Socket.IO server. Default `/socket.io`.
     pub fn path(mut self, path: &str) -> Self {
         path.trim_end_matches('/').clone_into(&mut self.path);
         self
@@ -235,5 +245,21 @@ impl Connect<'_> {
         let target = format!("{}/?EIO=4&transport=websocket{}", self.path, self.query);
         let socket = Socket::open(pipe, &target, &self.headers).await?;
         TestClient::join(socket, namespace, self.auth.as_ref()).await
+    }
+
+    /// Opens a plain WebSocket at `path`, with the query and the headers that were said.
+    ///
+    /// # Errors
+    /// As [`TestApp::connect_ws`].
+    pub async fn connect_ws(self, path: &str) -> Result<TestWsClient, TestError> {
+        let pipe = self.app.pipe(self.port).await?;
+        let query = self.query.trim_start_matches('&');
+        let target = match (query, path.contains('?')) {
+            ("", _) => path.to_owned(),
+            (query, true) => format!("{path}&{query}"),
+            (query, false) => format!("{path}?{query}"),
+        };
+        let socket = Socket::open(pipe, &target, &self.headers).await?;
+        Ok(TestWsClient::new(socket))
     }
 }

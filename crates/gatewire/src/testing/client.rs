@@ -1,37 +1,23 @@
 //! A client of an application under test: speaks Socket.IO 5 over a WebSocket, and answers pings by itself. It reconnects
 //! never and knows one namespace; the official clients are what decides about the protocol.
 
-use std::collections::VecDeque;
-use std::future::Future;
 use std::time::Duration;
 
 use gatewire_hub::{Message, Prepared};
-use gatewire_proto::websocket::Opcode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::mpsc;
 
 use super::error::TestError;
+use super::inbox::{Closed, Heard, Inbox, Outgoing, RawMessage};
 use super::wire::{Frame, Socket};
-
-/// How long a client waits for what a test expects.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What may wait to be looked at by the test; a client that is sent more is closed.
-const MAX_WAITING: usize = 65_536;
 
 /// A connected client. Dropped, it cuts its connection without a word.
 pub struct TestClient {
     namespace: String,
     sid: String,
-    outgoing: mpsc::Sender<Outgoing>,
-    incoming: mpsc::Receiver<Incoming>,
-    /// What came while something else was waited for.
-    waiting: VecDeque<Incoming>,
-    closed: Option<Closed>,
+    inbox: Inbox,
     next_ack: u64,
-    patience: Duration,
 }
 
 /// An event as the client got it.
@@ -46,31 +32,6 @@ pub struct Received {
     pub attachments: Vec<Vec<u8>>,
     /// By which it can be [answered](TestClient::answer), if the server waits for that.
     pub ack: Option<u64>,
-}
-
-/// How a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Closed {
-    /// The server put the client out of the namespace (`io server disconnect`).
-    Namespace,
-    /// A Close frame came, with its code if it had one.
-    Frame(Option<u16>),
-    /// The stream ended without a Close frame.
-    Cut,
-}
-
-enum Outgoing {
-    Text(String),
-    Binary(Vec<u8>),
-    Close,
-}
-
-#[derive(Debug)]
-enum Incoming {
-    /// A Socket.IO packet, with its attachments.
-    Packet(String, Vec<Vec<u8>>),
-    Closed(Closed),
 }
 
 impl TestClient {
@@ -91,18 +52,12 @@ impl TestClient {
             .send_text(&format!("40{prefix}{auth}"))
             .await
             .map_err(failed)?;
-        let (outgoing, orders) = mpsc::channel(64);
-        let (reports, incoming) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(drive(socket, orders, reports));
+        let mut packets = Packets::default();
         let mut client = Self {
             namespace,
             sid: String::new(),
-            outgoing,
-            incoming,
-            waiting: VecDeque::new(),
-            closed: None,
+            inbox: Inbox::new(socket, move |frame| packets.hear(frame)),
             next_ack: 0,
-            patience: PATIENCE,
         };
         let connect = client.packet("the answer to CONNECT", |kind, _| matches!(kind, b'0' | b'4'));
         let (packet, _) = connect.await?;
@@ -121,7 +76,7 @@ impl TestClient {
     /// Sets how long is waited for what is expected. Default 5 s, of tokio's clock.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.inbox.patience = patience;
         self
     }
 
@@ -214,19 +169,11 @@ impl TestClient {
     /// The events that have come and nobody has asked for: every handler that ran before an acknowledgement that has come
     /// is among them.
     pub fn pending_events(&mut self) -> Vec<Received> {
-        while let Ok(incoming) = self.incoming.try_recv() {
-            self.note(incoming);
-        }
-        let mut events = Vec::new();
-        for incoming in std::mem::take(&mut self.waiting) {
-            match incoming {
-                Incoming::Packet(packet, attachments) if packet.starts_with(['2', '5']) => {
-                    events.push(self.received(&packet, attachments));
-                }
-                other => self.waiting.push_back(other),
-            }
-        }
-        events
+        let events = self.inbox.pending(|(packet, _)| packet.starts_with(['2', '5']));
+        let received = events
+            .into_iter()
+            .map(|(packet, attachments)| self.received(&packet, attachments));
+        received.collect()
     }
 
     /// Sends a Socket.IO packet as it is written: `2["event",1]`.
@@ -234,7 +181,7 @@ impl TestClient {
     /// # Errors
     /// If the connection has ended.
     pub async fn send_packet(&mut self, packet: &str) -> Result<(), TestError> {
-        self.order(Outgoing::Text(format!("4{packet}"))).await
+        self.inbox.send(Outgoing::Text(format!("4{packet}"))).await
     }
 
     /// Sends an attachment of the packet before.
@@ -242,7 +189,7 @@ impl TestClient {
     /// # Errors
     /// If the connection has ended.
     pub async fn send_binary(&mut self, data: impl Into<Vec<u8>>) -> Result<(), TestError> {
-        self.order(Outgoing::Binary(data.into())).await
+        self.inbox.send(Outgoing::Binary(data.into())).await
     }
 
     /// The next Socket.IO packet that nobody has asked for, as it is written; its attachments are left out.
@@ -265,7 +212,7 @@ impl TestClient {
     /// Closes the connection, and waits for the server to do so.
     pub async fn close(mut self) {
         // An error says that it has ended already.
-        let _ = self.order(Outgoing::Close).await;
+        let _ = self.inbox.send(Outgoing::Close(1000)).await;
         let _ = self.closed().await;
     }
 
@@ -274,14 +221,8 @@ impl TestClient {
     /// # Errors
     /// If it does neither.
     pub async fn closed(&mut self) -> Result<Closed, TestError> {
-        match self
-            .packet("the end of the connection", |kind, _| kind == b'1')
-            .await
-        {
-            Ok(_) => Ok(Closed::Namespace),
-            Err(TestError::Closed { closed, .. }) => Ok(closed),
-            Err(error) => Err(error),
-        }
+        let is_mine = self.wanted(|kind, _| kind == b'1');
+        self.inbox.closed(is_mine).await
     }
 
     async fn send_event<T: Serialize + ?Sized>(
@@ -294,20 +235,13 @@ impl TestClient {
         let packet = Prepared::event(&self.namespace, event, data, id)
             .map_err(|error| TestError::Failed(format!("the event cannot be sent: {error}")))?;
         for message in packet.messages() {
-            self.order(match message {
+            let sent = self.inbox.send(match message {
                 Message::Text(text) => Outgoing::Text(String::from_utf8_lossy(&text).into_owned()),
                 Message::Binary(data) => Outgoing::Binary(data.to_vec()),
-            })
-            .await?;
+            });
+            sent.await?;
         }
         Ok(())
-    }
-
-    async fn order(&self, order: Outgoing) -> Result<(), TestError> {
-        self.outgoing.send(order).await.map_err(|_| TestError::Closed {
-            closed: self.closed.clone().unwrap_or(Closed::Cut),
-            waiting_for: "sending".to_owned(),
-        })
     }
 
     fn prefix(&self) -> String {
@@ -344,143 +278,71 @@ impl TestClient {
         }
     }
 
-    fn note(&mut self, incoming: Incoming) {
-        match incoming {
-            Incoming::Closed(closed) => self.closed = Some(closed),
-            packet => self.waiting.push_back(packet),
+    /// Whether a packet is one of this namespace that is wanted, by its type and what follows type and namespace.
+    fn wanted<F: Fn(u8, &str) -> bool>(&self, is_wanted: F) -> impl Fn(&RawMessage) -> bool + use<F> {
+        let prefix = self.prefix();
+        move |(packet, _)| {
+            let rest = packet.get(1..).unwrap_or_default();
+            let rest = rest.strip_prefix(&*prefix).unwrap_or(rest);
+            packet.bytes().next().is_some_and(|kind| is_wanted(kind, rest))
         }
     }
 
-    /// The first packet that is wanted, by its type and what follows type and namespace.
-    fn packet(
+    async fn packet(
         &mut self,
         what: &str,
         is_wanted: impl Fn(u8, &str) -> bool,
-    ) -> impl Future<Output = Result<(String, Vec<Vec<u8>>), TestError>> {
-        let what = what.to_owned();
-        async move {
-            let prefix = self.prefix();
-            let is_mine = |incoming: &Incoming| match incoming {
-                Incoming::Packet(packet, _) => {
-                    let rest = packet.get(1..).unwrap_or_default();
-                    let rest = rest.strip_prefix(&*prefix).unwrap_or(rest);
-                    packet.bytes().next().is_some_and(|kind| is_wanted(kind, rest))
+    ) -> Result<RawMessage, TestError> {
+        let is_mine = self.wanted(is_wanted);
+        self.inbox.next(what, is_mine).await
+    }
+}
+
+/// Puts attachments to their packets, and answers the pings of Engine.IO.
+#[derive(Default)]
+struct Packets {
+    /// A packet, and how many attachments it has; those that came.
+    unfinished: Option<(String, usize, Vec<Vec<u8>>)>,
+}
+
+impl Packets {
+    fn hear(&mut self, frame: Frame) -> Heard {
+        match frame {
+            Frame::Text(text) if text == "2" => Heard::Answer("3".to_owned()),
+            Frame::Text(text) => {
+                let Some(packet) = text.strip_prefix('4') else {
+                    return Heard::Nothing;
+                };
+                let announced = packet.strip_prefix(['5', '6']);
+                let count = announced
+                    .and_then(|rest| rest.split_once('-'))
+                    .map_or(0, |(count, _)| count.parse().unwrap_or(0));
+                if count > 0 {
+                    self.unfinished = Some((packet.to_owned(), count, Vec::new()));
+                    return Heard::Nothing;
                 }
-                Incoming::Closed(_) => false,
-            };
-            let deadline = tokio::time::Instant::now() + self.patience;
-            loop {
-                if let Some(at) = self.waiting.iter().position(is_mine)
-                    && let Some(Incoming::Packet(packet, attachments)) = self.waiting.remove(at)
-                {
-                    return Ok((packet, attachments));
-                }
-                if let Some(closed) = &self.closed {
-                    return Err(TestError::Closed {
-                        closed: closed.clone(),
-                        waiting_for: what,
-                    });
-                }
-                match tokio::time::timeout_at(deadline, self.incoming.recv()).await {
-                    Ok(incoming) => self.note(incoming.unwrap_or(Incoming::Closed(Closed::Cut))),
-                    Err(_elapsed) => {
-                        return Err(TestError::Timeout {
-                            waiting_for: what,
-                            patience: self.patience,
-                            instead: self
-                                .waiting
-                                .iter()
-                                .map(|incoming| format!("{incoming:?}"))
-                                .collect(),
-                        });
-                    }
-                }
+                Heard::Message((packet.to_owned(), Vec::new()))
             }
+            Frame::Binary(data) => {
+                let Some((packet, count, mut attachments)) = self.unfinished.take() else {
+                    return Heard::Nothing;
+                };
+                attachments.push(data);
+                if attachments.len() < count {
+                    self.unfinished = Some((packet, count, attachments));
+                    return Heard::Nothing;
+                }
+                Heard::Message((packet, attachments))
+            }
+            Frame::Ping(_) | Frame::Close(_) => Heard::Nothing,
         }
     }
 }
 
-fn read<T: DeserializeOwned>(what: &str, value: Value) -> Result<T, TestError> {
+pub(super) fn read<T: DeserializeOwned>(what: &str, value: Value) -> Result<T, TestError> {
     T::deserialize(&value).map_err(|error| TestError::Unexpected {
         what: what.to_owned(),
         message: error.to_string(),
         value,
     })
-}
-
-/// Owns the socket: answers pings, puts attachments to their packets, and reports the end.
-async fn drive(mut socket: Socket, mut orders: mpsc::Receiver<Outgoing>, reports: mpsc::Sender<Incoming>) {
-    let mut unfinished: Option<(String, usize, Vec<Vec<u8>>)> = None;
-    let closed = loop {
-        let frame = tokio::select! {
-            order = orders.recv() => {
-                let sent = match order {
-                    Some(Outgoing::Text(text)) => socket.send_text(&text).await,
-                    Some(Outgoing::Binary(data)) => socket.send(Opcode::Binary, &data).await,
-                    Some(Outgoing::Close) => socket.send(Opcode::Close, &1000_u16.to_be_bytes()).await,
-                    None => break Closed::Cut,
-                };
-                if sent.is_err() {
-                    break Closed::Cut;
-                }
-                continue;
-            }
-            frame = socket.next() => frame,
-        };
-        let report = match frame {
-            None => break Closed::Cut,
-            Some(Frame::Close(code)) => {
-                // The stream may be gone: the Close frame was heard all the same.
-                let _ = socket
-                    .send(Opcode::Close, &code.unwrap_or(1000).to_be_bytes())
-                    .await;
-                break Closed::Frame(code);
-            }
-            Some(Frame::Ping(data)) => {
-                if socket.send(Opcode::Pong, &data).await.is_err() {
-                    break Closed::Cut;
-                }
-                continue;
-            }
-            Some(Frame::Text(text)) if text == "2" => {
-                if socket.send_text("3").await.is_err() {
-                    break Closed::Cut;
-                }
-                continue;
-            }
-            Some(Frame::Text(text)) => {
-                let Some(packet) = text.strip_prefix('4') else {
-                    continue;
-                };
-                let count = match packet
-                    .strip_prefix(['5', '6'])
-                    .and_then(|rest| rest.split_once('-'))
-                {
-                    Some((count, _)) => count.parse().unwrap_or(0),
-                    None => 0,
-                };
-                if count > 0 {
-                    unfinished = Some((packet.to_owned(), count, Vec::new()));
-                    continue;
-                }
-                Incoming::Packet(packet.to_owned(), Vec::new())
-            }
-            Some(Frame::Binary(data)) => {
-                let Some((packet, count, mut attachments)) = unfinished.take() else {
-                    continue;
-                };
-                attachments.push(data);
-                if attachments.len() < count {
-                    unfinished = Some((packet, count, attachments));
-                    continue;
-                }
-                Incoming::Packet(packet, attachments)
-            }
-        };
-        if reports.try_send(report).is_err() {
-            break Closed::Cut;
-        }
-    };
-    // Nobody listens any more if this fails.
-    let _ = reports.send(Incoming::Closed(closed)).await;
 }

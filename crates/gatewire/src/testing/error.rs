@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::client::Closed;
+use super::inbox::Closed;
 
 /// Why a step of a test client gave no result.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -1,5 +1,5 @@
-//! Tools for tests: an application in memory or on a free port, a client that speaks Socket.IO, and below that a peer
-//! whose packets are written by hand. Everything is real but the network: the same routes, sessions and frames.
+//! Tools for tests: an application in memory or on a free port, clients that speak Socket.IO or plain WebSocket, and below
+//! that a peer whose packets are written by hand. Everything is real but the network: the same routes, sessions and frames.
 //!
 //! ```
 //! use gatewire::module::Provider;
@@ -70,10 +70,14 @@
 mod app;
 mod client;
 mod error;
+mod inbox;
+mod plain;
 mod scripted;
 mod wire;
 
 pub use app::{Connect, TestApp};
-pub use client::{Closed, Received, TestClient};
+pub use client::{Received, TestClient};
 pub use error::TestError;
+pub use inbox::Closed;
+pub use plain::TestWsClient;
 pub use scripted::ScriptedClient;

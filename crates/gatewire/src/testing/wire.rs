@@ -24,6 +24,7 @@ pub(super) enum Frame {
 pub(super) struct Socket {
     pipe: Box<dyn Pipe>,
     read: BytesMut,
+    protocol: Option<String>,
 }
 
 /// The mask of every frame; what it hides is of no matter here.
@@ -63,20 +64,28 @@ impl Socket {
             .nth(1)
             .and_then(|status| status.parse().ok())
             .unwrap_or(0);
+        let header = |wanted: &str| {
+            let mut headers = head.lines().filter_map(|line| line.split_once(':'));
+            let found = headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.trim())
+        };
         if status == 101 {
-            return Ok(Self { pipe, read });
+            let protocol = header("sec-websocket-protocol").map(str::to_owned);
+            return Ok(Self { pipe, read, protocol });
         }
-        let length = head
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .and_then(|(_, length)| length.trim().parse().ok())
+        let length = header("content-length")
+            .and_then(|length| length.parse().ok())
             .unwrap_or(0_usize);
         while read.len() < length && pipe.read_buf(&mut read).await.map_err(|error| gone(&error))? > 0 {}
         Err(TestError::Refused {
             status,
             body: String::from_utf8_lossy(&read).into_owned(),
         })
+    }
+
+    /// The subprotocol that was agreed on.
+    pub(super) fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
     }
 
     pub(super) async fn send_text(&mut self, text: &str) -> std::io::Result<()> {
