@@ -16,13 +16,13 @@ use crate::adapter::{Adapter, SocketIoAdapter, WsAdapter};
 use crate::bound::Bound;
 use crate::cors;
 use crate::error::{Error, Result};
-use crate::gateway::plan::{ServerPlan, plan};
-use crate::gateway::{BoundGateway, Cors, GatewayDefinition, NamespaceGateways};
+use crate::gateway::plan::{NamespacePlan, ServerPlan, plan};
+use crate::gateway::{BoundGateway, Cors, GatewayDefinition, NamespaceGateways, Space, is_pattern};
+use crate::logger;
 use crate::module::{Container, Graph, Module, Provider, Stage, VerifyError, inspect};
 use crate::pipeline::{ExceptionFilter, Globals, Guard, Interceptor};
 use crate::running::{AppHandle, Running};
 use crate::site::Site;
-use crate::{Server, logger};
 
 /// An application: everything is built and its hooks of the start have run; nothing is served yet.
 ///
@@ -442,31 +442,22 @@ impl<M: Module> Create<M> {
             .into_iter()
             .map(|plan| (plan, Io::new(self.hub.clone())))
             .collect();
-        let namespaces: Vec<(Server, Vec<usize>)> = servers
-            .iter()
-            .flat_map(|(plan, io)| {
-                // The root namespace is always there, as in Socket.IO.
-                let _root = io.of("/");
-                plan.namespaces
-                    .iter()
-                    .map(|namespace| (io.of(&namespace.name), namespace.gateways.clone()))
-            })
-            .collect();
-        let server_of = |provider: usize| {
+        let spaces = spaces(&servers);
+        let space_of = |provider: usize| {
             let gateway = gateways.iter().position(|(index, _)| *index == provider)?;
-            let (server, _) = namespaces
+            let (_, space) = spaces
                 .iter()
-                .find(|(_, members)| members.contains(&gateway))?;
-            Some(server.clone())
+                .find(|(namespace, _)| namespace.gateways.contains(&gateway))?;
+            Some(space.clone())
         };
-        container.build(order, server_of).await?;
+        container.build(order, space_of).await?;
         for (module, providers) in container.summary() {
             log("Modules", format_args!("{module}: {}", providers.join(", ")));
         }
         let globals = Arc::new(Globals::default());
-        for (server, members) in &namespaces {
-            let members: Vec<&(usize, GatewayDefinition)> =
-                members.iter().map(|&index| &gateways[index]).collect();
+        for (namespace, space) in &spaces {
+            let members = namespace.gateways.iter().map(|&index| &gateways[index]);
+            let members: Vec<&(usize, GatewayDefinition)> = members.collect();
             let bound: Vec<Arc<dyn BoundGateway>> = members
                 .iter()
                 .filter_map(|(provider, gateway)| {
@@ -474,9 +465,9 @@ impl<M: Module> Create<M> {
                     (gateway.bind)(instance, &container.resolver(*provider)).transpose()
                 })
                 .collect::<Result<_, _>>()?;
-            let handler = Arc::new(NamespaceGateways::new(bound, Arc::clone(&globals)));
-            handler.init(server).await;
-            server.set_handler(handler);
+            space
+                .serve(Arc::new(NamespaceGateways::new(bound, Arc::clone(&globals))))
+                .await;
             for (_, gateway) in members {
                 let events: Vec<String> = gateway
                     .events
@@ -489,7 +480,7 @@ impl<M: Module> Create<M> {
                 };
                 log(
                     "Gateways",
-                    format_args!("{} on {}{subscribed}", gateway.name, server.name()),
+                    format_args!("{} on {}{subscribed}", gateway.name, namespace.name),
                 );
             }
         }
@@ -511,6 +502,22 @@ impl<M: Module> Create<M> {
             globals,
         })
     }
+}
+
+/// The namespaces of these servers' gateways, in declared order.
+fn spaces(servers: &[(ServerPlan, Io)]) -> Vec<(&NamespacePlan, Space)> {
+    for (plan, io) in servers {
+        // The root namespace is always there, as in Socket.IO. What has a name is there before a pattern could make it.
+        let names = plan.namespaces.iter().map(|namespace| &*namespace.name);
+        for name in names.filter(|name| !is_pattern(name)).chain(["/"]) {
+            let _namespace = io.of(name);
+        }
+    }
+    let spaces = servers.iter().flat_map(|(plan, io)| {
+        let namespaces = plan.namespaces.iter();
+        namespaces.map(|namespace| (namespace, Space::open(io, &namespace.name)))
+    });
+    spaces.collect()
 }
 
 impl<M: Module> IntoFuture for Create<M> {

@@ -63,7 +63,9 @@ pub mod testing;
 pub use app::{App, Create};
 pub use bound::Bound;
 pub use error::{Error, Result};
-pub use gatewire_hub::{DisconnectReason, HubConfig, Namespace as Server, Payload, Socket};
+pub use gatewire_hub::{
+    DisconnectReason, HubConfig, Namespace as Server, ParentNamespace as ParentServer, Payload, Socket,
+};
 pub use gatewire_macros::{
     injectable, module, set_metadata, subscribe_message, subscriptions, use_filters, use_guards,
     use_interceptors, websocket_gateway,

@@ -17,7 +17,7 @@ pub use crate::pipeline::{
     Answer, Exception, ExceptionFilter, ExecutionContext, Guard, Interceptor, Next, Throttle, Timeout,
     WsException,
 };
-pub use crate::{DisconnectReason, Payload, Server, Socket, Tls};
+pub use crate::{DisconnectReason, ParentServer, Payload, Server, Socket, Tls};
 pub use crate::{
     injectable, module, set_metadata, subscribe_message, subscriptions, use_filters, use_guards,
     use_interceptors, websocket_gateway,

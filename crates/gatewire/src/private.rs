@@ -19,6 +19,7 @@ pub mod reply {
 
 /// How a module's lists are read.
 pub mod module {
+    pub use crate::module::inject::{server_dependency, server_field};
     pub use crate::module::tag::{ExportTag, FactoryTag, Fallible, Infallible, IsModule, IsProvider};
 }
 

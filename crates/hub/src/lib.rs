@@ -77,6 +77,7 @@ pub use io::{Io, WeakIo};
 pub use namespace::Namespace;
 pub use observe::{ConnectionObserver, ObservedConnection};
 pub use outbox::Outbox;
+pub use pattern::Pattern as NamespacePattern;
 pub use payload::Payload;
 pub use plain::{PlainClient, PlainFormat, PlainFormats};
 pub use prepared::{FramedText, Message, Prepared};

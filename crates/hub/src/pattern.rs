@@ -3,8 +3,16 @@
 
 /// A pattern of namespace names, such as `/room-:id` or `/:tenant/chat`. A parameter is a colon and a name of letters,
 /// digits and `_`; it stands for one character or more, none of them a `/`. Everything else stands for itself.
+///
+/// ```
+/// use gatewire_hub::NamespacePattern;
+///
+/// let pattern = NamespacePattern::new("/:tenant/chat");
+/// assert!(pattern.has_params() && pattern.matches("/acme/chat"));
+/// assert!(pattern.covers(&NamespacePattern::new("/acme-:id/chat")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern {
+pub struct Pattern {
     segments: Vec<Vec<Piece>>,
 }
 
@@ -15,7 +23,9 @@ enum Piece {
 }
 
 impl Pattern {
-    pub(crate) fn new(pattern: &str) -> Self {
+    /// Reads it; a leading `/` is added. Every text is a pattern.
+    #[must_use]
+    pub fn new(pattern: &str) -> Self {
         let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
         Self {
             segments: pattern.split('/').map(pieces).collect(),
@@ -32,8 +42,34 @@ impl Pattern {
         segments.next().is_none().then_some(params)
     }
 
-    pub(crate) fn matches(&self, name: &str) -> bool {
+    /// Whether a name, with its leading `/`, is one of this pattern.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
         self.params(name).is_some()
+    }
+
+    /// Whether it stands for more than one name.
+    #[must_use]
+    pub fn has_params(&self) -> bool {
+        let mut pieces = self.segments.iter().flatten();
+        pieces.any(|piece| matches!(piece, Piece::Param(_)))
+    }
+
+    /// Whether every name of `other` is one of this pattern, too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        // Only a parameter takes a text that is in no pattern, and what takes one takes any.
+        let mut name = String::new();
+        for pieces in &other.segments {
+            name.push('/');
+            for piece in pieces {
+                name.push_str(match piece {
+                    Piece::Text(text) => text,
+                    Piece::Param(_) => "\u{0}",
+                });
+            }
+        }
+        self.matches(&name)
     }
 }
 
@@ -143,6 +179,28 @@ mod tests {
                 "{pattern} {name}"
             );
         }
+    }
+
+    #[test]
+    fn a_pattern_covers_another() {
+        for (pattern, other, covers) in [
+            ("/:a", "/:b", true),
+            ("/:a", "/room-:id", true),
+            ("/room-:id", "/:a", false),
+            ("/room-:id", "/room-1", true),
+            ("/room-:id", "/room-:a-:b", true),
+            ("/:a-:b", "/:a", false),
+            ("/:a/x", "/b/:c", false),
+            ("/x", "/x", true),
+            ("/x", "/:x", false),
+        ] {
+            assert_eq!(
+                Pattern::new(pattern).covers(&Pattern::new(other)),
+                covers,
+                "{pattern} {other}"
+            );
+        }
+        assert!(!Pattern::new("/x:").has_params());
     }
 
     proptest! {

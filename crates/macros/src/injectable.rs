@@ -66,14 +66,10 @@ pub(crate) fn implement(
                 quote_spanned! { at(&ty) => <#ty as ::gatewire::module::Inject>::inject(__resolver)? }
             }
             Source::Server => {
-                dependencies.push(quote! {
-                    ::gatewire::module::Dependency::of::<::gatewire::Server>(#place)
+                dependencies.push(quote_spanned! { at(&ty) =>
+                    ::gatewire::__private::module::server_dependency::<#ty>(#place)
                 });
-                // Without `?` around it the mismatch would be shown on the attribute.
-                quote_spanned! { at(&ty) => {
-                    let __server: #ty = ::gatewire::module::Resolver::server(__resolver)?;
-                    __server
-                } }
+                quote_spanned! { at(&ty) => ::gatewire::__private::module::server_field::<#ty>(__resolver)? }
             }
             Source::Default => quote_spanned! { at(&ty) => ::core::default::Default::default() },
             Source::Value(value) => value.to_token_stream(),

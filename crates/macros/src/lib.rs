@@ -46,7 +46,7 @@ pub fn injectable(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// | option | value | default |
 /// |---|---|---|
-/// | `namespace` | name; the leading `/` may be left out | `"/"` |
+/// | `namespace` | name, or a pattern such as `"/room-:id"`; the leading `/` may be left out | `"/"` |
 /// | `path` | path of the server | `"/socket.io"` |
 /// | `port` | own port; 0 is the application's | the application's |
 /// | `cors` | `cors`, or `cors(origin = "*" \| true \| ["https://a"], methods = [..], allowed_headers = [..], exposed_headers = [..], credentials = true, max_age = seconds)` | none |
@@ -77,8 +77,9 @@ pub fn injectable(args: TokenStream, item: TokenStream) -> TokenStream {
 /// struct ChatGateway;
 /// ```
 ///
-/// A field marked `#[websocket_server]` is given the gateway's `Server`: its namespace. The other fields are
-/// injected as for [`macro@injectable`].
+/// A field marked `#[websocket_server]` is given the gateway's `Server`: its namespace. One of a pattern has a
+/// `ParentServer` instead, which speaks to all namespaces of it. The other fields are injected as for
+/// [`macro@injectable`].
 ///
 /// ```
 /// use gatewire::prelude::*;

@@ -12,6 +12,7 @@ mod options;
 pub(crate) mod plan;
 pub(crate) mod probe;
 mod reply;
+mod space;
 mod stream;
 mod subscription;
 
@@ -34,9 +35,10 @@ pub(crate) use options::Codec;
 pub use options::{GatewayOptions, IntoOptions, LateOptions, OptionsFactory};
 pub use reply::{AckOnly, PendingReply, Reply, WsResponse};
 pub(crate) use reply::{AckState, panic_text};
+pub(crate) use space::{Space, is_pattern};
 pub use subscription::{CONCURRENT_LIMIT, Call, Handled, Subscription, Subscriptions};
 
-use crate::module::{InjectError, Injectable, Instance, Provider, Resolver};
+use crate::module::{Dependency, InjectError, Injectable, Instance, Provider, Resolver};
 use crate::pipeline::Enhancers;
 use namespace::Bound;
 
@@ -76,6 +78,9 @@ pub struct GatewayDefinition {
     pub(crate) late: Option<LateOptions>,
     /// Event and handler.
     pub(crate) events: Vec<(&'static str, &'static str)>,
+    /// What it needs: its `Server` among it.
+    pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) has_init: bool,
     /// Guards, interceptors and filters that its module must be able to build.
     pub(crate) classes: Vec<fn() -> Provider>,
     pub(crate) bind: Bind,
@@ -97,6 +102,8 @@ impl GatewayDefinition {
                 .clone()
                 .map(|subscription| (subscription.event, subscription.handler))
                 .collect(),
+            dependencies: G::dependencies(),
+            has_init: G::hooks().init.is_some(),
             classes: G::enhancers()
                 .classes()
                 .chain(handlers.flat_map(|subscription| subscription.enhancers.classes()))

@@ -39,7 +39,9 @@ impl GatewayOptions {
         Self::default()
     }
 
-    /// The namespace; a leading `/` is added if it is missing.
+    /// The namespace; a leading `/` is added if it is missing. With parameters (`/room-:id`, `/:tenant/chat`) it stands for
+    /// all namespaces that fit: each comes into being when a client asks for it, and [`Path`](super::Path) reads the
+    /// parameters. [`HubConfig::max_dynamic_namespaces`](gatewire_hub::HubConfig) bounds how many there are.
     #[must_use]
     pub fn namespace(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.namespace = Some(name.into());

@@ -6,9 +6,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::GatewayDefinition;
+use gatewire_hub::NamespacePattern;
+
 use super::options::{Codec, GatewayOptions, ServerOptions};
-use crate::module::Fault;
+use super::{GatewayDefinition, is_pattern};
+use crate::module::{Fault, Requirement};
 
 /// One server: a port (the application's if there is none) and a path.
 #[derive(Debug, PartialEq)]
@@ -70,6 +72,7 @@ pub(crate) fn plan(gateways: &[&GatewayDefinition], faults: &mut Vec<Fault>) -> 
             };
             namespace.codec = merge.option("codec", |options| options.codec.as_ref());
         }
+        check_patterns(server, gateways, faults);
         for namespace in &server.namespaces {
             check_events(server, namespace, gateways, faults);
         }
@@ -196,6 +199,7 @@ fn check(gateway: &GatewayDefinition, faults: &mut Vec<Fault>) {
             problem,
         });
     }
+    check_server(gateway, faults);
     let mut invalid = |option, value: String, problem| {
         faults.push(Fault::InvalidOption {
             gateway: name(),
@@ -235,6 +239,57 @@ fn path_problem(path: &str) -> Option<&'static str> {
         Some("has a `?`, a `#` or a space, which no request's path has")
     } else {
         None
+    }
+}
+
+/// What has one namespace has its `Server`; what has those of a pattern, a `ParentServer`.
+fn check_server(gateway: &GatewayDefinition, faults: &mut Vec<Fault>) {
+    let namespace = gateway.options.namespace_name();
+    let is_pattern = is_pattern(&namespace);
+    for dependency in &gateway.dependencies {
+        let (gateway, place) = (gateway.name.to_owned(), dependency.place.to_owned());
+        let namespace = namespace.clone().into_owned();
+        match dependency.requirement {
+            Requirement::Server if is_pattern => faults.push(Fault::ServerOfPattern {
+                gateway,
+                place,
+                namespace,
+            }),
+            Requirement::ParentServer if !is_pattern => faults.push(Fault::ParentServerOfOne {
+                gateway,
+                place,
+                namespace,
+            }),
+            _ => {}
+        }
+    }
+    if is_pattern && gateway.has_init {
+        faults.push(Fault::InitOfPattern {
+            gateway: gateway.name.to_owned(),
+            namespace: namespace.into_owned(),
+        });
+    }
+}
+
+/// Of two patterns for one name the first gets the client.
+fn check_patterns(server: &ServerPlan, gateways: &[&GatewayDefinition], faults: &mut Vec<Fault>) {
+    let mut before: Vec<(NamespacePattern, &NamespacePlan)> = Vec::new();
+    let first = |namespace: &NamespacePlan| gateways[namespace.gateways[0]].name.to_owned();
+    for namespace in server
+        .namespaces
+        .iter()
+        .filter(|namespace| is_pattern(&namespace.name))
+    {
+        let pattern = NamespacePattern::new(&namespace.name);
+        if let Some((_, by)) = before.iter().find(|(other, _)| other.covers(&pattern)) {
+            faults.push(Fault::ShadowedNamespace {
+                gateway: first(namespace),
+                namespace: namespace.name.clone().into_owned(),
+                by: first(by),
+                by_namespace: by.name.clone().into_owned(),
+            });
+        }
+        before.push((pattern, namespace));
     }
 }
 
@@ -282,6 +337,8 @@ mod tests {
             options,
             late: None,
             events: events.to_vec(),
+            dependencies: Vec::new(),
+            has_init: false,
             classes: Vec::new(),
             bind: |_, _| Ok(None),
         }

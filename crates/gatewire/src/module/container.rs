@@ -7,8 +7,8 @@ use super::graph::Graph;
 use super::inject::{InjectError, Resolver};
 use super::lifecycle::{self, Lifecycle, ShutdownSignal, Stage};
 use super::provider::{Building, Built, Instance};
-use crate::gateway::{GatewayOptions, LateOptions};
-use crate::{Error, Server};
+use crate::Error;
+use crate::gateway::{GatewayOptions, LateOptions, Space};
 
 /// The built providers. Instances are reached by the visibility rules of the graph that they came from.
 pub(crate) struct Container {
@@ -36,11 +36,11 @@ impl Container {
     }
 
     /// Builds the providers of `order` that are not built, an order that comes from [`check`](super::check()).
-    /// `server` gives the namespace of a provider that is a gateway.
+    /// `space` gives the namespace of a provider that is a gateway.
     pub(crate) async fn build(
         &mut self,
         order: impl IntoIterator<Item = usize>,
-        server: impl Fn(usize) -> Option<Server>,
+        space: impl Fn(usize) -> Option<Space>,
     ) -> Result<(), InjectError> {
         for index in order {
             if self.instances[index].is_some() {
@@ -50,7 +50,7 @@ impl Container {
             let module = node.module;
             let owner = node.provider.name.clone();
             let build = std::mem::replace(&mut node.provider.build, Box::new(|_| Ok(spent())));
-            let server = server(index);
+            let space = space(index);
             let built = {
                 let scope = Scope {
                     container: self,
@@ -59,7 +59,7 @@ impl Container {
                 build(&Resolver {
                     scope,
                     owner: &owner,
-                    server: server.as_ref(),
+                    space: space.as_ref(),
                 })?
             };
             let built = match built {
@@ -107,7 +107,7 @@ impl Container {
                 module: node.module,
             },
             owner: &node.provider.name,
-            server: None,
+            space: None,
         }
     }
 

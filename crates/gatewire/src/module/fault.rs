@@ -108,6 +108,50 @@ pub enum Fault {
         /// The field or parameter.
         place: String,
     },
+    /// A gateway whose namespace is a pattern asks for one `Server`.
+    #[error("{gateway} has a Server in `{place}`, but its namespace {namespace:?} stands for many")]
+    ServerOfPattern {
+        /// The gateway.
+        gateway: String,
+        /// The field.
+        place: String,
+        /// The pattern.
+        namespace: String,
+    },
+    /// A gateway asks for a `ParentServer` whose namespace is no pattern.
+    #[error(
+        "{gateway} has a ParentServer in `{place}`, but its namespace {namespace:?} is one and no pattern"
+    )]
+    ParentServerOfOne {
+        /// The gateway.
+        gateway: String,
+        /// The field.
+        place: String,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// A gateway whose namespace is a pattern has an `after_init`.
+    #[error("{gateway} has an `after_init`, but its namespace {namespace:?} stands for many")]
+    InitOfPattern {
+        /// The gateway.
+        gateway: String,
+        /// The pattern.
+        namespace: String,
+    },
+    /// The pattern of one gateway takes every client of another one.
+    #[error(
+        "{gateway} is never reached: every client of its namespace {namespace:?} comes to {by_namespace:?} of {by}"
+    )]
+    ShadowedNamespace {
+        /// The gateway.
+        gateway: String,
+        /// Its pattern.
+        namespace: String,
+        /// The gateway before it.
+        by: String,
+        /// The pattern of that one.
+        by_namespace: String,
+    },
     /// Two handlers for one event in one namespace.
     #[error("the event {event:?} of namespace {namespace} has two handlers: {first} and {second}")]
     DuplicateEvent {
@@ -224,6 +268,16 @@ impl Fault {
             Self::ServerOutsideGateway { owner, .. } => format!(
                 "inject the gateway (`Arc<..Gateway>`) and use its server, or make {owner} a gateway with #[websocket_gateway]"
             ),
+            Self::ServerOfPattern { place, .. } => format!(
+                "make `{place}` a `ParentServer`, which speaks to all of them; a handler takes its client's as a parameter (`server: Server`)"
+            ),
+            Self::ParentServerOfOne { place, .. } => format!("make `{place}` a `Server`"),
+            Self::InitOfPattern { .. } => {
+                "use `on_module_init`: the namespaces come into being when clients ask for them".to_owned()
+            }
+            Self::ShadowedNamespace { by, .. } => {
+                format!("list it before {by}, or give it a pattern that tells them apart")
+            }
             Self::DuplicateEvent { .. } => {
                 "rename one of the events, or move one gateway to a namespace of its own".to_owned()
             }

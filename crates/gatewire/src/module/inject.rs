@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use super::container::Scope;
-use super::provider::Key;
-use crate::Server;
+use super::provider::{Dependency, Key};
+use crate::gateway::Space;
 use crate::logger::Logger;
+use crate::{ParentServer, Server};
 
 /// A type that the container can fill a field with: `Arc<T>` (`T` may be `dyn Trait`), `Option<Arc<T>>`,
-/// [`Logger`], and in a gateway [`Server`]. Implement it for a type of your own that is made of those.
+/// [`Logger`], and in a gateway [`Server`], or [`ParentServer`] if its namespace is a pattern. Implement it for a type of
+/// your own that is made of those.
 #[diagnostic::on_unimplemented(
     message = "a field of type `{Self}` cannot be injected",
     label = "the container does not know how to make this",
-    note = "an injected field is an `Arc<T>`, an `Option<Arc<T>>`, a `Logger` or, in a gateway, the `Server`",
+    note = "an injected field is an `Arc<T>`, an `Option<Arc<T>>`, a `Logger` or, in a gateway, the `Server` (`ParentServer` for a pattern)",
     note = "give another field its value with `#[inject(default)]` or `#[inject(value = ..)]`"
 )]
 pub trait Inject: Sized {
@@ -38,6 +40,8 @@ pub enum Requirement {
     Optional(Key),
     /// The namespace of the gateway that owns the field.
     Server,
+    /// The namespaces of the gateway that owns the field, whose namespace is a pattern.
+    ParentServer,
 }
 
 impl Requirement {
@@ -45,7 +49,7 @@ impl Requirement {
     pub(super) fn key(self) -> Option<Key> {
         match self {
             Self::Provider(key) | Self::Optional(key) => Some(key),
-            Self::Nothing | Self::Server => None,
+            Self::Nothing | Self::Server | Self::ParentServer => None,
         }
     }
 }
@@ -62,8 +66,9 @@ pub enum InjectError {
         /// For what.
         dependency: String,
     },
-    /// A `Server` was asked for by something that is not a gateway.
-    #[error("{owner} asks for the Server but is not a gateway")]
+    /// A `Server` was asked for by something that is not a gateway, or is one of a pattern; or a `ParentServer` by what is
+    /// not a gateway of a pattern.
+    #[error("{owner} asks for a Server or ParentServer that it does not have")]
     NoServer {
         /// Who asked.
         owner: String,
@@ -90,7 +95,7 @@ pub enum InjectError {
 pub struct Resolver<'a> {
     pub(super) scope: Scope<'a>,
     pub(super) owner: &'a str,
-    pub(super) server: Option<&'a Server>,
+    pub(super) space: Option<&'a Space>,
 }
 
 impl Resolver<'_> {
@@ -118,11 +123,29 @@ impl Resolver<'_> {
     /// The namespace of the gateway that is being built.
     ///
     /// # Errors
-    /// [`InjectError::NoServer`] if it is not a gateway.
+    /// [`InjectError::NoServer`] if it is not a gateway, or its namespace is a pattern.
     pub fn server(&self) -> Result<Server, InjectError> {
-        self.server.cloned().ok_or_else(|| InjectError::NoServer {
+        match self.space {
+            Some(Space::One(server)) => Ok(server.clone()),
+            Some(Space::Pattern(_)) | None => Err(self.no_server()),
+        }
+    }
+
+    /// The namespaces of the gateway that is being built.
+    ///
+    /// # Errors
+    /// [`InjectError::NoServer`] if it is not a gateway whose namespace is a pattern.
+    pub fn parent_server(&self) -> Result<ParentServer, InjectError> {
+        match self.space {
+            Some(Space::Pattern(parent)) => Ok(parent.clone()),
+            Some(Space::One(_)) | None => Err(self.no_server()),
+        }
+    }
+
+    fn no_server(&self) -> InjectError {
+        InjectError::NoServer {
             owner: self.owner.to_owned(),
-        })
+        }
     }
 }
 
@@ -164,4 +187,38 @@ impl Inject for Server {
     fn inject(resolver: &Resolver<'_>) -> Result<Self, InjectError> {
         resolver.server()
     }
+}
+
+impl Inject for ParentServer {
+    fn requirement() -> Requirement {
+        Requirement::ParentServer
+    }
+
+    fn inject(resolver: &Resolver<'_>) -> Result<Self, InjectError> {
+        resolver.parent_server()
+    }
+}
+
+/// What a field with `#[websocket_server]` may be.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no server",
+    label = "a `#[websocket_server]` is a `Server`",
+    note = "write `Server`, the gateway's namespace; or `ParentServer` if that is a pattern such as \"/room-:id\""
+)]
+pub trait ServerField: Inject {}
+
+impl ServerField for Server {}
+impl ServerField for ParentServer {}
+
+/// What a field with `#[websocket_server]` needs.
+pub fn server_dependency<T: ServerField>(place: &'static str) -> Dependency {
+    Dependency::of::<T>(place)
+}
+
+/// The value of a field with `#[websocket_server]`.
+///
+/// # Errors
+/// As [`Inject::inject`].
+pub fn server_field<T: ServerField>(resolver: &Resolver<'_>) -> Result<T, InjectError> {
+    T::inject(resolver)
 }

@@ -9,7 +9,7 @@ mod dump;
 mod dynamic;
 mod fault;
 mod graph;
-mod inject;
+pub(crate) mod inject;
 mod lifecycle;
 mod provider;
 pub(crate) mod tag;
@@ -25,7 +25,7 @@ pub use dynamic::DynamicModule;
 use dynamic::ModuleId;
 pub use fault::{Elsewhere, Fault, VerifyError};
 pub(crate) use graph::Graph;
-pub use inject::{Inject, InjectError, Requirement, Resolver};
+pub use inject::{Inject, InjectError, Requirement, Resolver, ServerField};
 pub(crate) use lifecycle::Stage;
 pub use lifecycle::{
     BeforeApplicationShutdown, EndHook, HookError, HookResult, LifecycleHooks, OnApplicationBootstrap,

@@ -114,8 +114,8 @@ fn check_dependencies(graph: &Graph, faults: &mut Vec<Fault>) -> Vec<Vec<usize>>
                         elsewhere: elsewhere(graph, node.module, key.id()),
                     }),
                 },
-                Requirement::Server if node.provider.gateway.is_some() => {}
-                Requirement::Server => faults.push(Fault::ServerOutsideGateway {
+                Requirement::Server | Requirement::ParentServer if node.provider.gateway.is_some() => {}
+                Requirement::Server | Requirement::ParentServer => faults.push(Fault::ServerOutsideGateway {
                     module: module.name.to_string(),
                     owner: node.provider.name.clone(),
                     place: dependency.place.to_owned(),

@@ -10,11 +10,11 @@ use super::{FromMessage, PathRejection};
 use crate::gateway::MessageContext;
 use crate::{Server, Socket};
 
-/// What stands for the parameters in the name of the client's namespace: for one of
-/// [`Io::of_pattern`](gatewire_hub::Io::of_pattern) with `/room-:id` the `12` of `/room-12`. The `namespace` of a gateway
-/// is a name and no pattern, so far.
+/// What stands for the parameters in the name of the client's namespace: for a gateway of the namespace `/room-:id` the
+/// `12` of `/room-12`.
 ///
-/// `T` may be a single value where there is one parameter, a struct with a field for each, or a tuple in their order.
+/// `T` may be a single value where there is one parameter, a struct with a field for each, or a tuple in their order. In
+/// `handle_connection` and guards, [`Path::of`] takes them of the client, and `?` refuses who has others.
 ///
 /// ```
 /// use gatewire::prelude::*;
@@ -23,12 +23,27 @@ use crate::{Server, Socket};
 /// #[derive(Clone, Copy, Deserialize)]
 /// struct RoomId(u32);
 ///
-/// # let io = gatewire_hub::Io::default();
-/// io.of_pattern("/room-:id").on_connection(|client| {
-///     if let Ok(Path(RoomId(id))) = Path::of(client) {
-///         client.emit("welcome", &id);
+/// #[websocket_gateway(namespace = "/room-:id")]
+/// struct RoomGateway {
+///     #[websocket_server]
+///     every_room: ParentServer,
+/// }
+///
+/// impl OnGatewayConnection for RoomGateway {
+///     async fn handle_connection(&self, client: &Socket) -> Result<(), WsException> {
+///         let Path(RoomId(id)) = Path::of(client)?;
+///         if id > 99 { Err("no such room".into()) } else { Ok(()) }
 ///     }
-/// });
+/// }
+///
+/// #[subscriptions]
+/// impl RoomGateway {
+///     #[subscribe_message("say")]
+///     fn say(&self, Path(RoomId(id)): Path<RoomId>, room: Server, MessageBody(text): MessageBody<String>) {
+///         room.emit("said", &text);
+///         self.every_room.emit("talked", &id);
+///     }
+/// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path<T>(pub T);
