@@ -1,4 +1,4 @@
-//! What goes around handlers: guards, interceptors and filters, for the application, a gateway and a handler. The interop
+//! What goes around handlers: guards, interceptors, pipes and filters, for the application, a gateway and a handler. The interop
 //! tests ask the event `trace` in which order they ran. Reads `PORT` (3000) and `HOST` (127.0.0.1).
 
 use std::env;
@@ -49,6 +49,13 @@ impl Interceptor for Tracing {
     }
 }
 
+impl BodyPipe for Tracing {
+    async fn transform(&self, body: Payload, argument: &Argument) -> Result<Payload, Exception> {
+        note(&argument.client, format!("{} pipe", self.0));
+        Ok(body)
+    }
+}
+
 /// An error of the application's own.
 #[derive(Debug)]
 struct OutOfStock {
@@ -78,6 +85,7 @@ impl ExceptionFilter for StockFilter {
 #[websocket_gateway(cors(origin = "*"))]
 #[use_guards(Tracing("gateway"))]
 #[use_interceptors(Tracing("gateway"))]
+#[use_pipes(Tracing("gateway"))]
 struct ShopGateway;
 
 #[subscriptions]
@@ -85,6 +93,7 @@ impl ShopGateway {
     #[subscribe_message("work")]
     #[use_guards(Tracing("handler"))]
     #[use_interceptors(Tracing("handler"))]
+    #[use_pipes(Tracing("handler"))]
     async fn work(&self, client: Socket, MessageBody(body): MessageBody<Value>) -> Value {
         note(&client, "handler".to_owned());
         body
@@ -95,7 +104,7 @@ impl ShopGateway {
     fn trace(&self, trace: Extension<Trace>) -> Vec<String> {
         let mut trace = trace.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ran = std::mem::take(&mut *trace);
-        ran.truncate(ran.len().saturating_sub(4));
+        ran.truncate(ran.len().saturating_sub(6));
         ran
     }
 
@@ -150,7 +159,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let mut app = App::create::<AppModule>().await?;
     app.use_global_guards(Tracing("app"))
-        .use_global_interceptors(Tracing("app"));
+        .use_global_interceptors(Tracing("app"))
+        .use_global_pipes(Tracing("app"));
     let app = app.bind((host, port)).await?;
     println!("listening on http://{}", app.local_addr());
     app.serve().await;

@@ -5,7 +5,6 @@ use std::env;
 use std::sync::RwLock;
 
 use garde::Validate;
-use gatewire::pipeline::{Argument, DefaultValue, ParseInt, Pipe, Trim};
 use gatewire::prelude::*;
 use serde::{Deserialize, Serialize};
 

@@ -40,6 +40,7 @@ describe("pipeline", { skip: skip("pipeline") }, () => {
           ...["app guard", "gateway guard"],
           ...["app guard", "gateway guard", "handler guard"],
           ...["app before", "gateway before", "handler before"],
+          ...["app pipe", "gateway pipe", "handler pipe"],
           "handler",
           ...["handler after", "gateway after", "app after"],
         ]);

@@ -20,7 +20,7 @@ use crate::gateway::plan::{NamespacePlan, ServerPlan, plan};
 use crate::gateway::{BoundGateway, Cors, GatewayDefinition, NamespaceGateways, Space, is_pattern};
 use crate::logger;
 use crate::module::{Container, Graph, Module, Provider, Stage, VerifyError, inspect};
-use crate::pipeline::{ExceptionFilter, Globals, Guard, Interceptor};
+use crate::pipeline::{BodyPipe, ExceptionFilter, Globals, Guard, Interceptor};
 use crate::running::{AppHandle, Running};
 use crate::site::Site;
 
@@ -128,6 +128,13 @@ impl App {
     pub fn use_global_interceptors(&mut self, interceptor: impl Interceptor) -> &mut Self {
         self.globals
             .change(|globals| globals.bound.interceptors.push(Arc::new(interceptor)));
+        self
+    }
+
+    /// Sends the body of every message through `pipe`, before the pipes of gateways and handlers.
+    pub fn use_global_pipes(&mut self, pipe: impl BodyPipe) -> &mut Self {
+        self.globals
+            .change(|globals| globals.bound.pipes.push(Arc::new(pipe)));
         self
     }
 

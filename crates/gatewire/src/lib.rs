@@ -68,7 +68,7 @@ pub use gatewire_hub::{
 };
 pub use gatewire_macros::{
     injectable, module, set_metadata, subscribe_message, subscriptions, use_filters, use_guards,
-    use_interceptors, websocket_gateway,
+    use_interceptors, use_pipes, websocket_gateway,
 };
 pub use gatewire_server::{Secured, Tls, TlsError, rustls};
 pub use logger::Logger;

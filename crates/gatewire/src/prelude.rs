@@ -14,11 +14,11 @@ pub use crate::module::{
     OnModuleDestroy, OnModuleInit, ShutdownSignal,
 };
 pub use crate::pipeline::{
-    Answer, Exception, ExceptionFilter, ExecutionContext, Guard, Interceptor, Next, Throttle, Timeout,
-    WsException,
+    Answer, Argument, BodyPipe, DefaultValue, Exception, ExceptionFilter, ExecutionContext, Expiry, Guard,
+    Interceptor, Next, ParseBool, ParseFloat, ParseInt, Pipe, Throttle, Timeout, Trim, WsException,
 };
 pub use crate::{DisconnectReason, ParentServer, Payload, Server, Socket, Tls};
 pub use crate::{
     injectable, module, set_metadata, subscribe_message, subscriptions, use_filters, use_guards,
-    use_interceptors, websocket_gateway,
+    use_interceptors, use_pipes, websocket_gateway,
 };

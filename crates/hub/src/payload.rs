@@ -4,6 +4,7 @@ use bytes::Bytes;
 use gatewire_proto::socketio::{self, ArgSlice, DecodeError, EventBody, Limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::encode::{self, Arguments, One, Spread};
 use crate::{EmitError, Event};
@@ -113,6 +114,28 @@ impl Payload {
         read_body(self.args(), &self.attachments)
     }
 
+    /// These arguments, each changed as JSON. What stands for an attachment is the object that it is in the JSON: left alone,
+    /// it stands for the same bytes.
+    ///
+    /// # Errors
+    /// If an argument is more than a [`Value`] holds: a number that is too large, or lists that nest too deep.
+    pub fn map_json(&self, mut change: impl FnMut(&mut Value)) -> Result<Self, serde_json::Error> {
+        let mut json = String::with_capacity(self.json.len());
+        for argument in self.args().iter() {
+            let mut value: Value = serde_json::from_str(argument)?;
+            change(&mut value);
+            if !json.is_empty() {
+                json.push(',');
+            }
+            json.push_str(&value.to_string());
+        }
+        Ok(Self {
+            json: json.into(),
+            count: self.count,
+            attachments: self.attachments.clone(),
+        })
+    }
+
     /// The argument at `index`; one that is missing is `null`.
     ///
     /// # Errors
@@ -143,7 +166,7 @@ pub(crate) fn read_arg<T: DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -177,6 +200,30 @@ mod tests {
         for wrong in ["1,", "]", "1],[2", "{"] {
             assert!(Payload::from_json(wrong, Vec::new()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn arguments_are_changed_as_json() {
+        let payload = Payload::from_args(&(1, "b", Bytes::from_static(b"c"))).unwrap();
+        let changed = payload.map_json(|value| {
+            if value.is_u64() {
+                *value = json!([2, ","]);
+            }
+        });
+        let changed = changed.unwrap();
+        assert_eq!(
+            (changed.len(), changed.arg::<Value>(0).unwrap()),
+            (3, json!([2, ","]))
+        );
+        assert_eq!(changed.arg::<Bytes>(2).unwrap(), "c");
+        assert!(
+            Payload::default()
+                .map_json(|_| unreachable!())
+                .unwrap()
+                .is_empty()
+        );
+        let huge = Payload::from_json("1e999", Vec::new()).unwrap();
+        assert!(huge.map_json(|_| ()).is_err());
     }
 
     #[test]

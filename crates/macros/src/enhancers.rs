@@ -1,5 +1,5 @@
-//! `#[use_guards(..)]`, `#[use_interceptors(..)]`, `#[use_filters(..)]` and `#[set_metadata(..)]`: read off a gateway, a
-//! `#[subscriptions]` block or a handler, and written as a call chain on `Enhancers`.
+//! `#[use_guards(..)]`, `#[use_interceptors(..)]`, `#[use_pipes(..)]`, `#[use_filters(..)]` and `#[set_metadata(..)]`: read off
+//! a gateway, a `#[subscriptions]` block or a handler, and written as a call chain on `Enhancers`.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -29,6 +29,12 @@ const KINDS: &[Kind] = &[
         class: "interceptor",
         value: "interceptor_value",
         example: "LoggingInterceptor",
+    },
+    Kind {
+        name: "use_pipes",
+        class: "pipe",
+        value: "pipe_value",
+        example: "Trim",
     },
     Kind {
         name: "use_filters",

@@ -165,6 +165,13 @@ pub fn use_interceptors(args: TokenStream, item: TokenStream) -> TokenStream {
     enhancers::reorder("use_interceptors", &args.into(), &item.into()).into()
 }
 
+/// Binds pipes of whole bodies, in the way of [`macro@use_guards`]. Pipes of single values stand at their parameters, in
+/// `#[message_body(..)]`.
+#[proc_macro_attribute]
+pub fn use_pipes(args: TokenStream, item: TokenStream) -> TokenStream {
+    enhancers::reorder("use_pipes", &args.into(), &item.into()).into()
+}
+
 /// Binds exception filters, in the way of [`macro@use_guards`]; the last is asked first.
 #[proc_macro_attribute]
 pub fn use_filters(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -115,9 +115,9 @@ impl ExecutionContext {
         &self.0.route
     }
 
-    /// The message as it came.
-    pub(crate) fn event(&self) -> Option<Event<'_>> {
-        self.0.event()
+    /// The message with these arguments.
+    pub(crate) fn event_of<'a>(&'a self, args: &'a Payload) -> Event<'a> {
+        args.as_event(self.0.route.pattern, self.0.ack_id)
     }
 
     /// Takes the acknowledgement out: whoever has it answers.

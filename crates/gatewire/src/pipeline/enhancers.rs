@@ -4,16 +4,17 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use super::body_pipe::DynPipe;
 use super::filter::DynFilter;
 use super::guard::DynGuard;
 use super::interceptor::DynInterceptor;
-use super::{ExceptionFilter, Guard, Interceptor};
+use super::{BodyPipe, ExceptionFilter, Guard, Interceptor};
 use crate::module::{InjectError, Injectable, Provider, Resolver};
 
 /// A value that `#[set_metadata(..)]` has put somewhere.
 pub(crate) type Metadata = Arc<dyn Any + Send + Sync>;
 
-/// The guards, interceptors, filters and metadata of one handler or gateway, in the order written: what the attributes
+/// The guards, interceptors, pipes, filters and metadata of one handler or gateway, in the order written: what the attributes
 /// say, not resolved yet.
 ///
 /// A class is an instance of the container: the provider that the gateway's module sees, or else one that is built in that
@@ -22,6 +23,7 @@ pub(crate) type Metadata = Arc<dyn Any + Send + Sync>;
 pub struct Enhancers {
     guards: Vec<Binding<dyn DynGuard>>,
     interceptors: Vec<Binding<dyn DynInterceptor>>,
+    pipes: Vec<Binding<dyn DynPipe>>,
     filters: Vec<Binding<dyn DynFilter>>,
     metadata: Vec<Metadata>,
 }
@@ -56,6 +58,7 @@ impl<T: ?Sized + 'static> Binding<T> {
 pub(crate) struct Bound {
     pub(crate) guards: Vec<Arc<dyn DynGuard>>,
     pub(crate) interceptors: Vec<Arc<dyn DynInterceptor>>,
+    pub(crate) pipes: Vec<Arc<dyn DynPipe>>,
     pub(crate) filters: Vec<Arc<dyn DynFilter>>,
     pub(crate) metadata: Vec<Metadata>,
 }
@@ -97,6 +100,21 @@ impl Enhancers {
         self
     }
 
+    /// Adds a pipe of bodies that the container builds.
+    #[must_use]
+    pub fn pipe<P: BodyPipe + Injectable>(mut self) -> Self {
+        self.pipes.push(Binding::class::<P>(|pipe| pipe));
+        self
+    }
+
+    /// Adds a pipe of bodies that `make` makes, once, at start.
+    #[must_use]
+    pub fn pipe_value<P: BodyPipe>(mut self, make: impl FnOnce() -> P + 'static) -> Self {
+        self.pipes
+            .push(Binding::<dyn DynPipe>::value(|| Arc::new(make())));
+        self
+    }
+
     /// Adds an exception filter that the container builds.
     #[must_use]
     pub fn filter<F: ExceptionFilter + Injectable>(mut self) -> Self {
@@ -124,6 +142,7 @@ impl Enhancers {
     pub fn and(mut self, other: Self) -> Self {
         self.guards.extend(other.guards);
         self.interceptors.extend(other.interceptors);
+        self.pipes.extend(other.pipes);
         self.filters.extend(other.filters);
         self.metadata.extend(other.metadata);
         self
@@ -133,9 +152,11 @@ impl Enhancers {
     pub(crate) fn classes(&self) -> impl Iterator<Item = fn() -> Provider> {
         let guards = self.guards.iter().filter_map(|guard| guard.class);
         let interceptors = self.interceptors.iter();
+        let pipes = self.pipes.iter();
         let filters = self.filters.iter();
         guards
             .chain(interceptors.filter_map(|interceptor| interceptor.class))
+            .chain(pipes.filter_map(|pipe| pipe.class))
             .chain(filters.filter_map(|filter| filter.class))
     }
 
@@ -150,6 +171,7 @@ impl Enhancers {
         Ok(Bound {
             guards: all(self.guards, resolver)?,
             interceptors: all(self.interceptors, resolver)?,
+            pipes: all(self.pipes, resolver)?,
             filters: all(self.filters, resolver)?,
             metadata: self.metadata,
         })

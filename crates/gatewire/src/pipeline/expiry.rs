@@ -13,7 +13,6 @@ use crate::Socket;
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use gatewire::pipeline::Expiry;
 /// use gatewire::prelude::*;
 ///
 /// #[derive(serde::Deserialize)]

@@ -1,13 +1,14 @@
-//! The pipeline around a handler, in NestJS's order: guards, interceptors, extractors, the handler, interceptors again,
-//! and exception filters for every error on the way.
+//! The pipeline around a handler, in NestJS's order: guards, interceptors, pipes and extractors, the handler, interceptors
+//! again, and exception filters for every error on the way.
 //!
 //! Each is bound to a handler or a gateway by an attribute (`#[use_guards(..)]`, `#[use_interceptors(..)]`,
-//! `#[use_filters(..)]`) or to all by the [`App`](crate::App). An entry that is a type (`JwtGuard`) is resolved from the
+//! `#[use_pipes(..)]`, `#[use_filters(..)]`) or to all by the [`App`](crate::App). An entry that is a type (`JwtGuard`) is resolved from the
 //! container, so that it may inject providers; any other expression (`Throttle::per_client(..)`) is a value of its own.
 //!
 //! A handler to which nothing is bound takes none of this: that is decided at start, not for each message.
 
 mod answer;
+mod body_pipe;
 mod context;
 mod enhancers;
 mod exception;
@@ -23,6 +24,7 @@ mod timeout;
 
 pub use answer::Answer;
 pub(crate) use answer::Kind as AnswerKind;
+pub use body_pipe::BodyPipe;
 pub use context::ExecutionContext;
 pub(crate) use enhancers::Bound as BoundEnhancers;
 pub use enhancers::Enhancers;

@@ -1,15 +1,15 @@
 //! Pipes: what turns a part of a message's body into a handler's argument, or refuses it. They see one value, not the
-//! message; who may send it is a guard's question.
+//! message; who may send it is a guard's question. Pipes of whole bodies are in `body_pipe`.
 
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::Number;
+use serde_json::{Number, Value};
 
-use super::{Exception, WsException};
-use crate::Socket;
-use crate::gateway::{FieldError, validate};
+use super::{BodyPipe, Exception, WsException};
+use crate::gateway::{BodyRejection, FieldError, validate};
+use crate::{Payload, Socket};
 
 /// Turns what a client sent into an `Out`.
 ///
@@ -21,7 +21,6 @@ use crate::gateway::{FieldError, validate};
 /// every other, and named with `self`.
 ///
 /// ```
-/// use gatewire::pipeline::{Argument, ParseInt, Pipe, Trim};
 /// use gatewire::prelude::*;
 ///
 /// #[injectable]
@@ -135,8 +134,10 @@ impl<Out: Send, A: Pipe<B::Input>, B: Pipe<Out>> Pipe<Out> for Chain<A, B> {
     }
 }
 
-/// Takes the white space off both ends of a text, or of one that may be missing.
+/// Takes the white space off both ends of a text, or of one that may be missing; for whole bodies
+/// (`#[use_pipes(Trim)]`) of every text in them, names of fields excepted.
 #[derive(Clone, Copy, Debug)]
+#[crate::injectable]
 pub struct Trim;
 
 impl Pipe<String> for Trim {
@@ -152,6 +153,21 @@ impl Pipe<Option<String>> for Trim {
 
     async fn transform(&self, value: Option<String>, _: &Argument) -> Result<Option<String>, Exception> {
         Ok(value.map(trim))
+    }
+}
+
+impl BodyPipe for Trim {
+    async fn transform(&self, body: Payload, _: &Argument) -> Result<Payload, Exception> {
+        Ok(body.map_json(trim_all).map_err(BodyRejection::from)?)
+    }
+}
+
+fn trim_all(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = trim(std::mem::take(text)),
+        Value::Array(values) => values.iter_mut().for_each(trim_all),
+        Value::Object(fields) => fields.values_mut().for_each(trim_all),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

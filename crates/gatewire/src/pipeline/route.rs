@@ -1,4 +1,4 @@
-//! The way of one message, or connection, through what is bound to its handler: guards, interceptors, the handler,
+//! The way of one message, or connection, through what is bound to its handler: guards, interceptors, pipes, the handler,
 //! filters. Made at start, and only where something is bound: a handler without has no route, and costs nothing here.
 
 use std::any::Any;
@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use super::body_pipe::DynPipe;
 use super::enhancers::{Bound, Metadata};
 use super::filter::DynFilter;
 use super::guard::DynGuard;
 use super::interceptor::DynInterceptor;
-use super::{Answer, Exception, ExecutionContext, INTERNAL, WsException};
+use super::{Answer, Argument, Exception, ExecutionContext, INTERNAL, WsException};
+use crate::Payload;
 use crate::gateway::{BoundGateway, Handled, MessageContext, Reply, panic_text};
 
 /// What is bound to one handler, at all three scopes, in the order in which it is asked.
@@ -26,6 +28,7 @@ pub(crate) struct Route {
     pub(crate) metadata: Box<[Metadata]>,
     guards: Box<[Arc<dyn DynGuard>]>,
     interceptors: Box<[Arc<dyn DynInterceptor>]>,
+    pipes: Box<[Arc<dyn DynPipe>]>,
     filters: Box<[Arc<dyn DynFilter>]>,
 }
 
@@ -84,7 +87,13 @@ impl Route {
             .rev()
             .flat_map(|bound| bound.filters.iter().rev().cloned())
             .collect();
-        if guards.is_empty() && interceptors.is_empty() && filters.is_empty() {
+        // A connection has no body.
+        let scopes_with_body = if to.subscription.is_some() { scopes } else { &[] };
+        let pipes: Box<[_]> = scopes_with_body
+            .iter()
+            .flat_map(|bound| bound.pipes.clone())
+            .collect();
+        if guards.is_empty() && interceptors.is_empty() && pipes.is_empty() && filters.is_empty() {
             return None;
         }
         let metadata = scopes.iter().rev().flat_map(|bound| bound.metadata.clone());
@@ -97,6 +106,7 @@ impl Route {
             metadata: metadata.collect(),
             guards,
             interceptors,
+            pipes,
             filters,
         }))
     }
@@ -120,6 +130,20 @@ impl Route {
             }
         }
         Ok(())
+    }
+
+    /// What the pipes make of a body.
+    async fn pipe(&self, mut body: Payload, context: &ExecutionContext) -> Result<Payload, Exception> {
+        let argument = Argument {
+            key: None,
+            pattern: self.pattern,
+            client: context.client().clone(),
+        };
+        for pipe in &self.pipes {
+            let made = AssertUnwindSafe(pipe.run(body, &argument)).catch_unwind().await;
+            body = made.unwrap_or_else(|panic| Err(self.panicked(pipe.name(), &*panic)))?;
+        }
+        Ok(body)
     }
 
     /// Gives an error to the filter that takes it.
@@ -177,16 +201,25 @@ pub(crate) async fn run(context: ExecutionContext) {
     }
 }
 
-/// Runs the handler; what it has answered, as far as somebody waits for it.
+/// Runs the pipes and the handler; what it has answered, as far as somebody waits for it.
 async fn call(context: &ExecutionContext) -> Option<Result<Answer, Exception>> {
-    if let Some(future) = start(context) {
+    let (route, args) = (context.route(), context.args()?);
+    let started = if route.pipes.is_empty() {
+        start(context, args)
+    } else {
+        match Box::pin(route.pipe(args.clone(), context)).await {
+            Ok(body) => start(context, &body),
+            Err(exception) => return Some(Err(exception)),
+        }
+    };
+    if let Some(future) = started {
         future.await;
     }
     context.take_outcome()
 }
 
-fn start(context: &ExecutionContext) -> Handled {
-    let (route, event) = (context.route(), context.event()?);
+fn start(context: &ExecutionContext, args: &Payload) -> Handled {
+    let (route, event) = (context.route(), context.event_of(args));
     let message = MessageContext::in_route(context, &event);
     route.target.invoke(route.subscription?, &message)
 }

@@ -81,6 +81,13 @@ pub(super) fn reason(error: &serde_json::Error) -> String {
     text[..end].to_owned()
 }
 
+/// A body, or a part of it, that was read by hand and does not fit.
+impl From<serde_json::Error> for BodyRejection {
+    fn from(error: serde_json::Error) -> Self {
+        Self::misfit(&error)
+    }
+}
+
 impl From<BodyRejection> for WsException {
     fn from(rejection: BodyRejection) -> Self {
         let exception = Self::new(rejection.to_string());

@@ -1,9 +1,9 @@
-//! A pipe must make what the parameter is.
+//! A pipe must make what the parameter is; one for a gateway has whole bodies.
 
-use gatewire::pipeline::Trim;
 use gatewire::prelude::*;
 
 #[websocket_gateway]
+#[use_pipes(DefaultValue(1))]
 struct Gateway;
 
 #[subscriptions]
