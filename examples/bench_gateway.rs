@@ -1,12 +1,16 @@
 //! What the benchmark measures: an echo by acknowledgement, an echo by event, and a broadcast. `WORKERS` sets the
 //! number of worker threads (all cores if it is not set), `PORT` (3000) and `HOST` (127.0.0.1) the address, `ADAPTER` what
 //! its clients speak: `socketio`, `ws`, or `both`; `RECOVERY=1` keeps what is sent for clients that come back, `DEFLATE=1`
-//! compresses messages for clients that offer it.
+//! compresses messages for clients that offer it. `BOUND=1` binds a guard and an interceptor to every handler, and `LOW_LEVEL=1`
+//! does the same without gateways, to see what these cost.
+
+mod serve;
 
 use gatewire::HubConfig;
 use gatewire::adapter::DeflateOptions;
 use gatewire::prelude::*;
-use gatewire_hub::Recovery;
+use gatewire_hub::{Event, Io, Recovery};
+use gatewire_server::{Cors, Engine, EngineConfig, SocketIo};
 
 #[websocket_gateway(cors(origin = "*"))]
 struct BenchGateway {
@@ -29,6 +33,21 @@ impl BenchGateway {
     #[subscribe_message("broadcast")]
     fn broadcast(&self, MessageBody(message): MessageBody<String>) {
         self.server.emit("message", &message);
+    }
+}
+
+/// Lets everything through.
+struct Through;
+
+impl Guard for Through {
+    async fn can_activate(&self, _: &ExecutionContext) -> Result<bool, Exception> {
+        Ok(true)
+    }
+}
+
+impl Interceptor for Through {
+    async fn intercept(&self, _: &ExecutionContext, next: Next<'_>) -> Result<Answer, Exception> {
+        next.handle().await
     }
 }
 
@@ -56,6 +75,9 @@ fn env(name: &str, default: &str) -> String {
 }
 
 async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    if env("LOW_LEVEL", "0") == "1" {
+        return low_level().await;
+    }
     let address = format!("{}:{}", env("HOST", "127.0.0.1"), env("PORT", "3000"));
     let config = HubConfig {
         connection_state_recovery: (env("RECOVERY", "0") == "1").then(Recovery::default),
@@ -71,8 +93,46 @@ async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         "both" => drop(app.use_websocket_adapters((socketio, ws(WsAdapter::at("/ws"))))),
         other => return Err(format!("ADAPTER: socketio, ws or both is expected, not {other:?}").into()),
     }
+    if env("BOUND", "0") == "1" {
+        app.use_global_guards(Through).use_global_interceptors(Through);
+    }
     let app = app.bind(address).await?;
     println!("listening on http://{}", app.local_addr());
     app.serve().await;
     Ok(())
+}
+
+/// The same events with the hub and the server alone.
+async fn low_level() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let io = Io::default();
+    io.of("/").on_connection(|socket| {
+        socket.on("ping", |socket, event| {
+            let Some(pong) = pong(event) else { return };
+            match event.ack(socket) {
+                Some(ack) => ack.send(&pong),
+                None => socket.emit("ping", &pong),
+            }
+        });
+        socket.on("ping-emit", |socket, event| {
+            if let Some(pong) = pong(event) {
+                socket.emit("pong", &pong);
+            }
+        });
+        socket.on("broadcast", |socket, event| {
+            if let Ok(message) = event.body::<String>() {
+                socket.namespace().emit("message", &message);
+            }
+        });
+    });
+    let config = EngineConfig {
+        cors: Some(Cors::default()),
+        ..EngineConfig::default()
+    };
+    let served = serve::serve(Engine::new(config, SocketIo::new(io))?, 3000).await;
+    served.map_err(|error| error.to_string().into())
+}
+
+fn pong(event: &Event<'_>) -> Option<String> {
+    let data: String = event.body().ok()?;
+    Some(format!("pong: {data}"))
 }

@@ -17,7 +17,8 @@ use crate::wire::flavour::Flavour;
 pub(crate) const HELP: &str = "\
 Usage:
   gatewire-bench run [options]     start every server in turn, load it, and report
-      --peers A,B      only these (gatewire, gatewire-ws, socketioxide, socketio, nest-socketio, axum, nest-ws, ws)
+      --peers A,B      only these (gatewire, gatewire-ws, socketioxide, socketio, nest-socketio, axum, nest-ws, ws);
+                       by name also gatewire-low-level, gatewire-bound
       --modes A,B      only these (echo, pipelined, fanout, fanout4, churn, fanout-deflate, idle, idle-deflate)
       --rounds N       how often each is measured, from 1 (3); idle is measured once
       --quick          one short round: a first look, no result to keep

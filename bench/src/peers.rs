@@ -31,9 +31,11 @@ enum Program {
     Node(&'static str),
     /// A binary of `bench/peers/rust`.
     Rust(&'static str),
-    /// An example of this workspace, with `ADAPTER` in its environment.
-    Example(&'static str, &'static str),
+    /// An example of this workspace, with this in its environment.
+    Example(&'static str, Variables),
 }
+
+type Variables = &'static [(&'static str, &'static str)];
 
 /// The peer that ratios are taken to unless another is chosen.
 pub(crate) const BASE: &str = "socketioxide";
@@ -46,14 +48,14 @@ impl Peer {
             title: "Gatewire, Socket.IO",
             flavour: Flavour::SocketIo,
             deflates: true,
-            program: Program::Example("bench_gateway", "socketio"),
+            program: Program::Example("bench_gateway", &[("ADAPTER", "socketio")]),
         },
         Self {
             name: "gatewire-ws",
             title: "Gatewire, ws adapter, bare WebSocket",
             flavour: Flavour::Ws,
             deflates: true,
-            program: Program::Example("bench_gateway", "ws"),
+            program: Program::Example("bench_gateway", &[("ADAPTER", "ws")]),
         },
         Self {
             name: "socketioxide",
@@ -99,6 +101,24 @@ impl Peer {
         },
     ];
 
+    /// Gatewire in other forms, to see what parts of it cost: measured where they are named.
+    pub(crate) const VARIANTS: [Self; 2] = [
+        Self {
+            name: "gatewire-low-level",
+            title: "Gatewire without gateways",
+            flavour: Flavour::SocketIo,
+            deflates: false,
+            program: Program::Example("bench_gateway", &[("LOW_LEVEL", "1")]),
+        },
+        Self {
+            name: "gatewire-bound",
+            title: "Gatewire, a guard and an interceptor",
+            flavour: Flavour::SocketIo,
+            deflates: true,
+            program: Program::Example("bench_gateway", &[("BOUND", "1")]),
+        },
+    ];
+
     /// Starts it, with compression if `is_deflated`.
     pub(crate) fn start(&self, cpus: Cpus, is_deflated: bool) -> Result<Server, StartError> {
         let root = root();
@@ -112,10 +132,10 @@ impl Peer {
                 let program = peers_target().join("release").join(binary);
                 Server::start(&program, &[], &[], &root, cpus)
             }
-            Program::Example(name, adapter) => Server::start(
+            Program::Example(name, variables) => Server::start(
                 &own_target().join("release/examples").join(name),
                 &[],
-                &[deflate, ("ADAPTER", adapter)],
+                &[&[deflate], variables].concat(),
                 &root,
                 cpus,
             ),
@@ -136,6 +156,7 @@ impl FromStr for Peer {
         let names = Self::ALL.map(|peer| peer.name).join(", ");
         Self::ALL
             .into_iter()
+            .chain(Self::VARIANTS)
             .find(|peer| peer.name == text)
             .ok_or_else(|| format!("unknown peer \"{text}\": {names}"))
     }
@@ -270,7 +291,7 @@ mod tests {
 
     #[test]
     fn peers_have_names() {
-        for peer in Peer::ALL {
+        for peer in Peer::ALL.into_iter().chain(Peer::VARIANTS) {
             assert_eq!(peer.name.parse(), Ok(peer));
         }
         assert!(BASE.parse::<Peer>().is_ok());
