@@ -9,7 +9,7 @@ use super::cause::{CauseSource, Kept};
 use super::extract::Ack;
 use super::reply::{AckState, HandlerName, Owed, Pending, PendingReply, Reply};
 use crate::Socket;
-use crate::pipeline::ExecutionContext;
+use crate::pipeline::{ExecutionContext, Outcome};
 
 /// One message on its way to its handler; what [`FromMessage`](super::FromMessage) reads from.
 pub struct MessageContext<'a> {
@@ -21,6 +21,8 @@ pub struct MessageContext<'a> {
     patience: Cell<Patience>,
     /// The route that it has come by; keeps the acknowledgement then.
     route: Option<&'a ExecutionContext>,
+    /// What a handler that is done when it returns has answered, for that route.
+    outcome: Cell<Option<Outcome>>,
 }
 
 impl<'a> MessageContext<'a> {
@@ -39,6 +41,7 @@ impl<'a> MessageContext<'a> {
             ack: RefCell::new(ack),
             patience: Cell::default(),
             route: None,
+            outcome: Cell::default(),
         }
     }
 
@@ -52,6 +55,7 @@ impl<'a> MessageContext<'a> {
             ack: RefCell::default(),
             patience: Cell::default(),
             route: Some(route),
+            outcome: Cell::default(),
         }
     }
 
@@ -80,9 +84,9 @@ impl<'a> MessageContext<'a> {
 
     /// The right to answer, once; a second one answers as if no acknowledgement had been asked for.
     #[doc(hidden)]
-    pub fn reply(&self) -> Reply<'a> {
+    pub fn reply(&self) -> Reply<'_> {
         match self.route {
-            Some(route) => Reply::in_route(route),
+            Some(route) => Reply::in_route(route, Some(&self.outcome)),
             None => Reply {
                 socket: self.socket,
                 pattern: self.pattern,
@@ -111,6 +115,11 @@ impl<'a> MessageContext<'a> {
             pending,
             limits: Limits::new(self.patience.get()),
         }
+    }
+
+    /// What a handler that was done when it returned has answered, if it has come by a route.
+    pub(crate) fn take_outcome(&self) -> Option<Outcome> {
+        self.outcome.take()
     }
 
     /// How long the handler may take.

@@ -2,6 +2,7 @@
 //! nothing, or with the error.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use gatewire_hub::{AckSender, EmitError, Payload};
@@ -13,8 +14,8 @@ use super::cause::{CauseSource, Kept};
 use super::extract::{AckSlot, BodyRejection};
 use crate::Socket;
 use crate::pipeline::{
-    Answer, AnswerKind, Argument, Cause, Exception, ExecutionContext, INTERNAL, Route, TimedOut, WsException,
-    internal_json,
+    Answer, AnswerKind, Argument, Cause, Exception, ExecutionContext, INTERNAL, Outcome, Route, TimedOut,
+    WsException, internal_json,
 };
 
 /// A reply under an event of its own: emitted to the sender as `event` with `data`; an acknowledgement that was
@@ -113,7 +114,24 @@ pub struct Reply<'a> {
     pub(super) ack: AckState,
     pub(super) cause: CauseSource<'a>,
     /// Who waits for the answer, if it is not for the client alone.
-    pub(super) route: Option<&'a ExecutionContext>,
+    pub(super) route: Option<Waiting<'a>>,
+}
+
+/// A route that waits for the answer of its handler.
+#[derive(Clone, Copy)]
+pub(super) struct Waiting<'a> {
+    context: &'a ExecutionContext,
+    /// Where it looks when the handler has returned; later on it asks the context.
+    here: Option<&'a Cell<Option<Outcome>>>,
+}
+
+impl Waiting<'_> {
+    fn settle(self, outcome: Outcome) {
+        match self.here {
+            Some(here) => here.set(Some(outcome)),
+            None => self.context.settle(outcome),
+        }
+    }
 }
 
 /// The right to answer one message once its future is ready.
@@ -155,7 +173,7 @@ impl PendingReply {
                 cause: cause.as_ref().map_or(CauseSource::Unknown, CauseSource::Kept),
                 route: None,
             },
-            Pending::Route(route) => Reply::in_route(route),
+            Pending::Route(route) => Reply::in_route(route, None),
         }
     }
 
@@ -230,15 +248,15 @@ impl Pending {
 }
 
 impl<'a> Reply<'a> {
-    /// The answer of a handler, for whoever waits for it.
-    pub(super) fn in_route(route: &'a ExecutionContext) -> Self {
+    /// The answer of a handler, for whoever waits for it: `here` if it has only just been called.
+    pub(super) fn in_route(route: &'a ExecutionContext, here: Option<&'a Cell<Option<Outcome>>>) -> Self {
         Self {
             socket: route.client(),
             pattern: route.pattern(),
             handler: HandlerName::of(route.route()),
             ack: AckState::NotAsked,
             cause: route.args().map_or(CauseSource::Unknown, CauseSource::Payload),
-            route: Some(route),
+            route: Some(Waiting { context: route, here }),
         }
     }
 
@@ -247,7 +265,7 @@ impl<'a> Reply<'a> {
         Self {
             ack: route.take_ack(),
             route: None,
-            ..Self::in_route(route)
+            ..Self::in_route(route, None)
         }
     }
 }
@@ -255,15 +273,15 @@ impl<'a> Reply<'a> {
 impl Reply<'_> {
     /// Gives the answer to those who wait for it, if somebody does.
     fn hand_in(&mut self, answer: impl FnOnce() -> Result<Answer, WsException>) -> bool {
-        let Some(route) = self.route else {
+        let Some(waiting) = self.route else {
             return false;
         };
-        if route.route().has_interceptors() {
-            route.settle(answer().map_err(Exception::from));
+        if waiting.context.route().has_interceptors() {
+            waiting.settle(answer().map_err(Exception::from));
             return true;
         }
         // Only errors are waited for.
-        self.ack = route.take_ack();
+        self.ack = waiting.context.take_ack();
         self.route = None;
         false
     }
@@ -329,7 +347,7 @@ impl Reply<'_> {
     pub fn ack_only<T: Serialize>(self, value: &T) {
         let is_asked = |ack: &AckState| !matches!(ack, AckState::NotAsked);
         let is_asked = match self.route {
-            Some(route) => route.with_ack(|ack| is_asked(ack)),
+            Some(waiting) => waiting.context.with_ack(|ack| is_asked(ack)),
             None => is_asked(&self.ack),
         };
         if is_asked {
@@ -358,7 +376,7 @@ impl Reply<'_> {
     /// An error, for the filters if there are some, or else for the client.
     pub fn exception<E: Into<WsException> + Send + Sync + 'static>(self, error: E) {
         match self.route {
-            Some(route) => route.settle(Err(Exception::from(error))),
+            Some(waiting) => waiting.settle(Err(Exception::from(error))),
             None => {
                 let (socket, is_fault) = (self.socket, (&error as &dyn Any).is::<BodyRejection>());
                 self.raise(&error.into());
@@ -372,7 +390,7 @@ impl Reply<'_> {
     /// As [`exception`](Self::exception), for an error of any type.
     pub fn thrown(self, exception: Exception) {
         match self.route {
-            Some(route) => route.settle(Err(exception)),
+            Some(waiting) => waiting.settle(Err(exception)),
             None => {
                 let (socket, is_fault) = (self.socket, exception.is::<BodyRejection>());
                 self.raise(&exception.into_ws());

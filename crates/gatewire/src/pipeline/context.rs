@@ -2,7 +2,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gatewire_hub::{Event, Payload};
 use serde::de::DeserializeOwned;
@@ -22,18 +23,16 @@ struct Inner {
     /// None for a connection.
     args: Option<Payload>,
     ack_id: Option<u64>,
-    call: Mutex<Call>,
+    /// The acknowledgement is as the client asked for it, and `ack` says nothing yet: most messages never lock that. If it
+    /// stays so, which is the work of a panic, dropping the message answers it. Only the task of the message changes it.
+    is_untouched: AtomicBool,
+    ack: Mutex<AckState>,
+    /// What an async handler has answered, where interceptors or filters wait for it.
+    outcome: Mutex<Option<Outcome>>,
 }
 
-/// The part of a message that changes.
-#[derive(Default)]
-struct Call {
-    /// What has become of the acknowledgement; `None` as long as it is as the client asked for it. If it stays so, which is
-    /// the work of a panic, dropping the message answers it.
-    ack: Option<AckState>,
-    /// What the handler has answered, where interceptors or filters wait for it.
-    outcome: Option<Result<Answer, Exception>>,
-}
+/// What has become of a handler's call.
+pub(crate) type Outcome = Result<Answer, Exception>;
 
 impl ExecutionContext {
     /// A message.
@@ -43,7 +42,9 @@ impl ExecutionContext {
             route,
             args: Some(event.to_payload()),
             ack_id: event.ack_id(),
-            call: Mutex::default(),
+            is_untouched: AtomicBool::new(true),
+            ack: Mutex::default(),
+            outcome: Mutex::default(),
         }))
     }
 
@@ -54,7 +55,9 @@ impl ExecutionContext {
             route,
             args: None,
             ack_id: None,
-            call: Mutex::default(),
+            is_untouched: AtomicBool::new(true),
+            ack: Mutex::default(),
+            outcome: Mutex::default(),
         }))
     }
 
@@ -122,26 +125,29 @@ impl ExecutionContext {
 
     /// Takes the acknowledgement out: whoever has it answers.
     pub(crate) fn take_ack(&self) -> AckState {
-        let taken = self.call().ack.replace(AckState::NotAsked);
-        taken.unwrap_or_else(|| self.0.asked())
+        if self.0.touch() {
+            return self.0.asked();
+        }
+        std::mem::take(&mut self.0.ack.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Lets `change` have the acknowledgement.
     pub(crate) fn with_ack<T>(&self, change: impl FnOnce(&mut AckState) -> T) -> T {
-        change(self.call().ack.get_or_insert_with(|| self.0.asked()))
+        let mut ack = self.0.ack.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.touch() {
+            *ack = self.0.asked();
+        }
+        change(&mut ack)
     }
 
-    /// The handler's answer, for those who wait for it.
-    pub(crate) fn settle(&self, outcome: Result<Answer, Exception>) {
-        self.call().outcome = Some(outcome);
+    /// The answer of an async handler, for those who wait for it.
+    pub(crate) fn settle(&self, outcome: Outcome) {
+        *self.0.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
     }
 
-    pub(crate) fn take_outcome(&self) -> Option<Result<Answer, Exception>> {
-        self.call().outcome.take()
-    }
-
-    fn call(&self) -> MutexGuard<'_, Call> {
-        self.0.call.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn take_outcome(&self) -> Option<Outcome> {
+        let mut outcome = self.0.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        outcome.take()
     }
 }
 
@@ -149,6 +155,13 @@ impl Inner {
     fn event(&self) -> Option<Event<'_>> {
         let args = self.args.as_ref()?;
         Some(args.as_event(self.route.pattern, self.ack_id))
+    }
+
+    /// Whether nobody has touched the acknowledgement before; now somebody has.
+    fn touch(&self) -> bool {
+        let is_untouched = self.is_untouched.load(Ordering::Relaxed);
+        self.is_untouched.store(false, Ordering::Relaxed);
+        is_untouched
     }
 
     /// The acknowledgement as the client asked for it.
@@ -159,8 +172,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let call = self.call.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if call.ack.is_none() && self.ack_id.is_some() {
+        if *self.is_untouched.get_mut() && self.ack_id.is_some() {
             // Owed, and dropped as such.
             drop(self.asked());
         }

@@ -26,6 +26,7 @@ pub use answer::Answer;
 pub(crate) use answer::Kind as AnswerKind;
 pub use body_pipe::BodyPipe;
 pub use context::ExecutionContext;
+pub(crate) use context::Outcome;
 pub(crate) use enhancers::Bound as BoundEnhancers;
 pub use enhancers::Enhancers;
 pub use exception::WsException;

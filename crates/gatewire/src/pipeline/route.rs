@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use super::body_pipe::DynPipe;
 use super::enhancers::{Bound, Metadata};
 use super::filter::DynFilter;
 use super::guard::DynGuard;
 use super::interceptor::DynInterceptor;
-use super::{Answer, Argument, Exception, ExecutionContext, INTERNAL, WsException};
+use super::{Answer, Argument, Exception, ExecutionContext, INTERNAL, Outcome, WsException};
 use crate::Payload;
-use crate::gateway::{BoundGateway, Handled, MessageContext, Reply, panic_text};
+use crate::gateway::{BoundGateway, MessageContext, Reply, panic_text};
 
 /// What is bound to one handler, at all three scopes, in the order in which it is asked.
 pub(crate) struct Route {
@@ -202,7 +203,7 @@ pub(crate) async fn run(context: ExecutionContext) {
 }
 
 /// Runs the pipes and the handler; what it has answered, as far as somebody waits for it.
-async fn call(context: &ExecutionContext) -> Option<Result<Answer, Exception>> {
+async fn call(context: &ExecutionContext) -> Option<Outcome> {
     let (route, args) = (context.route(), context.args()?);
     let started = if route.pipes.is_empty() {
         start(context, args)
@@ -212,16 +213,33 @@ async fn call(context: &ExecutionContext) -> Option<Result<Answer, Exception>> {
             Err(exception) => return Some(Err(exception)),
         }
     };
-    if let Some(future) = started {
-        future.await;
+    match started {
+        Started::Waits(future) => {
+            future.await;
+            context.take_outcome()
+        }
+        Started::Ended(outcome) => outcome,
     }
-    context.take_outcome()
 }
 
-fn start(context: &ExecutionContext, args: &Payload) -> Handled {
+/// A handler that has been called.
+enum Started {
+    /// It goes on, and its outcome will be the context's.
+    Waits(BoxFuture<'static, ()>),
+    /// It has ended with this.
+    Ended(Option<Outcome>),
+}
+
+fn start(context: &ExecutionContext, args: &Payload) -> Started {
     let (route, event) = (context.route(), context.event_of(args));
+    let Some(subscription) = route.subscription else {
+        return Started::Ended(None);
+    };
     let message = MessageContext::in_route(context, &event);
-    route.target.invoke(route.subscription?, &message)
+    match route.target.invoke(subscription, &message) {
+        Some(future) => Started::Waits(future),
+        None => Started::Ended(message.take_outcome()),
+    }
 }
 
 /// What an interceptor goes around: the next one, or the extractors and the handler.
