@@ -7,6 +7,7 @@ use gatewire_proto::socketio::{ArgSlice, EventBody};
 use serde::de::DeserializeOwned;
 
 use crate::payload::{read_arg, read_body};
+use crate::socket::log;
 use crate::{AckSender, Payload, Socket};
 
 /// An event as it came in: name, arguments, attachments, and the id of the acknowledgement that the client wants.
@@ -57,6 +58,14 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn ack(&self, socket: &Socket) -> Option<AckSender> {
         self.ack_id.map(|id| AckSender::new(socket.clone(), id))
+    }
+
+    /// Answers with these arguments, if the client asks for an answer; as [`ack`](Self::ack) and
+    /// [`AckSender::send_payload`], for who need not keep the right to it.
+    pub fn answer(&self, socket: &Socket, answer: &Payload) {
+        if let Some(id) = self.ack_id {
+            log(socket.send_ack(id, answer));
+        }
     }
 
     /// The arguments as one value: no argument is `null`, one is itself, several are an array.

@@ -147,7 +147,7 @@ impl NamespaceGateways {
         if is_asked {
             reply.refuse(&error);
         } else {
-            reply.exception(error);
+            reply.tell(&error);
         }
         socket.note_fault();
     }
@@ -155,8 +155,8 @@ impl NamespaceGateways {
     /// Stands for a handler where there is none.
     fn nobody(&self) -> HandlerName {
         HandlerName {
-            gateway: "",
-            handler: "",
+            gateway: "Gateways",
+            handler: "no handler",
             include_cause: self.routes().include_cause,
         }
     }

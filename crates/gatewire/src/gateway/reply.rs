@@ -406,7 +406,16 @@ impl Reply<'_> {
     pub(crate) fn raise(self, exception: &WsException) {
         if let Some(hidden) = exception.hidden() {
             self.log(format_args!("failed: {hidden}"));
+        } else if !exception.is_logged() {
+            let HandlerName { gateway, handler, .. } = self.handler;
+            let (pattern, client) = (self.pattern, self.socket.id());
+            tracing::debug!(target: "gatewire", context = gateway, "{handler} ({pattern:?}) refuses {client}: {exception}");
         }
+        self.tell(exception);
+    }
+
+    /// As [`raise`](Self::raise), of what is logged already.
+    pub(super) fn tell(self, exception: &WsException) {
         let json = self.json(exception);
         self.socket.emit("exception", &*json);
         if let Some(sender) = self.ack.sender() {

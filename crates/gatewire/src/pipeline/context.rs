@@ -123,6 +123,15 @@ impl ExecutionContext {
         args.as_event(self.0.route.pattern, self.0.ack_id)
     }
 
+    /// The message, if it asks for an acknowledgement that nobody has touched: whoever takes it answers.
+    pub(crate) fn take_question(&self) -> Option<Event<'_>> {
+        if self.0.ack_id.is_some() && self.0.touch() {
+            self.0.event()
+        } else {
+            None
+        }
+    }
+
     /// Takes the acknowledgement out: whoever has it answers.
     pub(crate) fn take_ack(&self) -> AckState {
         if self.0.touch() {

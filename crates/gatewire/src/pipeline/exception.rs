@@ -86,6 +86,11 @@ impl WsException {
         }
     }
 
+    /// Whether its reason was logged when it came up: of a panic, or of what cannot be encoded.
+    pub(crate) fn is_logged(&self) -> bool {
+        matches!(&*self.0, Kind::Message(message, _) if message == INTERNAL)
+    }
+
     /// The error object as JSON. Only a value that was serialised before goes in, so this cannot fail; were it to,
     /// the object without its cause is still true.
     pub(crate) fn to_json(&self, cause: Option<&Cause<'_>>) -> Box<RawValue> {

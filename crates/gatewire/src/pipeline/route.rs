@@ -14,7 +14,7 @@ use super::enhancers::{Bound, Metadata};
 use super::filter::DynFilter;
 use super::guard::DynGuard;
 use super::interceptor::DynInterceptor;
-use super::{Answer, Argument, Exception, ExecutionContext, INTERNAL, Outcome, WsException};
+use super::{Answer, AnswerKind, Argument, Exception, ExecutionContext, INTERNAL, Outcome, WsException};
 use crate::Payload;
 use crate::gateway::{BoundGateway, MessageContext, Reply, panic_text};
 
@@ -195,6 +195,12 @@ pub(crate) async fn run(context: ExecutionContext) {
         Some(Ok(answer)) => Ok(answer),
         Some(Err(exception)) => Box::pin(route.filter(exception, &context)).await,
     };
+    // What nobody has touched needs no owner.
+    if let Ok(Answer(AnswerKind::Value(value))) = &answer
+        && let Some(question) = context.take_question()
+    {
+        return question.answer(context.client(), value);
+    }
     let reply = Reply::at_end(&context);
     match answer {
         Ok(answer) => reply.answer(answer),
