@@ -250,7 +250,10 @@ async fn a_wrong_plain_message_is_told_and_logged_once() -> Result<(), Failure> 
             .send_text(&format!(r#"{{"event":"{event}"{data}}}"#))
             .await?;
         let told = client.next_message().await?;
-        assert!(told.starts_with(r#"{"event":"exception","data":{"#), "{event}: {told}");
+        assert!(
+            told.starts_with(r#"{"event":"exception","data":{"#),
+            "{event}: {told}"
+        );
         assert!(told.contains(r#""status":"error""#), "{event}: {told}");
         let is_told = told.contains(&Value::from(message).to_string()) || told.contains("nest");
         assert!(is_told, "{event}: {told}");

@@ -34,6 +34,11 @@ pub trait Outbox: Send + Sync + 'static {
     /// connection; Socket.IO does not count.
     fn note_fault(&self) {}
 
+    /// What a plain client that is put out of its namespace is closed with, instead of 1000. Others have no use for it.
+    fn set_farewell(&self, code: u16, reason: &str) {
+        let _ = (code, reason);
+    }
+
     /// Has the driver call [`Client::poll`](crate::Client::poll) soon.
     fn wake(&self);
 

@@ -63,6 +63,8 @@ pub(super) struct Wire {
     asked: Mutex<Questions>,
     /// What the client has sent that is no message.
     faults: AtomicUsize,
+    /// Code and words for a client that is put out.
+    farewell: Mutex<Option<(u16, Box<str>)>>,
 }
 
 #[derive(Default)]
@@ -88,6 +90,7 @@ impl Wire {
                 ..Questions::default()
             }),
             faults: AtomicUsize::new(0),
+            farewell: Mutex::default(),
         }
     }
 
@@ -192,7 +195,13 @@ impl Wire {
             }
             // The client knows that it is in when its handshake is answered.
             PacketKind::Connect => {}
-            PacketKind::Disconnect => self.outbox.close_with(NORMAL, ""),
+            PacketKind::Disconnect => {
+                let farewell = lock(&self.farewell).take();
+                match farewell {
+                    Some((code, reason)) => self.outbox.close_with(code, &reason),
+                    None => self.outbox.close_with(NORMAL, ""),
+                }
+            }
             PacketKind::ConnectError => {
                 let mut reason = serde_json::from_str(packet.data).unwrap_or(Value::Null);
                 match reason.as_object_mut() {
@@ -252,6 +261,10 @@ impl Outbox for Wire {
         if self.faults.fetch_add(1, Ordering::Relaxed) >= self.format.max_faults {
             self.outbox.close_with(POLICY, "too many messages that are none");
         }
+    }
+
+    fn set_farewell(&self, code: u16, reason: &str) {
+        *lock(&self.farewell) = Some((code, reason.into()));
     }
 
     fn wake(&self) {

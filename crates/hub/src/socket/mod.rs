@@ -293,6 +293,13 @@ impl Socket {
         self.end(close);
     }
 
+    /// Puts the socket out of its namespace, as [`disconnect(false)`](Self::disconnect); a plain WebSocket is closed with this
+    /// code (one of RFC 6455 §7.4, or from 3000 to 4999) and these words, at most 123 bytes. Socket.IO has no place for them.
+    pub fn disconnect_with(&self, code: u16, reason: &str) {
+        self.0.outbox.set_farewell(code, reason);
+        self.disconnect(false);
+    }
+
     /// Leaves now, and has the driver see to it.
     pub(crate) fn end(&self, close: bool) {
         self.send_disconnect(DisconnectReason::ServerNamespaceDisconnect);
