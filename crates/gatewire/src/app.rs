@@ -357,7 +357,7 @@ impl App {
                 });
             for endpoint in endpoints {
                 self.running.add(endpoint.clone());
-                sites[at].1.add(endpoint);
+                sites[at].1.add(endpoint).map_err(&fault)?;
             }
         }
         Ok(sites)

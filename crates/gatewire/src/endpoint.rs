@@ -21,6 +21,8 @@ pub(crate) struct WsEndpoint {
     pub(crate) server: WebSocketServer,
     /// For an axum router, as its routes are written.
     pub(crate) routes: Vec<String>,
+    /// Where its gateways are.
+    pub(crate) places: Vec<String>,
 }
 
 impl Endpoint {
@@ -30,6 +32,30 @@ impl Endpoint {
             Self::SocketIo(engine) => engine.path().len(),
             Self::Ws(_) => 0,
         }
+    }
+
+    /// Whether it answers a WebSocket's handshake at this path.
+    fn takes(&self, path: &str) -> bool {
+        match self {
+            Self::SocketIo(engine) => engine.matches(path),
+            Self::Ws(ws) => ws.sockets.has(path),
+        }
+    }
+
+    /// The first place of its gateways that one of those before it takes: nobody would ever come there.
+    pub(crate) fn shadowed(&self, before: &[Self]) -> Option<String> {
+        let Self::Ws(ws) = self else {
+            // Of Socket.IO, the longest path is asked first.
+            return None;
+        };
+        let taken = |place: &String| before.iter().find(|other| other.takes(place));
+        ws.places.iter().find_map(|place| {
+            let by = match taken(place)? {
+                Self::SocketIo(engine) => format!("the Socket.IO server at {}", engine.path()),
+                Self::Ws(_) => "the plain WebSockets of another server, whose gateways have another path".to_owned(),
+            };
+            Some(format!("its plain WebSockets at {place} are never reached: {by} is asked first; give the gateways other namespaces, or the `WsAdapter` another path"))
+        })
     }
 
     /// Whether the request is for it. What is no handshake at the path of a plain WebSocket is for others, if there are

@@ -35,10 +35,17 @@ impl Site {
         }
     }
 
-    pub(crate) fn add(&mut self, endpoint: Endpoint) {
+    /// Adds an endpoint.
+    ///
+    /// # Errors
+    /// If nobody would ever reach it, in words.
+    pub(crate) fn add(&mut self, endpoint: Endpoint) -> Result<(), String> {
         self.endpoints.push(endpoint);
         self.endpoints
             .sort_by_key(|endpoint| std::cmp::Reverse(endpoint.rank()));
+        let mut all = self.endpoints.iter().enumerate();
+        let shadowed = all.find_map(|(at, endpoint)| endpoint.shadowed(&self.endpoints[..at]));
+        shadowed.map_or(Ok(()), Err)
     }
 
     /// Answers one request.

@@ -183,3 +183,63 @@ struct SamePort;
 
 #[module(providers = [SamePort])]
 struct SamePortModule;
+
+#[websocket_gateway(path = "/other")]
+struct Elsewhere;
+
+#[websocket_gateway(namespace = "/:name")]
+struct AnyName;
+
+#[websocket_gateway(namespace = "/b", path = "/a")]
+struct Below;
+
+#[websocket_gateway(path = "/a/b")]
+struct Deeper;
+
+#[module(providers = [Main, Elsewhere])]
+struct TwoPaths;
+
+#[module(providers = [Below, Deeper])]
+struct TwoWays;
+
+#[module(providers = [Below])]
+struct BelowModule;
+
+#[module(providers = [AnyName])]
+struct ManyNames;
+
+/// Why the application cannot be served with this adapter.
+async fn refused<M: module::Module>(adapter: impl Into<gatewire::adapter::Adapter>) -> String {
+    let mut app = create::<M>().await;
+    app.use_websocket_adapter(adapter);
+    let refused = app.bind("127.0.0.1:0").await.err();
+    refused.map_or_else(String::new, |error| error.to_string())
+}
+
+#[tokio::test]
+async fn paths_where_nobody_comes_are_told() {
+    let of_another =
+        "the plain WebSockets of another server, whose gateways have another path is asked first";
+    let both = (SocketIoAdapter::new(), WsAdapter::at("/ws"));
+    for (error, at, by) in [
+        (refused::<TwoPaths>(WsAdapter::at("/ws")).await, "/ws", of_another),
+        (refused::<TwoPaths>(both).await, "/ws", of_another),
+        (refused::<TwoWays>(WsAdapter::new()).await, "/a/b", of_another),
+        (
+            refused::<BelowModule>((SocketIoAdapter::new(), WsAdapter::at("/a"))).await,
+            "/a/b",
+            "the Socket.IO server at /a",
+        ),
+    ] {
+        assert!(
+            error.contains(&format!("its plain WebSockets at {at} are never reached: {by}")),
+            "{error}"
+        );
+    }
+    assert_eq!(refused::<TwoPaths>(WsAdapter::new()).await, "");
+    assert_eq!(refused::<TwoWays>(SocketIoAdapter::new()).await, "");
+    assert_eq!(
+        refused::<ManyNames>((SocketIoAdapter::new(), WsAdapter::new())).await,
+        ""
+    );
+}

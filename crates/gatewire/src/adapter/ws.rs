@@ -205,10 +205,17 @@ impl WsAdapter {
             .collect();
         routes.sort();
         routes.dedup();
+        let places = plan.namespaces.iter().map(|namespace| match &*namespace.name {
+            "/" if base.is_empty() => "/".to_owned(),
+            "/" => base.to_owned(),
+            name => format!("{base}{name}"),
+        });
+        let places = places.collect();
         Ok(WsEndpoint {
             sockets,
             server,
             routes,
+            places,
         })
     }
 }
