@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Server, missingServer, reference } from "../lib/server.js";
+import WebSocket from "ws";
 import { Clients, TRANSPORTS } from "../lib/transports.js";
 import { PATIENCE, once } from "../lib/wait.js";
 
@@ -96,6 +97,65 @@ describe("streams", { skip: reference ? "Gatewire's own" : missingServer("stream
       assert.deepEqual(await ticks, [0]);
       await socket.timeout(PATIENCE).emitWithAck("countdown", 1);
       clients.close();
+    });
+  }
+});
+
+describe("rooms", { skip: reference ? "Gatewire's own" : missingServer("rooms") }, () => {
+  let server;
+  before(async () => {
+    server = await Server.start("rooms");
+  });
+  after(() => server?.stop());
+
+  for (const [label, transport] of TRANSPORTS) {
+    test(`a room is there for who asks, ${label} and plain`, async () => {
+      const clients = new Clients(server, transport);
+      const ada = await clients.connect("/room-7", { auth: { name: "ada" } });
+      const eve = await clients.connect("/room-8", { auth: { name: "eve" } });
+      const entered = once(ada, "entered");
+      const plain = new WebSocket(`${server.url.replace("http", "ws")}/ws/room-7?name=bob`);
+      const messages = [];
+      plain.on("message", (data) => messages.push(JSON.parse(data)));
+      await once(plain, "open");
+      assert.deepEqual(await entered, ["bob"]);
+
+      const said = once(ada, "said");
+      const answered = once(plain, "message");
+      plain.send(JSON.stringify({ event: "say", data: " hello ", id: 1 }));
+      assert.deepEqual(await said, [{ name: "bob", text: "hello" }]);
+      await answered;
+      const announced = Promise.all([once(ada, "announced"), once(eve, "announced")]);
+      eve.emit("announce", "tea");
+      assert.deepEqual(await announced, [["tea (room 8)"], ["tea (room 8)"]]);
+      assert.equal(await ada.timeout(PATIENCE).emitWithAck("say", "bye"), 2);
+      plain.close();
+      await once(plain, "close");
+      assert.deepEqual(messages, [
+        { event: "said", data: { name: "bob", text: "hello" } },
+        { event: "say", data: 2, id: 1 },
+        { event: "announced", data: "tea (room 8)" },
+        { event: "said", data: { name: "ada", text: "bye" } },
+      ]);
+      clients.close();
+    });
+
+    test(`a room that there is not is refused, ${label} and plain`, async () => {
+      const clients = new Clients(server, transport);
+      for (const [room, message] of [
+        ["/room-100", "there are the rooms 1 to 99"],
+        ["/room-x", 'Invalid namespace: "x" is no u16'],
+        ["/hall", "Invalid namespace"],
+      ]) {
+        const [error] = await once(clients.start(room, { auth: { name: "ada" } }), "connect_error");
+        assert.equal(error.message, message);
+      }
+      clients.close();
+      const plain = new WebSocket(`${server.url.replace("http", "ws")}/ws/room-100?name=bob`);
+      const told = once(plain, "message");
+      const [code, reason] = await once(plain, "close");
+      assert.deepEqual([code, String(reason)], [1008, "there are the rooms 1 to 99"]);
+      assert.equal(JSON.parse((await told)[0]).event, "exception");
     });
   }
 });
