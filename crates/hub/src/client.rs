@@ -54,6 +54,8 @@ struct Rare {
     v2: Option<Id>,
     /// Somebody observes the connections.
     observed: Option<Arc<ObservedConnection>>,
+    /// Of a listener: the request that it came by, which gives the socket its id and its values.
+    request: Option<Socket>,
 }
 
 /// What speaks at the other end.
@@ -62,7 +64,7 @@ enum Kind {
     V5,
     /// A client of Socket.IO 2.
     V2,
-    /// A plain WebSocket client, which is in one namespace and knows nothing of it.
+    /// A plain WebSocket client, or one that only listens, which is in one namespace and knows nothing of it.
     Plain,
 }
 
@@ -131,6 +133,17 @@ impl Client {
         Self::open(io, outbox, handshake, Kind::Plain, None, observed)
     }
 
+    /// Its socket takes over from the one that stood for its request.
+    pub(crate) fn stand_for(&mut self, request: &Socket) {
+        self.rare.get_or_insert_default().request = Some(request.clone());
+    }
+
+    /// The socket of a client that is in one namespace alone, once it is let in.
+    pub(crate) fn only_socket(&self) -> Option<&Socket> {
+        let entry = self.entries.first()?;
+        (!matches!(entry.stage, Stage::Connecting(_))).then_some(&entry.socket)
+    }
+
     fn with_parser(io: &Io, outbox: Arc<dyn Outbox>, handshake: Arc<Handshake>, kind: Kind) -> Self {
         let observed = ObservedConnection::open(io, 1, &outbox, &handshake);
         let outbox = observed.clone().map_or(outbox, |observed| observed as _);
@@ -173,8 +186,8 @@ impl Client {
             kind,
             rare: observed.map(|observed| {
                 Box::new(Rare {
-                    v2: None,
                     observed: Some(observed),
+                    ..Rare::default()
                 })
             }),
         }

@@ -60,6 +60,7 @@ mod room;
 mod selection;
 mod server_side;
 mod socket;
+mod sse;
 mod v2;
 
 pub use ack::{AckError, AckRequest, AckSender, BroadcastAckError, BroadcastAckRequest};
@@ -86,6 +87,7 @@ pub use remote::{FetchError, RemoteAckRequest, RemoteSocket};
 pub use selection::{IntoRoom, IntoRooms, Room, Selection};
 pub use server_side::{ServerSideAck, ServerSideEvent, ServerSideRequest};
 pub use socket::{EventError, ListenerId, Socket};
+pub use sse::{Admission, SseClient};
 
 pub use futures_util::future::BoxFuture;
 pub use gatewire_proto::engineio::{CloseReason, TransportKind};

@@ -162,6 +162,11 @@ impl Prepared {
         Self::build(frames.clone(), 0, 0, rest.collect())
     }
 
+    /// Bytes that go to a connection as they are: a packet in a form that is no WebSocket's.
+    pub(crate) fn from_bytes(bytes: Bytes) -> Self {
+        Self::build(bytes, 0, 0, Box::default())
+    }
+
     fn build(websocket: Bytes, text_at: u8, text_end: usize, rest: Box<[Message]>) -> Self {
         Self(Arc::new(Inner {
             websocket,
@@ -175,7 +180,8 @@ impl Prepared {
         }))
     }
 
-    /// The WebSocket frames of the packet in a row: a text frame, then a binary frame for each attachment.
+    /// The WebSocket frames of the packet in a row: a text frame, then a binary frame for each attachment. For a listener
+    /// over Server-Sent Events it is a chunk of HTTP/1.1.
     #[must_use]
     pub fn websocket(&self) -> &Bytes {
         &self.0.websocket

@@ -130,8 +130,12 @@ impl Client {
         early: Vec<OwnedEvent>,
         cx: &mut Context<'_>,
     ) {
-        let v2 = self.rare.as_ref().and_then(|rare| rare.v2);
-        let id = v2.unwrap_or_else(Id::generate);
+        let rare = self.rare.as_deref();
+        let request = rare.and_then(|rare| rare.request.clone());
+        let v2 = rare.and_then(|rare| rare.v2);
+        let id = v2
+            .or(request.as_ref().map(Socket::id))
+            .unwrap_or_else(Id::generate);
         let mut socket = Socket::new(id, namespace, self.outbox.clone(), self.connection.clone(), auth);
         while !socket.namespace().add(&socket) {
             // It has just ended with its last socket: the next one of that name, then.
@@ -147,6 +151,9 @@ impl Client {
                     return self.refuse_namespace(name, refused);
                 }
             }
+        }
+        if let Some(request) = request {
+            socket.take_values(&request);
         }
         if self.io.recovery().is_some() && matches!(self.kind, Kind::V5) {
             socket.make_recoverable();

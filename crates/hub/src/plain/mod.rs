@@ -252,7 +252,7 @@ impl fmt::Debug for PlainClient {
 }
 
 /// The bytes that stand in a packet's data, without the offset that recovery has put behind them.
-fn without_offset<'a>(args: ArgSlice<'a>, offset: Option<&str>) -> ArgSlice<'a> {
+pub(crate) fn without_offset<'a>(args: ArgSlice<'a>, offset: Option<&str>) -> ArgSlice<'a> {
     let Some(offset) = offset else {
         return args;
     };
@@ -266,7 +266,7 @@ fn without_offset<'a>(args: ArgSlice<'a>, offset: Option<&str>) -> ArgSlice<'a> 
 }
 
 /// One JSON value of an event's arguments: nothing, the one, or all of them as an array.
-fn one_value<'a>(args: ArgSlice<'a>, buffer: &'a mut String) -> Option<&'a str> {
+pub(crate) fn one_value<'a>(args: ArgSlice<'a>, buffer: &'a mut String) -> Option<&'a str> {
     match args.len() {
         0 => None,
         1 => Some(args.json()),

@@ -137,7 +137,7 @@ impl Socket {
         self.0.outbox.transport()
     }
 
-    /// Whether the client is a plain WebSocket client, and not one of Socket.IO.
+    /// Whether the client is none of Socket.IO: a plain WebSocket client, or one that only listens (Server-Sent Events).
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.0.connection.is_plain

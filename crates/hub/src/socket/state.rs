@@ -33,8 +33,23 @@ pub(crate) struct Connection {
     pub(crate) writers: AtomicBool,
     /// The client speaks Socket.IO 2.
     pub(crate) is_v2: bool,
-    /// The client is a plain one.
+    /// The client is a plain one, or only listens.
     pub(crate) is_plain: bool,
+}
+
+impl Connection {
+    /// Of a client that only listens, or of none.
+    pub(crate) fn of_listener(handshake: Arc<Handshake>) -> Self {
+        Self {
+            handshake,
+            attention: AtomicBool::new(false),
+            close: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
+            writers: AtomicBool::new(false),
+            is_v2: false,
+            is_plain: true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,6 +226,14 @@ impl Socket {
         rare.is_recovered = true;
         rare.extensions = extensions;
         rare.missed = missed;
+    }
+
+    /// Gets the values that are kept with `other`, which shares them.
+    pub(crate) fn take_values(&self, other: &Self) {
+        let values = other.locked().rare.as_ref().map(|rare| rare.extensions.clone());
+        if let Some(values) = values.filter(|values| !values.is_empty()) {
+            self.locked().rare().extensions = values;
+        }
     }
 
     /// Gets what a cluster kept of a socket before it, but for the rooms and the messages.
