@@ -9,20 +9,21 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use gatewire_hub::{HubConfig, Io};
-use gatewire_server::{Listener, Tls};
+use gatewire_server::{Listener, SseServer, Tls};
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 
 use crate::adapter::{Adapter, SocketIoAdapter, WsAdapter};
 use crate::bound::Bound;
+use crate::controller::{BoundController, Host, SseConfig, plan, router};
 use crate::cors;
 use crate::error::{Error, Result};
-use crate::gateway::plan::{NamespacePlan, ServerPlan, plan};
+use crate::gateway::plan::{NamespacePlan, ServerPlan, plan as plan_servers};
 use crate::gateway::{BoundGateway, Cors, GatewayDefinition, NamespaceGateways, Space, is_pattern};
 use crate::logger;
 use crate::module::{Container, Graph, Module, Provider, Stage, VerifyError, inspect};
 use crate::pipeline::{BodyPipe, ExceptionFilter, Globals, Guard, Interceptor};
 use crate::running::{AppHandle, Running};
-use crate::site::Site;
+use crate::site::{Site, not_found};
 
 /// An application: everything is built and its hooks of the start have run; nothing is served yet.
 ///
@@ -38,6 +39,10 @@ pub struct App {
     running: Arc<Running>,
     servers: Vec<(ServerPlan, Io)>,
     adapter: Adapter,
+    controllers: Vec<Arc<dyn BoundController>>,
+    /// Whose root the sockets name that stand for requests.
+    requests: Io,
+    sse: SseConfig,
     router: Option<axum::Router>,
     cors: Option<Cors>,
     tls: Option<Tls>,
@@ -177,8 +182,17 @@ impl App {
         self
     }
 
-    /// Serves other HTTP routes beside the gateways: what is not below a gateway's path goes to `router`. The peer's
-    /// address is there as axum's `ConnectInfo<SocketAddr>`.
+    /// How the streams of controllers are kept: heartbeats, what may wait for a client, the hint at a shutdown.
+    pub fn sse_config(&mut self, config: SseConfig) -> &mut Self {
+        self.sse = config;
+        self
+    }
+
+    /// Serves other HTTP routes beside the gateways and controllers: what is not below a gateway's path goes to `router`. The
+    /// peer's address is there as axum's `ConnectInfo<SocketAddr>`.
+    ///
+    /// # Panics
+    /// When it is served, if it has a route that a controller has, too.
     #[must_use]
     pub fn merge(mut self, router: axum::Router) -> Self {
         self.router = Some(match self.router {
@@ -323,13 +337,36 @@ impl App {
         Ok(router)
     }
 
+    /// The routes of the controllers, if there are any.
+    fn control(&self) -> Result<Option<axum::Router>> {
+        if self.controllers.is_empty() {
+            return Ok(None);
+        }
+        let sse = SseServer::new(self.sse.clone()).map_err(|error| Error::Config {
+            server: "of event streams".to_owned(),
+            message: error.to_string(),
+        })?;
+        let host = Arc::new(Host {
+            sse: self.running.streams(|| sse),
+            namespace: self.requests.of("/"),
+            globals: Arc::clone(&self.globals),
+            _running: Arc::clone(&self.running),
+        });
+        Ok(Some(router(&self.controllers, &host)))
+    }
+
     pub(crate) fn running(&self) -> Arc<Running> {
         Arc::clone(&self.running)
     }
 
     /// One site for each port, the application's own first. `port` is the number of that one, if it has one.
     pub(crate) fn into_sites(self, port: Option<u16>) -> Result<Vec<(Option<u16>, Site)>> {
-        let router = match (self.router, &self.cors) {
+        let router = match (self.control()?, self.router) {
+            (Some(controllers), Some(router)) => Some(controllers.merge(router)),
+            (Some(controllers), None) => Some(controllers.fallback(not_found)),
+            (None, router) => router,
+        };
+        let router = match (router, &self.cors) {
             (Some(router), Some(cors)) => Some(router.layer(cors::layer(cors))),
             (router, _) => router,
         };
@@ -437,7 +474,7 @@ impl<M: Module> Create<M> {
             }
         }
         let mut faults = Vec::new();
-        let plans = plan(
+        let plans = plan_servers(
             &gateways.iter().map(|(_, gateway)| gateway).collect::<Vec<_>>(),
             &mut faults,
         );
@@ -450,7 +487,14 @@ impl<M: Module> Create<M> {
             .map(|plan| (plan, Io::new(self.hub.clone())))
             .collect();
         let spaces = spaces(&servers);
+        let controllers = container.controllers();
+        // Where controllers listen: the first server of the application's own port, or one without clients of its own.
+        let shared = servers.iter().find(|(plan, _)| plan.port.is_none());
+        let requests = shared.map_or_else(|| Io::new(self.hub.clone()), |(_, io)| io.clone());
         let space_of = |provider: usize| {
+            if let Some((_, controller)) = controllers.iter().find(|(index, _)| *index == provider) {
+                return Some(Space::One(requests.of(&controller.options.namespace_name())));
+            }
             let gateway = gateways.iter().position(|(index, _)| *index == provider)?;
             let (_, space) = spaces
                 .iter()
@@ -496,13 +540,37 @@ impl<M: Module> Create<M> {
             io.of("/")
                 .set_handler(Arc::new(NamespaceGateways::new(Vec::new(), Arc::clone(&globals))));
         }
+        let mut bound = Vec::new();
+        for (provider, controller) in &controllers {
+            let Some(instance) = container.instance(*provider) else {
+                continue;
+            };
+            bound.extend((controller.bind)(instance, &container.resolver(*provider))?);
+            for route in &controller.routes {
+                let plan::RouteName {
+                    method,
+                    path,
+                    handler,
+                } = route;
+                log(
+                    "Routes",
+                    format_args!("{method} {path}: {}::{handler}", controller.name),
+                );
+            }
+        }
         container.start(Stage::ModuleInit).await?;
         container.start(Stage::ApplicationBootstrap).await?;
-        let ios = servers.iter().map(|(_, io)| io.clone()).collect();
+        let mut ios: Vec<Io> = servers.iter().map(|(_, io)| io.clone()).collect();
+        if shared.is_none() && !bound.is_empty() {
+            ios.push(requests.clone());
+        }
         Ok(App {
             running: Arc::new(Running::new(container, ios)),
             servers,
             adapter: Adapter::default(),
+            controllers: bound,
+            requests,
+            sse: SseConfig::default(),
             router: None,
             cors: None,
             tls: None,

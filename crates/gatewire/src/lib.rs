@@ -47,6 +47,7 @@ pub mod __private;
 pub mod adapter;
 mod app;
 mod bound;
+pub mod controller;
 mod cors;
 mod endpoint;
 mod error;
@@ -67,8 +68,9 @@ pub use gatewire_hub::{
     DisconnectReason, HubConfig, Namespace as Server, ParentNamespace as ParentServer, Payload, Socket,
 };
 pub use gatewire_macros::{
-    injectable, module, set_metadata, subscribe_message, subscriptions, use_filters, use_guards,
-    use_interceptors, use_pipes, websocket_gateway,
+    controller, delete, get, injectable, module, patch, post, put, routes, set_metadata, sse,
+    subscribe_message, subscriptions, use_filters, use_guards, use_interceptors, use_pipes,
+    websocket_gateway,
 };
 pub use gatewire_server::{Secured, Tls, TlsError, rustls};
 pub use logger::Logger;

@@ -4,6 +4,7 @@ pub use std::sync::Arc;
 
 pub use crate::adapter::{SocketIoAdapter, WsAdapter};
 pub use crate::app::App;
+pub use crate::controller::{Feed, HttpError, LastEventId, SseEvent};
 pub use crate::gateway::{
     Ack, AckOnly, ConnectedSocket, Cors, Extension, FromMessage, Handshake, MessageBody, MessageContext,
     OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit, Path, Pattern, Valid, WsResponse,
@@ -18,6 +19,7 @@ pub use crate::pipeline::{
     Interceptor, Next, ParseBool, ParseFloat, ParseInt, Pipe, Throttle, Timeout, Trim, WsException,
 };
 pub use crate::{DisconnectReason, ParentServer, Payload, Server, Socket, Tls};
+pub use crate::{controller, delete, get, patch, post, put, routes, sse};
 pub use crate::{
     injectable, module, set_metadata, subscribe_message, subscriptions, use_filters, use_guards,
     use_interceptors, use_pipes, websocket_gateway,

@@ -3,8 +3,8 @@
 /// Which hooks and subscriptions a gateway has.
 pub mod probe {
     pub use crate::gateway::probe::{
-        HasConnection, HasDisconnect, HasEnhancers, HasInit, HasSubscriptions, NoConnection, NoDisconnect,
-        NoEnhancers, NoInit, NoSubscriptions, Probe,
+        HasConnection, HasDisconnect, HasEnhancers, HasInit, HasRouteEnhancers, HasRoutes, HasSubscriptions,
+        NoConnection, NoDisconnect, NoEnhancers, NoInit, NoRouteEnhancers, NoRoutes, NoSubscriptions, Probe,
     };
 }
 
@@ -15,6 +15,16 @@ pub mod reply {
         pipe_input, transform,
     };
     pub use crate::pipeline::Chain;
+}
+
+/// How a controller's result is answered.
+pub mod route {
+    pub use crate::controller::answer::{
+        EventTag, FeedTag, ItemTag, NotOption, NotResult, OptionTag, ResponseTag, ResultTag, StreamTag, Tag,
+        ValueTag, last, no_more, part,
+    };
+    pub use axum::extract::Request;
+    pub use http::Method;
 }
 
 /// How a module's lists are read.

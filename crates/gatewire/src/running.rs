@@ -2,10 +2,11 @@
 //! accepts nobody; [`Bound`](crate::Bound) and the routers do.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use gatewire_hub::Io;
+use gatewire_server::SseServer;
 use tokio::sync::watch;
 
 use crate::Server;
@@ -20,6 +21,8 @@ pub(crate) struct Running {
     pub(crate) container: Container,
     ios: Vec<Io>,
     endpoints: Mutex<Vec<Endpoint>>,
+    /// The streams of controllers, once they are served.
+    streams: OnceLock<SseServer>,
     phase: watch::Sender<Phase>,
 }
 
@@ -42,12 +45,25 @@ impl Running {
             container,
             ios,
             endpoints: Mutex::default(),
+            streams: OnceLock::new(),
             phase: watch::Sender::new(Phase::Built),
         }
     }
 
     pub(crate) fn add(&self, endpoint: Endpoint) {
         self.endpoints().push(endpoint);
+    }
+
+    /// The streams of its controllers; one server of them, however often it is served.
+    pub(crate) fn streams(&self, make: impl FnOnce() -> SseServer) -> SseServer {
+        self.streams.get_or_init(make).clone()
+    }
+
+    fn served(&self) -> Served {
+        Served {
+            endpoints: self.endpoints().clone(),
+            streams: self.streams.get().cloned(),
+        }
     }
 
     fn endpoints(&self) -> MutexGuard<'_, Vec<Endpoint>> {
@@ -68,25 +84,19 @@ impl Running {
     /// The part of the end before the listeners stop: new clients are refused, the hooks that may still speak to clients
     /// are called, and the connections are closed, for which `patience` is the longest time.
     async fn close(&self, signal: Option<ShutdownSignal>, patience: Duration) {
-        let endpoints = self.endpoints().clone();
-        for endpoint in &endpoints {
-            endpoint.stop_accepting();
-        }
+        let served = self.served();
+        served.stop_accepting();
         self.container.end(Stage::ModuleDestroy, signal).await;
         self.container.end(Stage::BeforeApplicationShutdown, signal).await;
-        for endpoint in &endpoints {
-            endpoint.drain();
-        }
+        served.drain();
         // What still runs after half the time is no longer waited for before its client is told; the other half is for
         // the hooks that follow.
-        if drained(&endpoints, patience / 2).await {
+        if served.drained(patience / 2).await {
             return;
         }
-        for endpoint in &endpoints {
-            endpoint.close();
-        }
-        if !drained(&endpoints, patience - patience / 2).await {
-            let clients: usize = endpoints.iter().map(Endpoint::clients_count).sum();
+        served.close();
+        if !served.drained(patience - patience / 2).await {
+            let clients = served.clients_count();
             tracing::warn!(
                 target: "gatewire", context = "App", clients,
                 "some sessions have not ended within {patience:?} and are dropped"
@@ -127,9 +137,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for endpoint in &*self.endpoints() {
-            endpoint.close();
-        }
+        self.served().close();
         // A gateway holds its namespace, and the namespace's handler the gateway.
         for io in &self.ios {
             io.release_handlers();
@@ -137,14 +145,47 @@ impl Drop for Running {
     }
 }
 
-/// Whether every session has ended within `patience`, its hooks included.
-async fn drained(endpoints: &[Endpoint], patience: Duration) -> bool {
-    let drained = async {
-        for endpoint in endpoints {
-            endpoint.drained().await;
-        }
-    };
-    tokio::time::timeout(patience, drained).await.is_ok()
+/// All that clients are connected to.
+struct Served {
+    endpoints: Vec<Endpoint>,
+    streams: Option<SseServer>,
+}
+
+impl Served {
+    fn stop_accepting(&self) {
+        self.endpoints.iter().for_each(Endpoint::stop_accepting);
+        self.streams.iter().for_each(SseServer::stop_accepting);
+    }
+
+    fn drain(&self) {
+        self.endpoints.iter().for_each(Endpoint::drain);
+        self.streams.iter().for_each(SseServer::drain);
+    }
+
+    fn close(&self) {
+        self.endpoints.iter().for_each(Endpoint::close);
+        self.streams.iter().for_each(SseServer::close);
+    }
+
+    fn clients_count(&self) -> usize {
+        let endpoints = self.endpoints.iter().map(Endpoint::clients_count);
+        endpoints
+            .chain(self.streams.iter().map(SseServer::clients_count))
+            .sum()
+    }
+
+    /// Whether every session has ended within `patience`, its hooks included.
+    async fn drained(&self, patience: Duration) -> bool {
+        let drained = async {
+            for endpoint in &self.endpoints {
+                endpoint.drained().await;
+            }
+            if let Some(streams) = &self.streams {
+                streams.drained().await;
+            }
+        };
+        tokio::time::timeout(patience, drained).await.is_ok()
+    }
 }
 
 /// The right, and the duty, to end an application.

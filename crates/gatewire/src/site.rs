@@ -63,7 +63,7 @@ impl Site {
             return endpoint.handle(request, peer).await;
         }
         let Some(router) = &self.router else {
-            return not_found(&request);
+            return not_found(request).await;
         };
         if let Some(peer) = peer {
             request.extensions_mut().insert(ConnectInfo(peer));
@@ -88,7 +88,7 @@ impl Site {
                         .get::<ConnectInfo<SocketAddr>>()
                         .map(|info| info.0);
                     if !endpoint.is_for(&request, false) {
-                        return not_found(&request);
+                        return not_found(request).await;
                     }
                     endpoint.handle(request, peer).await
                 }
@@ -102,7 +102,7 @@ impl Site {
 }
 
 /// NestJS's answer to a request for nothing.
-fn not_found<B>(request: &Request<B>) -> Response {
+pub(crate) async fn not_found<B>(request: Request<B>) -> Response {
     let message = format!("Cannot {} {}", request.method(), request.uri().path());
     let body = json!({ "message": message, "error": "Not Found", "statusCode": 404 });
     (StatusCode::NOT_FOUND, axum::Json(body)).into_response()

@@ -1,5 +1,5 @@
 //! `#[use_guards(..)]`, `#[use_interceptors(..)]`, `#[use_pipes(..)]`, `#[use_filters(..)]` and `#[set_metadata(..)]`: read off
-//! a gateway, a `#[subscriptions]` block or a handler, and written as a call chain on `Enhancers`.
+//! a gateway or a controller, its block of handlers or a handler, and written as a call chain on `Enhancers`.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -50,6 +50,9 @@ const KINDS: &[Kind] = &[
     },
 ];
 
+/// The attributes that take these.
+const OWNERS: &[&str] = &["websocket_gateway", "subscriptions", "controller", "routes"];
+
 /// Removes the attributes; an expression of type `Enhancers`, or nothing if there are none.
 pub(crate) fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Option<TokenStream> {
     let mut calls = TokenStream::new();
@@ -66,6 +69,16 @@ pub(crate) fn take(attributes: &mut Vec<Attribute>, errors: &mut Errors) -> Opti
     (!calls.is_empty()).then(|| quote! { ::gatewire::pipeline::Enhancers::new() #calls })
 }
 
+/// Pipes, on what has no messages whose bodies could go through them.
+pub(crate) fn refuse_pipes(attributes: &[Attribute], errors: &mut Errors) {
+    for attribute in attributes.iter().filter(|attribute| is(attribute, "use_pipes")) {
+        errors.at(
+            attribute,
+            "pipes are for the messages of gateways: the body of a request is its extractor's, such as `Valid<T>`",
+        );
+    }
+}
+
 /// One of the attributes above the one that takes them: goes below it. Anywhere else it is an error.
 pub(crate) fn reorder(name: &str, args: &TokenStream, item: &TokenStream) -> TokenStream {
     let Ok(mut parsed) = syn::parse2::<Item>(item.clone()) else {
@@ -76,18 +89,13 @@ pub(crate) fn reorder(name: &str, args: &TokenStream, item: &TokenStream) -> Tok
         Item::Impl(item) => &mut item.attrs,
         _ => return misplaced(name, item),
     };
-    let owner = attributes
-        .iter()
-        .any(|attribute| is(attribute, "websocket_gateway") || is(attribute, "subscriptions"));
-    if !owner {
+    let is_owner = |attribute: &Attribute| OWNERS.iter().any(|owner| is(attribute, owner));
+    if !attributes.iter().any(is_owner) {
         return misplaced(name, item);
     }
     let name = proc_macro2::Ident::new(name, proc_macro2::Span::call_site());
     // First of all below: the order in which they were written stays.
-    let at = attributes
-        .iter()
-        .position(|attribute| is(attribute, "websocket_gateway") || is(attribute, "subscriptions"))
-        .map_or(0, |owner| owner + 1);
+    let at = attributes.iter().position(is_owner).map_or(0, |owner| owner + 1);
     attributes.insert(at, syn::parse_quote!(#[::gatewire::#name(#args)]));
     quote! { #parsed }
 }
@@ -96,7 +104,7 @@ fn misplaced(name: &str, item: &TokenStream) -> TokenStream {
     let error = Error::new(
         proc_macro2::Span::call_site(),
         format!(
-            "`#[{name}(..)]` is for a `#[websocket_gateway]` struct, a `#[subscriptions]` block or a handler in one"
+            "`#[{name}(..)]` is for a `#[websocket_gateway]` or `#[controller(..)]` struct, a `#[subscriptions]` or `#[routes]` block, or a handler in one"
         ),
     )
     .into_compile_error();

@@ -31,12 +31,14 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
         }
     });
     let definition = quote! {
-        ::core::option::Option::Some(::gatewire::gateway::GatewayDefinition::of::<Self>())
+        fn gateway() -> ::core::option::Option<::gatewire::gateway::GatewayDefinition> {
+            ::core::option::Option::Some(::gatewire::gateway::GatewayDefinition::of::<Self>())
+        }
     };
     let enhancers = enhancers::take(&mut item.attrs, &mut errors).unwrap_or_else(|| {
         quote! { ::gatewire::pipeline::Enhancers::new() }
     });
-    let injectable = implement(&mut item, Some(definition), &mut errors);
+    let injectable = implement(&mut item, Some(&definition), &mut errors);
     let name = &item.ident;
     let gateway = item.generics.params.is_empty().then(|| {
         quote! {

@@ -1,4 +1,5 @@
-//! `#[injectable]`: a struct's fields become its dependencies. `#[websocket_gateway]` uses it too.
+//! `#[injectable]`: a struct's fields become its dependencies. `#[websocket_gateway]` and
+//! `#[controller]` use it too.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
@@ -31,11 +32,11 @@ pub(crate) fn parse_struct(item: &TokenStream, attribute: &str) -> Result<ItemSt
     })
 }
 
-/// Strips the helper attributes off the fields and writes `impl Injectable`; `gateway` is the body of its
-/// `gateway()`.
+/// Strips the helper attributes off the fields and writes `impl Injectable`; `speaker` is its `gateway()` or
+/// `controller()`.
 pub(crate) fn implement(
     item: &mut ItemStruct,
-    gateway: Option<TokenStream>,
+    speaker: Option<&TokenStream>,
     errors: &mut Errors,
 ) -> TokenStream {
     let name = &item.ident;
@@ -47,12 +48,12 @@ pub(crate) fn implement(
         strip(item);
         return TokenStream::new();
     }
-    let is_gateway = gateway.is_some();
+    let is_speaker = speaker.is_some();
     let mut dependencies = Vec::new();
     let mut inits = Vec::new();
     for (index, field) in item.fields.iter_mut().enumerate() {
         let ty = field.ty.clone();
-        let source = Source::take(field, is_gateway, errors);
+        let source = Source::take(field, is_speaker, errors);
         let member = match &field.ident {
             Some(ident) => ident.to_token_stream(),
             None => syn::Index::from(index).to_token_stream(),
@@ -78,11 +79,6 @@ pub(crate) fn implement(
     }
     let text = name.to_string();
     let lifecycle = lifecycle(&quote! { LifecycleTag::<Self>::new() });
-    let gateway = gateway.map(|body| {
-        quote! {
-            fn gateway() -> ::core::option::Option<::gatewire::gateway::GatewayDefinition> { #body }
-        }
-    });
     quote! {
         #[automatically_derived]
         impl ::gatewire::module::Injectable for #name {
@@ -99,7 +95,7 @@ pub(crate) fn implement(
                 ::core::result::Result::Ok(Self { #(#inits),* })
             }
 
-            #gateway
+            #speaker
 
             fn lifecycle() -> ::gatewire::module::LifecycleHooks<Self> {
                 #lifecycle
@@ -142,11 +138,11 @@ enum Source {
 
 impl Source {
     /// Reads and removes the helper attributes of a field.
-    fn take(field: &mut Field, gateway: bool, errors: &mut Errors) -> Self {
+    fn take(field: &mut Field, speaker: bool, errors: &mut Errors) -> Self {
         let mut source: Option<Self> = None;
         for attr in std::mem::take(&mut field.attrs) {
             let read = if attr.path().is_ident("websocket_server") {
-                if !gateway {
+                if !speaker {
                     errors.at(
                         &attr,
                         "only a gateway has a server: mark the struct with `#[websocket_gateway]`",

@@ -1,6 +1,7 @@
 //! The attribute macros of Gatewire, one file each. They read attributes and write impls of the public traits in
 //! `gatewire`; they never rename, wrap or move what the user wrote, and hold no run-time logic.
 
+mod controller;
 mod diagnostics;
 mod enhancers;
 mod gateway;
@@ -8,6 +9,7 @@ mod handler;
 mod injectable;
 mod module;
 mod options;
+mod routes;
 mod subscribe;
 mod subscriptions;
 
@@ -149,7 +151,109 @@ pub fn subscribe_message(_: TokenStream, item: TokenStream) -> TokenStream {
     subscriptions::misplaced(&item.into()).into()
 }
 
-/// Binds guards to a gateway (on the struct or its `#[subscriptions]` block) or to a handler.
+/// Makes a struct a controller: injectable, and bound to a path.
+///
+/// `#[controller("/prices")]`; without a path its handlers are at the root. A field marked `#[websocket_server]` is given a
+/// `Server`: the namespace `/`, or the one that `namespace = "/chat"` names. The other fields are injected as for
+/// [`macro@injectable`].
+///
+/// ```
+/// use gatewire::prelude::*;
+///
+/// #[controller("/chat", namespace = "/chat")]
+/// pub struct ChatController {
+///     #[websocket_server]
+///     server: Server,
+///     logger: Logger,
+/// }
+///
+/// #[module(controllers = [ChatController])]
+/// struct ChatModule;
+/// ```
+#[proc_macro_attribute]
+pub fn controller(args: TokenStream, item: TokenStream) -> TokenStream {
+    controller::expand(args.into(), &item.into()).into()
+}
+
+/// Collects the `#[get(..)]`, `#[post(..)]`, `#[put(..)]`, `#[patch(..)]`, `#[delete(..)]` and `#[sse(..)]` methods of an
+/// impl block of a controller.
+///
+/// A handler takes `&self` and any number of extractors of axum, of which the last may read the body; `Path`, `Extension`
+/// and `Valid` are extractors here, too. It is `async` or not, and returns what axum can answer with, or any other
+/// `Serialize` value, which becomes JSON, or a `Result` of one of them whose error converts into `HttpError`.
+///
+/// ```
+/// use axum::Json;
+/// use gatewire::prelude::*;
+///
+/// #[controller("/cats")]
+/// pub struct CatsController {
+///     #[inject(default)]
+///     cats: std::sync::Mutex<Vec<String>>,
+/// }
+///
+/// #[routes]
+/// impl CatsController {
+///     #[get("/{id}")]
+///     fn cat(&self, Path(id): Path<usize>) -> Result<String, HttpError> {
+///         let cats = self.cats.lock().unwrap();
+///         cats.get(id).cloned().ok_or_else(|| HttpError::not_found("no such cat"))
+///     }
+///
+///     #[post]
+///     async fn add(&self, Json(name): Json<String>) {
+///         self.cats.lock().unwrap().push(name);
+///     }
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn routes(args: TokenStream, item: TokenStream) -> TokenStream {
+    routes::expand(&args.into(), &item.into()).into()
+}
+
+/// Marks a method inside a [`macro@routes`] block as the handler of GET (and HEAD) at a path below the controller's.
+#[proc_macro_attribute]
+pub fn get(_: TokenStream, item: TokenStream) -> TokenStream {
+    routes::misplaced("get", &item.into()).into()
+}
+
+/// Marks a method inside a [`macro@routes`] block as the handler of POST at a path below the controller's.
+#[proc_macro_attribute]
+pub fn post(_: TokenStream, item: TokenStream) -> TokenStream {
+    routes::misplaced("post", &item.into()).into()
+}
+
+/// Marks a method inside a [`macro@routes`] block as the handler of PUT at a path below the controller's.
+#[proc_macro_attribute]
+pub fn put(_: TokenStream, item: TokenStream) -> TokenStream {
+    routes::misplaced("put", &item.into()).into()
+}
+
+/// Marks a method inside a [`macro@routes`] block as the handler of PATCH at a path below the controller's.
+#[proc_macro_attribute]
+pub fn patch(_: TokenStream, item: TokenStream) -> TokenStream {
+    routes::misplaced("patch", &item.into()).into()
+}
+
+/// Marks a method inside a [`macro@routes`] block as the handler of DELETE at a path below the controller's.
+#[proc_macro_attribute]
+pub fn delete(_: TokenStream, item: TokenStream) -> TokenStream {
+    routes::misplaced("delete", &item.into()).into()
+}
+
+/// Marks a method inside a [`macro@routes`] block as one that opens a stream of Server-Sent Events:
+/// `#[sse("/ticker")]`, or `#[sse("/ticker", method = POST)]`.
+///
+/// It returns a `Stream`, a `Feed`, or an `Option` of one (`None` is answered with 204, after which a browser does not come
+/// back), or a `Result` of these. Items are `SseEvent`s, texts, other `Serialize` values (as JSON), or a `Result` of these.
+/// An error that is there before anything was sent is the answer to the request; a later one ends the stream with an event
+/// `exception`. The stream is dropped when its client leaves.
+#[proc_macro_attribute]
+pub fn sse(_: TokenStream, item: TokenStream) -> TokenStream {
+    routes::misplaced("sse", &item.into()).into()
+}
+
+/// Binds guards to a gateway or a controller (on the struct or its block of handlers) or to a handler.
 ///
 /// An entry that is a type is resolved from the container: it must be injectable, may inject what the gateway's module
 /// sees, and need not be listed among the providers. Any other expression is a value, made once at start:
@@ -189,6 +293,7 @@ pub fn set_metadata(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// - `imports = [OtherModule, ChatModule::for_root(config)]`: whose exports this module's providers see; what is not a
 ///   type is a function's call that makes a `DynamicModule`;
+/// - `controllers = [..]`: the structs with [`macro@controller`] that answer requests;
 /// - `providers = [..]`: what it builds: `ChatService` (injectable or gateway), `PgRepo as dyn Repo`, `value(expr)`,
 ///   `value(expr) as dyn Repo`, `factory(path::to::async_fn)`;
 /// - `exports = [..]`: which providers, or imported modules, others see;

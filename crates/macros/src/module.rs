@@ -1,4 +1,4 @@
-//! `#[module(..)]`: imports, providers and exports, read into a `ModuleDefinition`.
+//! `#[module(..)]`: imports, controllers, providers and exports, read into a `ModuleDefinition`.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -9,7 +9,7 @@ use syn::{Error, Expr, Token, Type, bracketed, parenthesized, token};
 use crate::diagnostics::{Errors, at, unknown};
 use crate::injectable::{lifecycle, parse_struct};
 
-const OPTIONS: &[&str] = &["imports", "providers", "exports", "global"];
+const OPTIONS: &[&str] = &["imports", "controllers", "providers", "exports", "global"];
 
 pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
@@ -22,6 +22,7 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     }
     let Content {
         imports,
+        controllers,
         providers,
         exports,
         global,
@@ -34,6 +35,9 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
     let imports = imports.iter().map(|import| match import {
         Expr::Path(ty) => quote_spanned! { at(ty) => let __module = __module.import::<#ty>(); },
         made => quote_spanned! { at(made) => let __module = __module.import_dynamic(#made); },
+    });
+    let controllers = controllers.iter().map(|ty| {
+        quote_spanned! { at(ty) => let __module = __module.control::<#ty>(); }
     });
     let providers = providers.iter().map(|provider| {
         let provider = provider.expression();
@@ -56,6 +60,7 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
                     let __module = ::gatewire::module::ModuleDefinition::new(#text);
                     #(#imports)*
                     #(#providers)*
+                    #(#controllers)*
                     #(#exports)*
                     #global
                     __module
@@ -70,6 +75,7 @@ pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
 struct Content {
     /// A type, or an expression that makes a dynamic module.
     imports: Vec<Expr>,
+    controllers: Vec<Type>,
     providers: Vec<ProviderForm>,
     exports: Vec<Type>,
     global: bool,
@@ -86,6 +92,7 @@ impl Parse for Content {
             }
             match name.to_string().as_str() {
                 "imports" => content.imports = list(input)?,
+                "controllers" => content.controllers = list(input)?,
                 "providers" => content.providers = list(input)?,
                 "exports" => content.exports = list(input)?,
                 "global" if input.peek(Token![=]) => {

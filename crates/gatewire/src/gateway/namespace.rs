@@ -19,7 +19,8 @@ use super::subscription::Call;
 use super::{Gateway, Handled, Hooks, Subscription};
 use crate::module::{InjectError, Resolver};
 use crate::pipeline::{
-    BoundEnhancers, Destination, Exception, ExecutionContext, Globals, INTERNAL, Route, WsException, run,
+    BoundEnhancers, Destination, Exception, ExecutionContext, Globals, INTERNAL, Route, Target, WsException,
+    run,
 };
 use crate::{DisconnectReason, Server, Socket};
 
@@ -170,8 +171,7 @@ impl Routes {
             let gateway = &gateways[entry.gateway];
             let (pattern, handler, own) = gateway.events()[entry.subscription];
             let to = Destination {
-                gateway: Arc::clone(gateway),
-                subscription: Some(entry.subscription),
+                target: Target::Gateway(Arc::clone(gateway), Some(entry.subscription)),
                 handler,
                 pattern,
             };
@@ -180,8 +180,7 @@ impl Routes {
         // Of several gateways only the first asks the application's guards: a client is asked once.
         let connection = gateways.iter().enumerate().map(|(at, gateway)| {
             let to = Destination {
-                gateway: Arc::clone(gateway),
-                subscription: None,
+                target: Target::Gateway(Arc::clone(gateway), None),
                 handler: CONNECTION,
                 pattern: CONNECTION,
             };
@@ -304,7 +303,7 @@ async fn enter(
         // A filter lets nobody in, whatever it answers.
         Err(exception) => Err(match route.filter(exception, &context).await {
             Ok(answer) => WsException::refusal(&answer),
-            Err(exception) => exception,
+            Err(exception) => exception.into_ws(),
         }),
     }
 }

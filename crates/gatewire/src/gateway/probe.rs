@@ -1,4 +1,4 @@
-//! Finds out at compile time what a concrete gateway implements: calls on `&Probe` prefer the impl for `Probe<G>` under
+//! Finds out at compile time what a concrete gateway, or controller, implements: calls on `&Probe` prefer the impl for `Probe<G>` under
 //! its bounds, and fall back to the one for `&Probe<G>`.
 
 use std::marker::PhantomData;
@@ -7,6 +7,7 @@ use super::lifecycle::{
     ConnectionHook, DisconnectHook, InitHook, OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit,
 };
 use super::subscription::{Subscription, Subscriptions};
+use crate::controller::{ControllerRoute, Routes};
 use crate::pipeline::Enhancers;
 
 /// The gateway `G`.
@@ -50,6 +51,8 @@ macro_rules! probe {
 
 probe!(HasSubscriptions, NoSubscriptions, Subscriptions, subscriptions -> Vec<Subscription<G>>, G::subscriptions());
 probe!(HasEnhancers, NoEnhancers, Subscriptions, enhancers -> Enhancers, G::enhancers());
+probe!(HasRoutes, NoRoutes, Routes, routes -> Vec<ControllerRoute<G>>, G::routes());
+probe!(HasRouteEnhancers, NoRouteEnhancers, Routes, route_enhancers -> Enhancers, G::enhancers());
 probe!(
     HasInit, NoInit, OnGatewayInit,
     init -> Option<InitHook<G>>,

@@ -289,7 +289,7 @@ impl Reply<'_> {
     /// What interceptors and filters have left of an answer.
     pub(crate) fn answer(self, answer: Answer) {
         match answer.0 {
-            AnswerKind::Nothing => self.nothing(),
+            AnswerKind::Nothing | AnswerKind::Kept => self.nothing(),
             AnswerKind::Value(data) => self.payload(&data),
             AnswerKind::Event(event) => {
                 let (event, data) = &*event;

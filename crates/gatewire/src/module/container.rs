@@ -8,6 +8,7 @@ use super::inject::{InjectError, Resolver};
 use super::lifecycle::{self, Lifecycle, ShutdownSignal, Stage};
 use super::provider::{Building, Built, Instance};
 use crate::Error;
+use crate::controller::ControllerDefinition;
 use crate::gateway::{GatewayOptions, LateOptions, Space};
 
 /// The built providers. Instances are reached by the visibility rules of the graph that they came from.
@@ -72,6 +73,11 @@ impl Container {
             self.instances[index] = Some(built.instance);
         }
         Ok(())
+    }
+
+    /// The controllers, each with the place of its provider.
+    pub(crate) fn controllers(&self) -> Vec<(usize, ControllerDefinition)> {
+        self.graph.controllers()
     }
 
     /// Builds what the options of the gateway at `index` need, and nothing else, and makes them.

@@ -63,10 +63,8 @@ impl ModuleGraph {
             dot.push_str(&format!("    m{at} [shape=point, style=invis];\n"));
             for (index, node) in graph.providers.iter().enumerate() {
                 if node.module == at {
-                    let style = match &node.provider.gateway {
-                        Some(_) => ", style=bold",
-                        None => "",
-                    };
+                    let speaks = node.provider.gateway.is_some() || node.provider.controller.is_some();
+                    let style = if speaks { ", style=bold" } else { "" };
                     dot.push_str(&format!(
                         "    p{index} [label={:?}{style}];\n",
                         node.provider.name
@@ -131,7 +129,10 @@ impl fmt::Display for ModuleGraph {
                     Some(gateway) => {
                         writeln!(f, " (gateway, namespace {})", gateway.options.namespace_name())?
                     }
-                    None => writeln!(f)?,
+                    None => match &node.provider.controller {
+                        Some(controller) => writeln!(f, " (controller, {} routes)", controller.routes.len())?,
+                        None => writeln!(f)?,
+                    },
                 }
                 let needs = node.provider.dependencies.iter().filter_map(|dependency| {
                     let key = dependency.requirement.key()?;

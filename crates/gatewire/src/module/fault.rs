@@ -98,7 +98,7 @@ pub enum Fault {
         /// The type.
         export: String,
     },
-    /// A provider that is not a gateway asks for the `Server`.
+    /// A provider that is neither a gateway nor a controller asks for the `Server`.
     #[error("{owner} (in {module}) has a Server in `{place}` but is not a gateway, so it has no namespace")]
     ServerOutsideGateway {
         /// The module.
@@ -163,6 +163,28 @@ pub enum Fault {
         first: String,
         /// `Gateway::handler`.
         second: String,
+    },
+    /// Two handlers for one request.
+    #[error("{method} {path} has two handlers: {first} and {second}")]
+    DuplicateRoute {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+        /// `Controller::handler`.
+        first: String,
+        /// `Controller::handler`.
+        second: String,
+    },
+    /// A path of a controller that cannot be served.
+    #[error("{handler} has the path {path:?}, which {problem}")]
+    InvalidRoute {
+        /// `Controller::handler`.
+        handler: String,
+        /// The whole path.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// Two gateways of one server (same port and path) set one option differently.
     #[error(
@@ -281,6 +303,8 @@ impl Fault {
             Self::DuplicateEvent { .. } => {
                 "rename one of the events, or move one gateway to a namespace of its own".to_owned()
             }
+            Self::DuplicateRoute { .. } => "give one of the two another path, or another method".to_owned(),
+            Self::InvalidRoute { .. } => "write a path such as \"/prices/{id}\"".to_owned(),
             Self::OptionConflict { option, .. } => format!(
                 "write `{option}` in one of them only, make both equal, or give one a path or a port of its own"
             ),

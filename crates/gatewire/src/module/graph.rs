@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use super::dynamic::{DynamicModule, ModuleId};
 use super::provider::{Dependency, Key, Provider};
 use super::{Export, Import, Module, ModuleDefinition, ModuleRef};
+use crate::controller::ControllerDefinition;
 use crate::gateway::GatewayDefinition;
 
 /// Every module that can be reached from the root, each once.
@@ -61,15 +62,17 @@ impl Graph {
         graph
     }
 
-    /// Adds the guards, interceptors and filters that gateways name and their modules do not see: they need not be listed.
+    /// Adds the guards, interceptors and filters that gateways and controllers name and their modules do not see: they
+    /// need not be listed.
     fn add_classes(&mut self) {
         for at in 0..self.providers.len() {
             let node = &self.providers[at];
-            let (module, gateway) = (node.module, &node.provider.gateway);
-            for class in gateway
-                .as_ref()
-                .map_or_else(Vec::new, |gateway| gateway.classes.clone())
-            {
+            let (module, provider) = (node.module, &node.provider);
+            let of_gateway = provider.gateway.iter().flat_map(|gateway| &gateway.classes);
+            let controller = provider.controller.iter();
+            let of_controller = controller.flat_map(|controller| &controller.classes);
+            let classes: Vec<_> = of_gateway.chain(of_controller).copied().collect();
+            for class in classes {
                 let provider = class();
                 if self.find(module, provider.key.id()).is_none() {
                     self.add(module, provider);
@@ -112,6 +115,15 @@ impl Graph {
             .iter()
             .enumerate()
             .filter_map(|(at, node)| Some((at, node.provider.gateway.clone()?)))
+            .collect()
+    }
+
+    /// The controllers, each with the place of its provider, in declared order.
+    pub(crate) fn controllers(&self) -> Vec<(usize, ControllerDefinition)> {
+        self.providers
+            .iter()
+            .enumerate()
+            .filter_map(|(at, node)| Some((at, node.provider.controller.clone()?)))
             .collect()
     }
 

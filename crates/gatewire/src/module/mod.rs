@@ -17,6 +17,7 @@ mod verify;
 
 use std::borrow::Cow;
 
+use crate::controller::{self, Controller};
 use crate::gateway::plan::plan;
 
 pub(crate) use container::Container;
@@ -84,6 +85,8 @@ pub(crate) fn inspect(graph: &Graph) -> Result<Vec<usize>, VerifyError> {
         .filter(|gateway| gateway.late.is_none())
         .collect();
     plan(&known, &mut faults);
+    let controllers = graph.controllers();
+    controller::plan::check(controllers.iter().map(|(_, controller)| controller), &mut faults);
     if faults.is_empty() {
         Ok(order)
     } else {
@@ -136,6 +139,12 @@ impl ModuleDefinition {
     pub fn provide(mut self, provider: Provider) -> Self {
         self.providers.push(provider);
         self
+    }
+
+    /// Adds a controller, which is a provider like any other.
+    #[must_use]
+    pub fn control<C: Controller>(self) -> Self {
+        self.provide(Provider::injectable::<C>())
     }
 
     /// Lets modules that import this one see a provider, or everything that another imported module exports.

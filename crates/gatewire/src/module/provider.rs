@@ -9,14 +9,16 @@ use futures_util::future::BoxFuture;
 
 use super::inject::{Inject, InjectError, Requirement, Resolver};
 use super::lifecycle::{self, Lifecycle, LifecycleHooks};
+use crate::controller::ControllerDefinition;
 use crate::gateway::GatewayDefinition;
 
 /// A struct that the container can build from other providers; implemented by
-/// [`#[injectable]`](crate::injectable) and [`#[websocket_gateway]`](crate::websocket_gateway).
+/// [`#[injectable]`](crate::injectable), [`#[websocket_gateway]`](crate::websocket_gateway) and
+/// [`#[controller]`](macro@crate::controller).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be provided: the container does not know how to build it",
     label = "not injectable",
-    note = "mark the struct with `#[injectable]` (or `#[websocket_gateway]`)",
+    note = "mark the struct with `#[injectable]` (or `#[websocket_gateway]`, or `#[controller(..)]`)",
     note = "or give a ready value with `value(..)`, or an async function with `factory(..)`"
 )]
 pub trait Injectable: Sized + Send + Sync + 'static {
@@ -34,6 +36,11 @@ pub trait Injectable: Sized + Send + Sync + 'static {
 
     /// The gateway that this struct is, if it is one.
     fn gateway() -> Option<GatewayDefinition> {
+        None
+    }
+
+    /// The controller that this struct is, if it is one.
+    fn controller() -> Option<ControllerDefinition> {
         None
     }
 
@@ -147,6 +154,7 @@ pub struct Provider {
     pub(crate) name: String,
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) gateway: Option<GatewayDefinition>,
+    pub(crate) controller: Option<ControllerDefinition>,
     pub(crate) build: Build,
     /// The struct behind a `Struct as dyn Trait`, for when the module does not list it itself.
     pub(crate) implied: Option<Box<Self>>,
@@ -165,6 +173,7 @@ impl Provider {
             name: T::NAME.to_owned(),
             dependencies,
             gateway,
+            controller: T::controller(),
             build: Box::new(|resolver| {
                 let instance = Arc::new(T::construct(resolver)?);
                 Ok(Building::Ready(Built::with_lifecycle(instance, T::lifecycle())))
@@ -181,6 +190,7 @@ impl Provider {
             name: format!("{} as {}", T::NAME, Key::of::<U>().name()),
             dependencies: vec![Dependency::of::<Arc<T>>("alias")],
             gateway: None,
+            controller: None,
             build: Box::new(move |resolver| Ok(Building::Ready(Built::new(coerce(resolver.get::<T>()?))))),
             implied: Some(Box::new(Self::injectable::<T>())),
         }
@@ -222,6 +232,7 @@ impl Provider {
             name: key.name(),
             dependencies: Vec::new(),
             gateway: None,
+            controller: None,
             build: Box::new(move |_| Ok(Building::Ready(make()))),
             implied: None,
         }
@@ -273,6 +284,7 @@ impl Provider {
             name,
             dependencies: F::dependencies(),
             gateway: None,
+            controller: None,
             build: Box::new(move |resolver| {
                 let future = factory.call(resolver)?;
                 Ok(Building::Future(Box::pin(async move {

@@ -1,5 +1,6 @@
 //! The check of a module graph before anything of it is built: it goes on after a fault, so that one start shows
-//! them all. Gateways are checked beside it, in `gateway::plan`.
+//! them all. Gateways are checked beside it, in `gateway::plan`, and controllers in
+//! `controller::plan`.
 
 use super::fault::{Elsewhere, Fault};
 use super::graph::{Graph, NodeExport};
@@ -115,6 +116,7 @@ fn check_dependencies(graph: &Graph, faults: &mut Vec<Fault>) -> Vec<Vec<usize>>
                     }),
                 },
                 Requirement::Server | Requirement::ParentServer if node.provider.gateway.is_some() => {}
+                Requirement::Server if node.provider.controller.is_some() => {}
                 Requirement::Server | Requirement::ParentServer => faults.push(Fault::ServerOutsideGateway {
                     module: module.name.to_string(),
                     owner: node.provider.name.clone(),

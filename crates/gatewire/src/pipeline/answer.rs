@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use super::WsException;
 use crate::Payload;
 
-/// The answer to a message, encoded but not sent yet.
+/// The answer to a message, encoded but not sent yet. What a controller's handler answers in a form of its own (a response
+/// of axum's, or a stream of events) is one without a value that can be read.
 ///
 /// ```
 /// use gatewire::pipeline::Answer;
@@ -28,6 +29,8 @@ pub(crate) enum Kind {
     #[default]
     Nothing,
     Value(Payload),
+    /// What a controller's handler has answered, kept where its request is.
+    Kept,
     Event(Box<(Cow<'static, str>, Payload)>),
 }
 
@@ -64,7 +67,7 @@ impl Answer {
     /// The value, or the event's data; `None` if there is no value.
     pub fn data(&self) -> Option<&Payload> {
         match &self.0 {
-            Kind::Nothing => None,
+            Kind::Nothing | Kind::Kept => None,
             Kind::Value(data) => Some(data),
             Kind::Event(event) => Some(&event.1),
         }
@@ -74,7 +77,7 @@ impl Answer {
     pub fn event_name(&self) -> Option<&str> {
         match &self.0 {
             Kind::Event(event) => Some(&event.0),
-            Kind::Nothing | Kind::Value(_) => None,
+            Kind::Nothing | Kind::Kept | Kind::Value(_) => None,
         }
     }
 
@@ -101,7 +104,7 @@ impl Answer {
     ) -> Result<Self, WsException> {
         let data = encode(&change(self.read()?))?;
         Ok(match self.0 {
-            Kind::Nothing | Kind::Value(_) => Self::payload(data),
+            Kind::Nothing | Kind::Kept | Kind::Value(_) => Self::payload(data),
             Kind::Event(event) => Self(Kind::Event(Box::new((event.0, data)))),
         })
     }

@@ -3,14 +3,16 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatewire_hub::{Event, Payload};
+use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::route::Route;
 use super::{Answer, Exception, WsException};
 use crate::Socket;
+use crate::controller::HttpCall;
 use crate::gateway::{AckState, BodyRejection};
 
 /// One message, or one connection, on its way through the pipeline. A clone is another handle of the same.
@@ -29,6 +31,28 @@ struct Inner {
     ack: Mutex<AckState>,
     /// What an async handler has answered, where interceptors or filters wait for it.
     outcome: Mutex<Option<Outcome>>,
+    /// None for what comes to a gateway.
+    request: Option<Box<Requested>>,
+}
+
+/// What a request to a controller adds.
+struct Requested {
+    kind: ContextKind,
+    parts: Parts,
+    /// Until it is called, and then with what it has answered.
+    call: Mutex<Option<HttpCall>>,
+}
+
+/// What an [`ExecutionContext`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ContextKind {
+    /// A client of a gateway: that it connects, or a message of it.
+    Ws,
+    /// A request to a controller.
+    Http,
+    /// A request to a controller for a stream of events.
+    Sse,
 }
 
 /// What has become of a handler's call.
@@ -45,6 +69,7 @@ impl ExecutionContext {
             is_untouched: AtomicBool::new(true),
             ack: Mutex::default(),
             outcome: Mutex::default(),
+            request: None,
         }))
     }
 
@@ -58,25 +83,72 @@ impl ExecutionContext {
             is_untouched: AtomicBool::new(true),
             ack: Mutex::default(),
             outcome: Mutex::default(),
+            request: None,
         }))
     }
 
-    /// The client. Values kept with it (`client().set(user)`) are read by the extractor `Extension<User>`.
+    /// A request to a controller; `client` stands for it.
+    pub(crate) fn request_to(
+        client: Socket,
+        route: Arc<Route>,
+        kind: ContextKind,
+        parts: Parts,
+        call: HttpCall,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            client,
+            route,
+            args: None,
+            ack_id: None,
+            is_untouched: AtomicBool::new(false),
+            ack: Mutex::default(),
+            outcome: Mutex::default(),
+            request: Some(Box::new(Requested {
+                kind,
+                parts,
+                call: Mutex::new(Some(call)),
+            })),
+        }))
+    }
+
+    /// What this is about.
+    pub fn kind(&self) -> ContextKind {
+        self.0
+            .request
+            .as_ref()
+            .map_or(ContextKind::Ws, |request| request.kind)
+    }
+
+    /// The head of the request, of one to a controller.
+    pub fn request(&self) -> Option<&Parts> {
+        self.0.request.as_ref().map(|request| &request.parts)
+    }
+
+    /// The handler of a request, or what it has answered.
+    pub(crate) fn http_call(&self) -> Option<MutexGuard<'_, Option<HttpCall>>> {
+        let request = self.0.request.as_ref()?;
+        Some(request.call.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The client. Values kept with it (`client().set(user)`) are read by the extractor `Extension<User>`. Of a request to a
+    /// controller it is one that stands for the request: it has the request as its handshake, the query as its `auth`, and
+    /// values, but is in no namespace, and what is sent to it goes nowhere.
     pub fn client(&self) -> &Socket {
         &self.0.client
     }
 
     /// Whether this is about a client that connects, and not about a message.
     pub fn is_connection(&self) -> bool {
-        self.0.args.is_none()
+        self.0.args.is_none() && self.0.request.is_none()
     }
 
-    /// The message's event as it stands in `#[subscribe_message(..)]`; `handle_connection` for a connection.
+    /// The message's event as it stands in `#[subscribe_message(..)]`; `handle_connection` for a connection, and for a
+    /// request the path as it stands in `#[get(..)]`.
     pub fn pattern(&self) -> &'static str {
         self.0.route.pattern
     }
 
-    /// The name of the gateway's struct.
+    /// The name of the gateway's struct, or the controller's.
     pub fn gateway(&self) -> &'static str {
         self.0.route.gateway()
     }
@@ -86,7 +158,8 @@ impl ExecutionContext {
         self.0.route.handler
     }
 
-    /// What the client sent: the message's body, or for a connection the `auth` object of its CONNECT.
+    /// What the client sent: the message's body, or for a connection the `auth` object of its CONNECT. Of a request it is
+    /// the query, as an object: its body is the handler's to read.
     ///
     /// # Errors
     /// If it is no `T`; the client may read why.

@@ -28,7 +28,7 @@ pub(crate) const INTERNAL: &str = "Internal server error";
 pub struct WsException(Box<Kind>);
 
 #[derive(Debug)]
-enum Kind {
+pub(crate) enum Kind {
     /// The text, and what else is told beside it.
     Message(Cow<'static, str>, Map<String, Value>),
     Object(Value),
@@ -76,6 +76,16 @@ impl WsException {
             Kind::Object(value) => value.clone(),
             Kind::Internal(_) => Value::String(INTERNAL.to_owned()),
         }
+    }
+
+    /// A message, with fields beside it.
+    pub(crate) fn with_fields(message: impl Into<Cow<'static, str>>, fields: Map<String, Value>) -> Self {
+        Self(Box::new(Kind::Message(message.into(), fields)))
+    }
+
+    /// What it is made of, for those who tell it in another form.
+    pub(crate) fn into_kind(self) -> Kind {
+        *self.0
     }
 
     /// What is for the log alone.

@@ -25,12 +25,12 @@ mod timeout;
 pub use answer::Answer;
 pub(crate) use answer::Kind as AnswerKind;
 pub use body_pipe::BodyPipe;
-pub use context::ExecutionContext;
 pub(crate) use context::Outcome;
+pub use context::{ContextKind, ExecutionContext};
 pub(crate) use enhancers::Bound as BoundEnhancers;
 pub use enhancers::Enhancers;
 pub use exception::WsException;
-pub(crate) use exception::{Cause, INTERNAL, internal_json};
+pub(crate) use exception::{Cause, INTERNAL, Kind as ExceptionKind, internal_json};
 pub use expiry::Expiry;
 pub use filter::ExceptionFilter;
 pub use guard::Guard;
@@ -41,7 +41,7 @@ pub use pipe::{
     Argument, DefaultValue, ParseBool, ParseFloat, ParseInt, ParseRejection, Pipe, Scalar, Trim, Validate,
 };
 pub use route::Next;
-pub(crate) use route::{Destination, Globals, Route, run};
+pub(crate) use route::{Destination, Globals, Panicked, Route, Target, answer, run};
 pub use throttle::{Throttle, Throttled};
 pub use thrown::Exception;
 pub use timeout::{TimedOut, Timeout};

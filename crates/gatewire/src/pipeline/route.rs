@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 
 use super::body_pipe::DynPipe;
 use super::enhancers::{Bound, Metadata};
@@ -16,13 +17,12 @@ use super::guard::DynGuard;
 use super::interceptor::DynInterceptor;
 use super::{Answer, AnswerKind, Argument, Exception, ExecutionContext, INTERNAL, Outcome, WsException};
 use crate::Payload;
+use crate::controller::{HttpCall, HttpError};
 use crate::gateway::{BoundGateway, MessageContext, Reply, panic_text};
 
 /// What is bound to one handler, at all three scopes, in the order in which it is asked.
 pub(crate) struct Route {
-    /// The gateway, and which of its handlers; for a connection none.
-    target: Arc<dyn BoundGateway>,
-    subscription: Option<usize>,
+    target: Target,
     pub(crate) handler: &'static str,
     pub(crate) pattern: &'static str,
     pub(crate) include_cause: bool,
@@ -33,11 +33,17 @@ pub(crate) struct Route {
     filters: Box<[Arc<dyn DynFilter>]>,
 }
 
+/// To whom it is.
+pub(crate) enum Target {
+    /// The gateway, and which of its handlers; for a connection none.
+    Gateway(Arc<dyn BoundGateway>, Option<usize>),
+    /// The controller of that name; the request knows its handler.
+    Controller(&'static str),
+}
+
 /// What a [`Route`] leads to.
 pub(crate) struct Destination {
-    pub(crate) gateway: Arc<dyn BoundGateway>,
-    /// By index; none for a connection.
-    pub(crate) subscription: Option<usize>,
+    pub(crate) target: Target,
     pub(crate) handler: &'static str,
     pub(crate) pattern: &'static str,
 }
@@ -89,7 +95,8 @@ impl Route {
             .flat_map(|bound| bound.filters.iter().rev().cloned())
             .collect();
         // A connection has no body.
-        let scopes_with_body = if to.subscription.is_some() { scopes } else { &[] };
+        let has_body = matches!(to.target, Target::Gateway(_, Some(_)));
+        let scopes_with_body = if has_body { scopes } else { &[] };
         let pipes: Box<[_]> = scopes_with_body
             .iter()
             .flat_map(|bound| bound.pipes.clone())
@@ -99,8 +106,7 @@ impl Route {
         }
         let metadata = scopes.iter().rev().flat_map(|bound| bound.metadata.clone());
         Some(Arc::new(Self {
-            target: to.gateway,
-            subscription: to.subscription,
+            target: to.target,
             handler: to.handler,
             pattern: to.pattern,
             include_cause,
@@ -113,7 +119,10 @@ impl Route {
     }
 
     pub(crate) fn gateway(&self) -> &'static str {
-        self.target.name()
+        match &self.target {
+            Target::Gateway(gateway, _) => gateway.name(),
+            Target::Controller(name) => name,
+        }
     }
 
     /// Whether a handler's answer is waited for; its errors always are.
@@ -147,30 +156,41 @@ impl Route {
         Ok(body)
     }
 
-    /// Gives an error to the filter that takes it.
+    /// Gives an error to the filter that takes it; an error is what that one makes of it, or what none takes.
     pub(crate) async fn filter(
         &self,
         mut exception: Exception,
         context: &ExecutionContext,
-    ) -> Result<Answer, WsException> {
+    ) -> Result<Answer, Exception> {
         for filter in &self.filters {
             exception = match filter.try_catch(exception, context) {
                 Err(other) => other,
                 Ok(caught) => {
                     let caught = AssertUnwindSafe(caught).catch_unwind().await;
-                    return caught
-                        .unwrap_or_else(|panic| Err(self.panicked(filter.name(), &*panic).into_ws()));
+                    return match caught {
+                        Ok(answer) => answer.map_err(Exception::from),
+                        Err(panic) => Err(self.panicked(filter.name(), &*panic)),
+                    };
                 }
             };
         }
-        Err(exception.into_ws())
+        Err(exception)
     }
 
     fn panicked(&self, who: &'static str, panic: &(dyn Any + Send)) -> Exception {
         let (gateway, handler) = (self.gateway(), self.handler);
         let text = panic_text(panic);
         tracing::error!(target: "gatewire", context = gateway, "{who} panicked for {handler}: {text}");
-        WsException::new(INTERNAL).into()
+        Panicked.into()
+    }
+}
+
+/// Something of the application's panicked, which is logged.
+pub(crate) struct Panicked;
+
+impl From<Panicked> for WsException {
+    fn from(_: Panicked) -> Self {
+        Self::new(INTERNAL)
     }
 }
 
@@ -193,7 +213,9 @@ pub(crate) async fn run(context: ExecutionContext) {
     let answer = match outcome {
         None => return,
         Some(Ok(answer)) => Ok(answer),
-        Some(Err(exception)) => Box::pin(route.filter(exception, &context)).await,
+        Some(Err(exception)) => Box::pin(route.filter(exception, &context))
+            .await
+            .map_err(Exception::into_ws),
     };
     // What nobody has touched needs no owner.
     if let Ok(Answer(AnswerKind::Value(value))) = &answer
@@ -208,8 +230,38 @@ pub(crate) async fn run(context: ExecutionContext) {
     }
 }
 
+/// Takes a request to a controller through the guards and interceptors of its handler, and answers it.
+pub(crate) async fn answer(context: &ExecutionContext) -> Result<Answer, HttpError> {
+    let route = context.route();
+    let (outcome, status) = match route.guard(context).await {
+        Err(exception) => (Err(exception), StatusCode::FORBIDDEN),
+        Ok(()) => {
+            let next = Next {
+                context,
+                rest: &route.interceptors,
+            };
+            (next.handle().await, StatusCode::BAD_REQUEST)
+        }
+    };
+    let exception = match outcome {
+        Ok(answer) => return Ok(answer),
+        Err(exception) => exception,
+    };
+    if route.filters.is_empty() {
+        return Err(HttpError::of_exception(exception, status));
+    }
+    let status = HttpError::status_of(&exception, status);
+    match Box::pin(route.filter(exception, context)).await {
+        Ok(answer) => Ok(answer),
+        Err(exception) => Err(HttpError::of_exception(exception, status)),
+    }
+}
+
 /// Runs the pipes and the handler; what it has answered, as far as somebody waits for it.
 async fn call(context: &ExecutionContext) -> Option<Outcome> {
+    if context.request().is_some() {
+        return Some(HttpCall::run(context).await);
+    }
     let (route, args) = (context.route(), context.args()?);
     let started = if route.pipes.is_empty() {
         start(context, args)
@@ -238,11 +290,11 @@ enum Started {
 
 fn start(context: &ExecutionContext, args: &Payload) -> Started {
     let (route, event) = (context.route(), context.event_of(args));
-    let Some(subscription) = route.subscription else {
+    let Target::Gateway(gateway, Some(subscription)) = &route.target else {
         return Started::Ended(None);
     };
     let message = MessageContext::in_route(context, &event);
-    match route.target.invoke(subscription, &message) {
+    match gateway.invoke(*subscription, &message) {
         Some(future) => Started::Waits(future),
         None => Started::Ended(message.take_outcome()),
     }

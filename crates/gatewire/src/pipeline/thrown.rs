@@ -5,6 +5,7 @@ use std::any::Any;
 use std::fmt;
 
 use super::WsException;
+use crate::controller::HttpError;
 
 /// An error on its way through the pipeline: whatever a handler, extractor, guard or interceptor failed with.
 ///
@@ -30,14 +31,63 @@ use super::WsException;
 /// ```
 pub struct Exception(Box<dyn Typed>);
 
-trait Typed: Any + Send + Sync {
+trait Typed: Send + Sync {
     fn into_ws(self: Box<Self>) -> WsException;
+    /// What the client of a controller is told, if it was thrown for one.
+    fn into_http(self: Box<Self>) -> Result<HttpError, WsException>;
+    fn any(&self) -> &dyn Any;
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
     fn name(&self) -> &'static str;
 }
 
 impl<E: Into<WsException> + Send + Sync + 'static> Typed for E {
     fn into_ws(self: Box<Self>) -> WsException {
         (*self).into()
+    }
+
+    fn into_http(self: Box<Self>) -> Result<HttpError, WsException> {
+        let this: Box<dyn Any> = self;
+        match this.downcast::<HttpError>() {
+            Ok(error) => Ok(*error),
+            Err(this) => Err(match this.downcast::<E>() {
+                Ok(error) => (*error).into(),
+                // It is the type that it was.
+                Err(_) => WsException::internal("an exception of another type"),
+            }),
+        }
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+
+    fn name(&self) -> &'static str {
+        std::any::type_name::<E>()
+    }
+}
+
+/// An error of a controller's handler, which may mean nothing to clients of gateways.
+struct OfHttp<E>(E);
+
+impl<E: Into<HttpError> + Send + Sync + 'static> Typed for OfHttp<E> {
+    fn into_ws(self: Box<Self>) -> WsException {
+        self.0.into().into()
+    }
+
+    fn into_http(self: Box<Self>) -> Result<HttpError, WsException> {
+        Ok(self.0.into())
+    }
+
+    fn any(&self) -> &dyn Any {
+        &self.0
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        Box::new(self.0)
     }
 
     fn name(&self) -> &'static str {
@@ -51,14 +101,24 @@ impl Exception {
         self.0.into_ws()
     }
 
+    /// One of a controller's handler.
+    pub(crate) fn of_http<E: Into<HttpError> + Send + Sync + 'static>(error: E) -> Self {
+        Self(Box::new(OfHttp(error)))
+    }
+
+    /// What the client of a controller is told; an error that was not thrown for one comes as what others are told.
+    pub(crate) fn into_http(self) -> Result<HttpError, WsException> {
+        self.0.into_http()
+    }
+
     /// Whether it was thrown as an `E`.
     pub fn is<E: 'static>(&self) -> bool {
-        (&*self.0 as &dyn Any).is::<E>()
+        self.0.any().is::<E>()
     }
 
     /// The error, if it was thrown as an `E`.
     pub fn downcast_ref<E: 'static>(&self) -> Option<&E> {
-        (&*self.0 as &dyn Any).downcast_ref()
+        self.0.any().downcast_ref()
     }
 
     /// The error, if it was thrown as an `E`.
@@ -69,8 +129,7 @@ impl Exception {
         if !self.is::<E>() {
             return Err(self);
         }
-        let error: Box<dyn Any> = self.0;
-        match error.downcast() {
+        match self.0.into_any().downcast() {
             Ok(error) => Ok(*error),
             // It was asked just now.
             Err(_) => Err(WsException::internal("an exception of another type").into()),

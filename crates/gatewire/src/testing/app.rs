@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use gatewire_server::serve_stream;
+use http::Method;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -11,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::client::TestClient;
 use super::error::TestError;
+use super::http::{TestEvents, TestRequest, TestResponse};
 use super::plain::TestWsClient;
 use super::wire::{Pipe, Socket};
 use crate::error::Result;
@@ -143,12 +145,33 @@ impl TestApp {
         }
     }
 
+    /// A request to the application: to a controller, or to what was merged.
+    pub fn request(&self, method: Method, target: &str) -> TestRequest<'_> {
+        TestRequest::new(self, method, target)
+    }
+
+    /// Sends a GET.
+    ///
+    /// # Errors
+    /// As [`TestRequest::send`].
+    pub async fn fetch(&self, target: &str) -> Result<TestResponse, TestError> {
+        self.request(Method::GET, target).send().await
+    }
+
+    /// Opens a stream of events, as a browser's `EventSource` does.
+    ///
+    /// # Errors
+    /// As [`TestRequest::events`].
+    pub async fn events(&self, target: &str) -> Result<TestEvents, TestError> {
+        self.request(Method::GET, target).events().await
+    }
+
     /// Ends the application as [`AppHandle::close`] does.
     pub async fn close(self) {
         self.handle().close().await;
     }
 
-    async fn pipe(&self, port: Option<u16>) -> Result<Box<dyn Pipe>, TestError> {
+    pub(super) async fn pipe(&self, port: Option<u16>) -> Result<Box<dyn Pipe>, TestError> {
         match &self.way {
             Way::Memory(sites) => {
                 let site = sites.iter().find(|(of, _)| *of == port);

@@ -11,7 +11,7 @@ use super::error::TestError;
 use super::wire::{Frame, Socket};
 
 /// How long a client waits for what a test expects.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What may wait to be looked at by the test; a client that is sent more is closed.
 const MAX_WAITING: usize = 65_536;

@@ -70,6 +70,7 @@
 mod app;
 mod client;
 mod error;
+mod http;
 mod inbox;
 mod plain;
 mod scripted;
@@ -78,6 +79,7 @@ mod wire;
 pub use app::{Connect, TestApp};
 pub use client::{Received, TestClient};
 pub use error::TestError;
+pub use http::{TestEvents, TestRequest, TestResponse};
 pub use inbox::Closed;
 pub use plain::TestWsClient;
 pub use scripted::ScriptedClient;

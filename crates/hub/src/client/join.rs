@@ -134,7 +134,7 @@ impl Client {
         let request = rare.and_then(|rare| rare.request.clone());
         let v2 = rare.and_then(|rare| rare.v2);
         let id = v2
-            .or(request.as_ref().map(Socket::id))
+            .or_else(|| request.as_ref().map(Socket::id))
             .unwrap_or_else(Id::generate);
         let mut socket = Socket::new(id, namespace, self.outbox.clone(), self.connection.clone(), auth);
         while !socket.namespace().add(&socket) {
