@@ -48,7 +48,7 @@ async function heard(from, room, to) {
   to.removeAllListeners("probe");
 }
 
-for (const mode of ["sharded", "streams"]) {
+for (const mode of ["classic", "sharded", "streams"]) {
   describe(`a cluster with Node servers, ${mode}`, { skip }, () => {
     let redis, servers, clients;
     before(async () => {

@@ -12,7 +12,7 @@ use crate::{Mode, RedisConfig, Stats, sharded, streams};
 
 /// A cluster over Redis. A clone is the same one.
 #[derive(Clone)]
-pub struct RedisAdapter(Arc<Shared>);
+pub struct RedisAdapter(pub(crate) Arc<Shared>);
 
 /// What the nodes of one adapter share.
 pub(crate) struct Shared {
@@ -23,10 +23,31 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
 }
 
+/// What a node is there for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It has clients.
+    Node,
+    /// It only sends, and hears of nothing.
+    Emitter,
+}
+
 impl Shared {
     /// The subscriptions of a new node.
-    pub(crate) fn subscriber(&self) -> Subscriber {
-        Subscriber::start(self.source.clone(), &self.config, &self.status, &self.runtime)
+    pub(crate) fn subscriber(&self, role: Role) -> Subscriber {
+        match role {
+            Role::Node => Subscriber::start(self.source.clone(), &self.config, &self.status, &self.runtime),
+            Role::Emitter => Subscriber::idle(&self.config, &self.status),
+        }
+    }
+
+    /// A new node.
+    pub(crate) fn node(self: &Arc<Self>, role: Role) -> Arc<dyn ClusterAdapter> {
+        match &self.config.mode {
+            Mode::Classic(classic) => Arc::new(Classic::new(self.clone(), classic.clone(), role)),
+            Mode::Sharded(sharded) => Arc::new(sharded::node(self, sharded, role)),
+            Mode::Streams(streams) => Arc::new(streams::node(self, streams, role)),
+        }
     }
 }
 
@@ -92,26 +113,7 @@ impl RedisAdapter {
 
 impl Cluster for RedisAdapter {
     fn join(&self) -> Arc<dyn ClusterAdapter> {
-        let shared = &self.0;
-        match &shared.config.mode {
-            Mode::Classic(classic) => Arc::new(Classic::new(shared.clone(), classic.clone())),
-            Mode::Sharded(sharded) => Arc::new(sharded::node(
-                &shared.config,
-                sharded,
-                shared.publisher.clone(),
-                shared.subscriber(),
-                &shared.status,
-            )),
-            Mode::Streams(streams) => Arc::new(streams::node(streams::Parts {
-                config: &shared.config,
-                streams,
-                source: &shared.source,
-                publisher: shared.publisher.clone(),
-                subscriber: shared.subscriber(),
-                status: &shared.status,
-                runtime: &shared.runtime,
-            })),
-        }
+        self.0.node(Role::Node)
     }
 }
 

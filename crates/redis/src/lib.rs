@@ -25,6 +25,7 @@ mod adapter;
 mod classic;
 mod config;
 mod connection;
+mod emitter;
 mod node;
 mod requests;
 mod sharded;
@@ -35,6 +36,7 @@ pub mod wire;
 
 pub use adapter::RedisAdapter;
 pub use config::{ClassicConfig, Mode, RedisConfig, ShardedConfig, StreamsConfig, SubscriptionMode};
+pub use emitter::{Emitter, FlushError};
 pub use stats::Stats;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,4 +44,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Locks whatever happened before: what the mutexes here guard is consistent at each point where a call could panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The programs of the guide, compiled.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/scaling.md")]
+    struct Scaling;
 }

@@ -8,15 +8,16 @@ use gatewire_hub::cluster::ClusterError;
 use gatewire_hub::{BoxFuture, Namespace, Room, RoomEvent};
 use redis::{ErrorKind, ServerErrorKind, cmd};
 
+use crate::adapter::{Role, Shared};
 use crate::connection::{Link, Publisher, Status, Subscriber, Topic};
-use crate::node::{Carrier, Inbox, Node, Settings, random_name};
+use crate::node::{Carrier, Inbox, Node, Settings, name};
 use crate::wire::cluster::{Body, Form, Message};
-use crate::{RedisConfig, ShardedConfig, SubscriptionMode, lock};
+use crate::{ShardedConfig, SubscriptionMode, lock};
 
 /// The channels of one node.
-struct Channels(Arc<Shared>);
+struct Channels(Arc<Inner>);
 
-struct Shared {
+struct Inner {
     /// The node's name, which its own channels end in.
     uid: Box<str>,
     config: ShardedConfig,
@@ -28,23 +29,17 @@ struct Shared {
 }
 
 /// A node with this configuration.
-pub(crate) fn node(
-    config: &RedisConfig,
-    sharded: &ShardedConfig,
-    publisher: Publisher,
-    subscriber: Subscriber,
-    status: &Arc<Status>,
-) -> Node {
-    let uid = random_name();
-    let channels = Channels(Arc::new(Shared {
+pub(crate) fn node(adapter: &Shared, sharded: &ShardedConfig, role: Role) -> Node {
+    let uid = name(role);
+    let channels = Channels(Arc::new(Inner {
         uid: uid.clone(),
         config: sharded.clone(),
-        publisher,
-        subscriber,
-        status: status.clone(),
+        publisher: adapter.publisher.clone(),
+        subscriber: adapter.subscriber(role),
+        status: adapter.status.clone(),
         deciding: Mutex::default(),
     }));
-    Node::new(Settings::new(uid, config, status), channels)
+    Node::new(Settings::new(uid, &adapter.config, &adapter.status), channels)
 }
 
 /// Whether this Redis has sharded pub/sub at all.
@@ -64,7 +59,7 @@ pub(crate) async fn check(link: &mut Link) -> Result<(), ClusterError> {
     }
 }
 
-impl Shared {
+impl Inner {
     /// Where what is for all nodes goes.
     fn channel(&self, namespace: &str) -> String {
         format!("{}#{namespace}#", self.config.channel_prefix)
@@ -169,8 +164,8 @@ impl Carrier for Channels {
 
 /// The room of a socket's own id is no room that adapters are told of: who wants a channel for each listens to the events
 /// of rooms.
-fn follow_own_rooms(shared: &Arc<Shared>, namespace: &Namespace, inbox: &Inbox) {
-    let (shared, inbox): (Weak<Shared>, _) = (Arc::downgrade(shared), inbox.clone());
+fn follow_own_rooms(shared: &Arc<Inner>, namespace: &Namespace, inbox: &Inbox) {
+    let (shared, inbox): (Weak<Inner>, _) = (Arc::downgrade(shared), inbox.clone());
     namespace.on_room_event(move |namespace, event| {
         let Some(shared) = shared.upgrade() else {
             return;

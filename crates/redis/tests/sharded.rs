@@ -2,9 +2,10 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use gatewire_hub::cluster::ClusterError;
+use gatewire_hub::cluster::{ClusterAdapter, ClusterError};
 use gatewire_hub::{BroadcastAckError, HubConfig};
 use gatewire_redis::{Mode, RedisAdapter, RedisConfig, ShardedConfig, SubscriptionMode};
 use support::operations::{self, until_heard};
@@ -110,7 +111,7 @@ async fn ten_thousand(url: &str, mode: SubscriptionMode) {
     let mut far = Peer::new(&second.io);
     let id = far.join("/");
     second.main().socket(&id).unwrap().join("red");
-    until_heard(&first, "red", &mut far).await;
+    until_heard(&first.main().to("red"), &mut far).await;
     let here = first.main();
     for n in 0..COUNT {
         if n % 2 == 0 {
@@ -215,7 +216,7 @@ async fn a_redis_that_comes_back_is_subscribed_to_again() {
     near.join("/");
     let id = far.join("/");
     second.main().socket(&id).unwrap().join("red");
-    until_heard(&first, "red", &mut far).await;
+    until_heard(&first.main().to("red"), &mut far).await;
     redis.kill();
     eventually("the loss to be noticed", async || {
         !first.adapter.stats().is_connected
@@ -226,7 +227,7 @@ async fn a_redis_that_comes_back_is_subscribed_to_again() {
     redis.start_again();
     first.meet(2).await;
     second.meet(2).await;
-    until_heard(&first, "red", &mut far).await;
+    until_heard(&first.main().to("red"), &mut far).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,4 +242,13 @@ async fn a_redis_without_sharded_channels_is_refused_at_start() {
         panic!("{connected:?}");
     };
     assert!(message.contains("use Redis 7 or later"), "{message}");
+}
+
+async fn conforming(count: usize) -> (Vec<Arc<dyn ClusterAdapter>>, Option<Redis>) {
+    let config = config(SubscriptionMode::Dynamic);
+    support::conforming(count, &config).await
+}
+
+mod conforms {
+    gatewire_hub::cluster_suite!(super::conforming);
 }

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use gatewire_hub::cluster::ClusterAdapter;
 use gatewire_hub::{DisconnectReason, HubConfig, Namespace, Recovery};
 use gatewire_redis::{Mode, RedisConfig, StreamsConfig};
 use serde_json::{Value, json};
@@ -347,6 +349,31 @@ async fn a_redis_that_stands_still_does_not_stop_this_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_full_does_not_stop_this_node() {
+    if !server::is_there() {
+        return;
+    }
+    let redis = Redis::start();
+    let [node] = nodes(&redis).await;
+    let mut peer = Peer::new(&node.io);
+    connect(&mut peer, &Value::Null).await;
+    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    for n in 0..10 {
+        node.main().emit("e", &n);
+    }
+    let expected: Vec<String> = (0..10).map(|n| format!(r#"2["e",{n}]"#)).collect();
+    assert_eq!(receive(&mut peer, 10).await, expected);
+    assert_eq!(node.adapter.stats().lost, 10);
+    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    eventually("offsets again", async || {
+        node.main().emit("probe", &());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        peer.outbox.take().iter().any(|line| parts(line).2.is_some())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_wait_for_a_redis_that_comes_back() {
     if !server::is_there() {
         return;
@@ -437,4 +464,12 @@ async fn a_message_that_is_gone_is_a_fresh_start() {
         .parse()
         .unwrap();
     assert!(left <= 120_000, "{left}");
+}
+
+async fn conforming(count: usize) -> (Vec<Arc<dyn ClusterAdapter>>, Option<Redis>) {
+    support::conforming(count, &config()).await
+}
+
+mod conforms {
+    gatewire_hub::cluster_suite!(super::conforming);
 }

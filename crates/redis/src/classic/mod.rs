@@ -17,9 +17,10 @@ use gatewire_hub::{Namespace, Payload, Prepared, Room, Selection};
 use tokio::time::Instant;
 
 use crate::ClassicConfig;
-use crate::adapter::Shared;
+use crate::adapter::{Role, Shared};
 use crate::connection::Subscriber;
 use crate::wire::classic::{Ask, Broadcast};
+use crate::wire::cluster::EMITTER;
 use crate::wire::{EventData, Target};
 
 use member::Member;
@@ -34,12 +35,16 @@ pub(crate) struct Classic {
 }
 
 impl Classic {
-    pub(crate) fn new(shared: Arc<Shared>, config: ClassicConfig) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, config: ClassicConfig, role: Role) -> Self {
+        let uid = match role {
+            Role::Node => crate::uid::uid(),
+            Role::Emitter => EMITTER.to_owned(),
+        };
         Self {
-            subscriber: shared.subscriber(),
+            subscriber: shared.subscriber(role),
             shared,
             config,
-            uid: crate::uid::uid().into(),
+            uid: uid.into(),
             members: RwLock::default(),
         }
     }

@@ -106,7 +106,20 @@ impl Subscriber {
         status: &Arc<Status>,
         runtime: &Handle,
     ) -> Self {
-        let shared = Arc::new(Shared {
+        let subscriber = Self::idle(config, status);
+        let reader = Reader {
+            shared: subscriber.0.0.clone(),
+            source,
+            part: status.part(),
+            backoff: Backoff::new(config.max_reconnect_delay),
+        };
+        runtime.spawn(reader.run());
+        subscriber
+    }
+
+    /// One that has no connection, for those who only send.
+    pub(crate) fn idle(config: &RedisConfig, status: &Arc<Status>) -> Self {
+        Self(Arc::new(Owner(Arc::new(Shared {
             topics: RwLock::default(),
             changes: Mutex::default(),
             wake: Notify::new(),
@@ -114,15 +127,7 @@ impl Subscriber {
             status: status.clone(),
             confirmed: Notify::new(),
             number: AtomicU64::new(0),
-        });
-        let reader = Reader {
-            shared: shared.clone(),
-            source,
-            part: status.part(),
-            backoff: Backoff::new(config.max_reconnect_delay),
-        };
-        runtime.spawn(reader.run());
-        Self(Arc::new(Owner(shared)))
+        }))))
     }
 
     /// Whether messages come for the topic, as far as Redis has said.

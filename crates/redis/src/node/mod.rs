@@ -15,9 +15,10 @@ use gatewire_hub::cluster::{
 use gatewire_hub::{BoxFuture, Namespace, Payload, Prepared, Room, Selection, WeakIo};
 use tokio::time::Instant;
 
+use crate::adapter::Role;
 use crate::connection::Status;
 use crate::requests::{Answers, Requests};
-use crate::wire::cluster::{Body, Message};
+use crate::wire::cluster::{Body, EMITTER, Message};
 use crate::wire::{EventData, Limits, Target};
 use crate::{RedisConfig, lock};
 
@@ -108,8 +109,16 @@ impl Settings {
     }
 }
 
+/// The name of a new node.
+pub(crate) fn name(role: Role) -> Box<str> {
+    match role {
+        Role::Node => random_name(),
+        Role::Emitter => EMITTER.into(),
+    }
+}
+
 /// A new name for a node or a request: 16 hexadecimal digits, as in the Node server.
-pub(crate) fn random_name() -> Box<str> {
+fn random_name() -> Box<str> {
     format!("{:016x}", rand::random::<u64>()).into()
 }
 

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use gatewire_hub::cluster::RecoveryLog;
 use gatewire_hub::{BoxFuture, Namespace};
 use redis::{Cmd, cmd};
-use tokio::runtime::Handle;
 
-use crate::connection::{Publisher, Source, Status, Subscriber, Topic};
-use crate::node::{Carrier, Inbox, Node, Settings, random_name};
+use crate::adapter::{Role, Shared};
+use crate::connection::{Publisher, Status, Subscriber, Topic};
+use crate::node::{Carrier, Inbox, Node, Settings, name};
 use crate::wire::Limits;
 use crate::wire::cluster::{Body, EntryFields, Form, Message};
 use crate::{RedisConfig, StreamsConfig};
@@ -31,6 +31,7 @@ const NUMBER: &str = "seq";
 pub(super) struct Streams {
     /// The node's name, which its own channels end in.
     uid: Box<str>,
+    role: Role,
     config: StreamsConfig,
     redis: RedisConfig,
     publisher: Publisher,
@@ -42,53 +43,32 @@ pub(super) struct Streams {
 
 struct Channels(Arc<Streams>);
 
-/// What a node is made of.
-pub(crate) struct Parts<'a> {
-    pub(crate) config: &'a RedisConfig,
-    pub(crate) streams: &'a StreamsConfig,
-    pub(crate) source: &'a Arc<Source>,
-    pub(crate) publisher: Publisher,
-    pub(crate) subscriber: Subscriber,
-    pub(crate) status: &'a Arc<Status>,
-    pub(crate) runtime: &'a Handle,
-}
-
 /// A node with this configuration.
-pub(crate) fn node(parts: Parts<'_>) -> Node {
-    let Parts {
-        config,
-        streams: options,
-        source,
-        publisher,
-        subscriber,
-        status,
-        runtime,
-    } = parts;
-    let uid = random_name();
+pub(crate) fn node(adapter: &Shared, options: &StreamsConfig, role: Role) -> Node {
+    let (config, status) = (&adapter.config, &adapter.status);
+    let uid = name(role);
     let count = options.stream_count.max(1);
     let turns = || Arc::new(Turns::new(options.offset_wait, config.max_queue));
     let streams = Arc::new(Streams {
         uid: uid.clone(),
+        role,
         config: options.clone(),
         redis: config.clone(),
-        publisher,
-        subscriber,
+        publisher: adapter.publisher.clone(),
+        subscriber: adapter.subscriber(role),
         status: status.clone(),
         turns: std::iter::repeat_with(turns).take(count).collect(),
     });
     let node = Node::new(Settings::new(uid, config, status), Channels(streams.clone()));
+    if role == Role::Emitter {
+        return node;
+    }
     let read = |name: String, turns: &Arc<Turns>, is_log: bool| {
         // In the order of what this node puts in, so that it reads all of that.
         let start = streams.publisher.command(last_entry(&name), name.len());
-        let reader = Reader::new(
-            &streams,
-            source.clone(),
-            name,
-            turns.clone(),
-            node.inbox(),
-            is_log,
-        );
-        runtime.spawn(reader.run(start));
+        let source = adapter.source.clone();
+        let reader = Reader::new(&streams, source, name, turns.clone(), node.inbox(), is_log);
+        adapter.runtime.spawn(reader.run(start));
     };
     for (index, turns) in streams.turns.iter().enumerate() {
         read(streams.name_of(index), turns, true);
@@ -143,6 +123,19 @@ impl Streams {
         (command, size)
     }
 
+    /// Whether a message goes into the stream: what changes clients, and is not a question. The Node emitter puts events for
+    /// servers there, too.
+    fn is_kept(&self, body: &Body<'_>) -> bool {
+        match body {
+            Body::Broadcast { request: None, .. }
+            | Body::SocketsJoin { .. }
+            | Body::SocketsLeave { .. }
+            | Body::DisconnectSockets { .. } => true,
+            Body::ServerSideEmit { request: None, .. } => self.role == Role::Emitter,
+            _ => false,
+        }
+    }
+
     fn topic(&self, channel: String) -> Topic {
         if self.config.use_sharded_pub_sub {
             Topic::Shard(channel.into())
@@ -191,7 +184,7 @@ impl Carrier for Channels {
 
     fn publish(&self, message: &Message<'_>) {
         let (streams, namespace) = (&self.0, &*message.namespace);
-        if !is_kept(&message.body) {
+        if !streams.is_kept(&message.body) {
             return streams.send(&streams.channel(namespace), message);
         }
         let name = streams.name_of(streams.index(namespace));
@@ -222,17 +215,6 @@ impl Carrier for Channels {
         self.0.turns.iter().for_each(|turns| turns.close());
         self.0.subscriber.close();
     }
-}
-
-/// Whether a message goes into the stream: what changes clients, and is not a question.
-fn is_kept(body: &Body<'_>) -> bool {
-    matches!(
-        body,
-        Body::Broadcast { request: None, .. }
-            | Body::SocketsJoin { .. }
-            | Body::SocketsLeave { .. }
-            | Body::DisconnectSockets { .. }
-    )
 }
 
 /// Asks for the last entry of a stream.

@@ -73,6 +73,20 @@ impl Node {
     }
 }
 
+/// The adapters of a fresh cluster, for the suite of the hub, and their Redis; none without one.
+pub async fn conforming(count: usize, config: &RedisConfig) -> (Vec<Arc<dyn ClusterAdapter>>, Option<Redis>) {
+    if !server::is_there() {
+        return (Vec::new(), None);
+    }
+    let redis = Redis::start();
+    let mut nodes = Vec::new();
+    for _ in 0..count {
+        let adapter = RedisAdapter::connect_with(&redis.url(), config.clone()).await;
+        nodes.push(adapter.unwrap().join());
+    }
+    (nodes, Some(redis))
+}
+
 /// Waits until it is so.
 pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     let end = Instant::now() + PATIENCE;

@@ -4,21 +4,21 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gatewire_hub::Payload;
+use gatewire_hub::{Broadcast, Payload};
 use serde_json::json;
 
 use super::{Node, Peer, eventually, receive};
 
-/// Waits until a message of the one node to the room reaches the other's peer; before that, nobody may have subscribed.
-pub async fn until_heard(from: &Node, room: &str, peer: &mut Peer) {
-    eventually("the room's channel", async || {
-        from.main().to(room).emit("probe", &());
+/// Waits until what is sent so comes to the peer; before that, nobody may have subscribed.
+pub async fn until_heard(broadcast: &Broadcast, peer: &mut Peer) {
+    eventually("the peer to hear", async || {
+        broadcast.emit("probe", &());
         tokio::time::sleep(Duration::from_millis(20)).await;
         peer.outbox.take().iter().any(|line| line.contains("probe"))
     })
     .await;
     // Later ones of them.
-    from.main().to(room).emit("last", &());
+    broadcast.emit("last", &());
     while !receive(peer, 1).await.iter().any(|line| line.contains("last")) {}
 }
 
@@ -42,8 +42,8 @@ pub async fn all(first: &Node, second: &Node) {
         there.socket(&id).unwrap().rooms().len() == 3
     })
     .await;
-    until_heard(first, "red", &mut far).await;
-    until_heard(first, id.as_str(), &mut far).await;
+    until_heard(&here.to("red"), &mut far).await;
+    until_heard(&here.to(id.as_str()), &mut far).await;
     here.to("red").emit("red", &());
     here.to(["red", "blue"]).emit("both", &());
     here.to("red").except("blue").emit("none", &());
