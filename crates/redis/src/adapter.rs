@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use gatewire_hub::cluster::{Cluster, ClusterAdapter, ClusterError};
+use gatewire_hub::cluster::{Cluster, ClusterAdapter, ClusterError, SessionBus};
 use tokio::runtime::Handle;
 
 use crate::classic::Classic;
 use crate::connection::{Publisher, Source, Status, Subscriber, connect};
+use crate::sessions::RedisBus;
 use crate::{Mode, RedisConfig, Stats, sharded, streams};
 
 /// A cluster over Redis. A clone is the same one.
@@ -114,6 +115,11 @@ impl RedisAdapter {
 impl Cluster for RedisAdapter {
     fn join(&self) -> Arc<dyn ClusterAdapter> {
         self.0.node(Role::Node)
+    }
+
+    fn session_bus(&self) -> Option<Arc<dyn SessionBus>> {
+        let is_shared = self.0.config.share_sessions;
+        is_shared.then(|| Arc::new(RedisBus::new(&self.0)) as Arc<dyn SessionBus>)
     }
 }
 

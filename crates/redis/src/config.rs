@@ -10,6 +10,11 @@ use gatewire_hub::cluster::ClusterError;
 pub struct RedisConfig {
     /// How messages travel; the same on all nodes of a cluster. Default [`Mode::Classic`].
     pub mode: Mode,
+    /// Whether the nodes share the sessions of their clients over Redis: requests of a client that polls may then come to any
+    /// of them, and no load balancer needs to be sticky. It takes two connections more. Default false.
+    pub share_sessions: bool,
+    /// With what the names of the channels for that begin. Default `gatewire-sessions`.
+    pub session_channel: String,
     /// Whether [`connect`](crate::RedisAdapter::connect) succeeds while Redis does not answer: the node then works by itself
     /// until it does. Default false.
     pub start_detached: bool,
@@ -35,6 +40,8 @@ impl Default for RedisConfig {
     fn default() -> Self {
         Self {
             mode: Mode::default(),
+            share_sessions: false,
+            session_channel: "gatewire-sessions".to_owned(),
             start_detached: false,
             requests_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),

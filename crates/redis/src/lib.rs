@@ -28,6 +28,7 @@ mod connection;
 mod emitter;
 mod node;
 mod requests;
+mod sessions;
 mod sharded;
 mod stats;
 mod streams;

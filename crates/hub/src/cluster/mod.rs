@@ -30,6 +30,12 @@ pub use local::Local;
 pub trait Cluster: Send + Sync + 'static {
     /// A new node: the adapter of one server.
     fn join(&self) -> Arc<dyn ClusterAdapter>;
+
+    /// The bus by which the servers share the sessions of clients that poll, if that is wanted: then no load balancer needs
+    /// to be sticky.
+    fn session_bus(&self) -> Option<Arc<dyn SessionBus>> {
+        None
+    }
 }
 
 /// Why there is no cluster to join.
