@@ -1,5 +1,5 @@
-//! What the tests need beyond Rust: the npm packages of `interop/`, Chromium, and Redis. It installs nothing that is there
-//! already, and system packages only where apt can be used without a question.
+//! What the tests need beyond Rust: the npm packages of `interop/`, Chromium, Redis, nginx and HAProxy. It installs nothing
+//! that is there already, and system packages only where apt can be used without a question.
 
 use std::fs;
 use std::path::Path;
@@ -13,6 +13,7 @@ const BROWSER: [&str; 2] = ["chromium", "fonts-dejavu-core"];
 pub(crate) fn setup() -> Result<(), Failure> {
     chromium()?;
     redis()?;
+    balancers()?;
     npm_packages()
 }
 
@@ -33,6 +34,16 @@ fn redis() -> Result<(), Failure> {
         return Ok(());
     }
     missing("no redis-server on the PATH: install Redis 7; the tests with it are skipped")
+}
+
+fn balancers() -> Result<(), Failure> {
+    // Debian has them where only root's PATH leads.
+    let is_there = |name: &str| find(name).is_some() || Path::new("/usr/sbin").join(name).is_file();
+    let are_there = || is_there("nginx") && is_there("haproxy");
+    if are_there() || (install(&["nginx-light", "haproxy"])? && are_there()) {
+        return Ok(());
+    }
+    missing("no nginx or no haproxy on the PATH: install them; the tests of balancers are skipped")
 }
 
 /// False if it is not for this program to install packages.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use gatewire_hub::cluster::{Cluster, SessionBus};
 use gatewire_hub::{HubConfig, Io};
 use gatewire_server::{Listener, SseServer, Tls};
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
@@ -39,6 +40,8 @@ pub struct App {
     running: Arc<Running>,
     servers: Vec<(ServerPlan, Io)>,
     adapter: Adapter,
+    /// By which the servers of a cluster share the sessions of their clients.
+    bus: Option<Arc<dyn SessionBus>>,
     controllers: Vec<Arc<dyn BoundController>>,
     /// Whose root the sockets name that stand for requests.
     requests: Io,
@@ -99,6 +102,36 @@ impl App {
     /// ```
     pub fn use_websocket_adapters(&mut self, adapters: (SocketIoAdapter, WsAdapter)) -> &mut Self {
         self.use_websocket_adapter(adapters)
+    }
+
+    /// Makes each server of the application a node of a cluster: what is sent to rooms, namespaces and clients reaches those
+    /// of all nodes, over each adapter. Sessions are shared, too, if the cluster has a bus for it. A second cluster is not
+    /// taken.
+    ///
+    /// ```no_run
+    /// # use gatewire::prelude::*;
+    /// # #[module] struct AppModule;
+    /// use gatewire_redis::RedisAdapter;
+    ///
+    /// # async fn run() -> gatewire::Result<()> {
+    /// let mut app = App::create::<AppModule>().await?;
+    /// app.use_cluster(RedisAdapter::connect("redis://127.0.0.1:6379").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "as all that an application is given; whoever wants to keep it has a clone"
+    )]
+    pub fn use_cluster(&mut self, cluster: impl Cluster) -> &mut Self {
+        for (plan, io) in &self.servers {
+            if !io.use_cluster(cluster.join()) {
+                tracing::warn!(target: "gatewire", context = "App", "{plan} is a node of a cluster already: the second one is not joined");
+                return self;
+            }
+        }
+        self.bus = cluster.session_bus();
+        self
     }
 
     /// Which pages of other origins may talk to the application: by the gateways that have no `cors` of their own, on every
@@ -383,7 +416,7 @@ impl App {
             }
             let endpoints = self
                 .adapter
-                .endpoints(&plan, &io, self.cors.as_ref())
+                .endpoints(&plan, &io, self.cors.as_ref(), self.bus.as_ref())
                 .map_err(|error| fault(error.to_string()))?;
             let at = sites
                 .iter()
@@ -568,6 +601,7 @@ impl<M: Module> Create<M> {
             running: Arc::new(Running::new(container, ios)),
             servers,
             adapter: Adapter::default(),
+            bus: None,
             controllers: bound,
             requests,
             sse: SseConfig::default(),

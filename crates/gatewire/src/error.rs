@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use gatewire_hub::cluster::ClusterError;
 use gatewire_server::TlsError;
 
 use crate::module::{InjectError, VerifyError};
@@ -42,6 +43,9 @@ pub enum Error {
     /// A certificate or its key cannot be used.
     #[error("the application cannot start: {0}")]
     Tls(#[from] TlsError),
+    /// There is no cluster to join.
+    #[error("the application cannot start: {0}")]
+    Cluster(#[from] ClusterError),
     /// An address could not be bound.
     #[error("cannot listen on {address}: {message}")]
     Listen {

@@ -64,6 +64,7 @@ pub mod testing;
 pub use app::{App, Create};
 pub use bound::Bound;
 pub use error::{Error, Result};
+pub use gatewire_hub::cluster;
 pub use gatewire_hub::{
     DisconnectReason, HubConfig, Namespace as Server, ParentNamespace as ParentServer, Payload, Socket,
 };
@@ -92,6 +93,8 @@ mod guide {
     struct Pipes;
     #[doc = include_str!("../../../docs/adapters.md")]
     struct Adapters;
+    #[doc = include_str!("../../../docs/behind-a-balancer.md")]
+    struct BehindABalancer;
     #[doc = include_str!("../../../docs/coming-from-nestjs.md")]
     struct ComingFromNestJs;
     #[doc = include_str!("../../../docs/interceptors.md")]

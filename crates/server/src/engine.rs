@@ -440,8 +440,14 @@ impl Host for Sessions {
             let served = serve_stream(tunnel, |request| {
                 let (parts, body) = request.into_parts();
                 let engine = &engine;
-                // Nobody else is asked: the other node knows that the session is here.
-                async move { engine.dispatch(parts, body, None, None).await }
+                async move {
+                    if !engine.matches(parts.uri.path()) {
+                        // It is a session of this process, but of an engine at another path.
+                        return engine.refuse(&HandshakeError::UnknownSid, &parts);
+                    }
+                    // Nobody else is asked: the other node knows that the session is here.
+                    engine.dispatch(parts, body, None, None).await
+                }
             });
             if let Err(error) = served.await {
                 tracing::trace!(%error, "a relayed request has ended");

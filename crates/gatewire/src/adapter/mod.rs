@@ -4,7 +4,10 @@
 mod socketio;
 mod ws;
 
+use std::sync::Arc;
+
 use gatewire_hub::Io;
+use gatewire_hub::cluster::SessionBus;
 use gatewire_server::ConfigError;
 
 use crate::endpoint::Endpoint;
@@ -12,7 +15,7 @@ use crate::gateway::Cors;
 use crate::gateway::plan::ServerPlan;
 
 pub use gatewire_proto::envelope;
-pub use gatewire_server::{Cookie, DeflateOptions, Hooks, Limits, SameSite};
+pub use gatewire_server::{Cookie, DeflateOptions, Hooks, Limits, SameSite, SharingConfig};
 pub use socketio::SocketIoAdapter;
 pub use ws::WsAdapter;
 
@@ -31,16 +34,17 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// What answers the clients of one server; `cors` is the application's.
+    /// What answers the clients of one server; `cors` is the application's, and `bus` its cluster's.
     pub(crate) fn endpoints(
         &self,
         plan: &ServerPlan,
         io: &Io,
         cors: Option<&Cors>,
+        bus: Option<&Arc<dyn SessionBus>>,
     ) -> Result<Vec<Endpoint>, ConfigError> {
         let mut endpoints = Vec::new();
         if let Some(adapter) = &self.socketio {
-            endpoints.push(Endpoint::SocketIo(adapter.engine(plan, io.clone(), cors)?));
+            endpoints.push(Endpoint::SocketIo(adapter.engine(plan, io.clone(), cors, bus)?));
         }
         if let Some(adapter) = &self.ws {
             endpoints.push(Endpoint::Ws(Box::new(adapter.endpoint(

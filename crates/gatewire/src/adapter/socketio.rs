@@ -1,10 +1,15 @@
 //! Socket.IO for the whole application: options for every server, which a gateway's own options override.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatewire_hub::Io;
-use gatewire_server::{ConfigError, Cookie, DeflateOptions, Engine, EngineConfig, Hooks, Limits, SocketIo};
+use gatewire_hub::cluster::SessionBus;
+use gatewire_server::{
+    ConfigError, Cookie, DeflateOptions, Engine, EngineConfig, Hooks, Limits, SharingConfig, SocketIo,
+};
 
 use crate::gateway::plan::ServerPlan;
 use crate::gateway::{Cors, GatewayOptions, TransportKind};
@@ -24,6 +29,23 @@ pub struct SocketIoAdapter {
     /// What no gateway can say; the rest of it is overwritten.
     engine: EngineConfig,
     hooks: Hooks,
+    sharing: Sharing,
+}
+
+/// How sessions are shared, and by what; without a bus by that of the cluster, if it has one.
+#[derive(Clone, Default)]
+struct Sharing {
+    bus: Option<Arc<dyn SessionBus>>,
+    config: SharingConfig,
+}
+
+impl fmt::Debug for Sharing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sharing")
+            .field("bus", &self.bus.is_some())
+            .field("config", &self.config)
+            .finish()
+    }
 }
 
 impl Default for SocketIoAdapter {
@@ -32,6 +54,7 @@ impl Default for SocketIoAdapter {
             options: GatewayOptions::default(),
             engine: EngineConfig::default(),
             hooks: Hooks::new(),
+            sharing: Sharing::default(),
         }
     }
 }
@@ -168,12 +191,29 @@ impl SocketIoAdapter {
         self
     }
 
+    /// Shares the sessions of clients with the other servers on `bus`, so that their requests may come to any of them: no
+    /// load balancer in front needs to be sticky. A cluster that has such a bus ([`App::use_cluster`](crate::App::use_cluster))
+    /// needs no call; a bus that is given here goes before.
+    #[must_use]
+    pub fn share_sessions(mut self, bus: Arc<dyn SessionBus>) -> Self {
+        self.sharing.bus = Some(bus);
+        self
+    }
+
+    /// How patient servers that share sessions are with each other, and how much they take on.
+    #[must_use]
+    pub fn sharing(mut self, config: SharingConfig) -> Self {
+        self.sharing.config = config;
+        self
+    }
+
     /// The engine of one server, for which `cors` is what counts if nobody says more.
     pub(crate) fn engine(
         &self,
         plan: &ServerPlan,
         io: Io,
         cors: Option<&Cors>,
+        bus: Option<&Arc<dyn SessionBus>>,
     ) -> Result<Engine, ConfigError> {
         let options = plan.options.clone().or(&self.options.server);
         let default = self.engine.clone();
@@ -189,6 +229,10 @@ impl SocketIoAdapter {
             cors: options.cors.or_else(|| cors.cloned()),
             ..default
         };
-        Engine::with_hooks(config, self.hooks.clone(), SocketIo::new(io))
+        let engine = Engine::with_hooks(config, self.hooks.clone(), SocketIo::new(io))?;
+        if let Some(bus) = self.sharing.bus.as_ref().or(bus) {
+            engine.share_sessions(bus.clone(), self.sharing.config.clone())?;
+        }
+        Ok(engine)
     }
 }
