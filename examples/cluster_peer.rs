@@ -105,18 +105,18 @@ fn listen(socket: &Socket) {
         if let Ok(room) = event.body::<String>() {
             socket.join(room);
         }
-        answer(socket, &event, &socket.rooms());
+        answer(socket, event, &socket.rooms());
     });
     socket.on("data", |socket, event| {
         let data: Value = event.body().unwrap_or_default();
         let kept = socket.set_data(&data).is_ok();
-        answer(socket, &event, &kept);
+        answer(socket, event, &kept);
     });
     socket.on("emit", |socket, event| {
-        let aim = aim(&event);
+        let aim = aim(event);
         aim.broadcast(socket.namespace())
-            .emit_payload(&aim.event, &rest(&event));
-        answer(socket, &event, &true);
+            .emit_payload(&aim.event, &rest(event));
+        answer(socket, event, &true);
     });
     socket.on_async("ask", async |socket, event| {
         let aim = owned_aim(&event);
@@ -139,25 +139,25 @@ fn listen(socket: &Socket) {
         answer(&socket, &event.as_event(), &found.collect::<Vec<_>>());
     });
     socket.on("sockets-join", |socket, event| {
-        let aim = aim(&event);
+        let aim = aim(event);
         aim.broadcast(socket.namespace()).sockets_join(&aim.rooms);
-        answer(socket, &event, &true);
+        answer(socket, event, &true);
     });
     socket.on("sockets-leave", |socket, event| {
-        let aim = aim(&event);
+        let aim = aim(event);
         aim.broadcast(socket.namespace()).sockets_leave(&aim.rooms);
-        answer(socket, &event, &true);
+        answer(socket, event, &true);
     });
     socket.on("disconnect-sockets", |socket, event| {
-        let aim = aim(&event);
+        let aim = aim(event);
         aim.broadcast(socket.namespace()).disconnect_sockets(aim.close);
-        answer(socket, &event, &true);
+        answer(socket, event, &true);
     });
     socket.on("tell-servers", |socket, event| {
         let told = socket
             .namespace()
             .server_side_emit_args("hear", &event.body::<Vec<Value>>().unwrap_or_default());
-        answer(socket, &event, &told.is_ok());
+        answer(socket, event, &told.is_ok());
     });
     socket.on_async("ask-servers", async |socket, event| {
         let question: Value = event.as_event().arg(0).unwrap_or_default();
