@@ -2,7 +2,7 @@
 //! number of worker threads (all cores if it is not set), `PORT` (3000) and `HOST` (127.0.0.1) the address, `ADAPTER` what
 //! its clients speak: `socketio`, `ws`, or `both`; `RECOVERY=1` keeps what is sent for clients that come back, `DEFLATE=1`
 //! compresses messages for clients that offer it. `BOUND=1` binds a guard and an interceptor to every handler, and `LOW_LEVEL=1`
-//! does the same without gateways, to see what these cost.
+//! does the same without gateways, to see what these cost. `TLS=1` encrypts, with a certificate that is made up.
 
 mod serve;
 
@@ -96,8 +96,14 @@ async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     if env("BOUND", "0") == "1" {
         app.use_global_guards(Through).use_global_interceptors(Through);
     }
+    if env("TLS", "0") == "1" {
+        let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        let key = issued.signing_key.serialize_pem();
+        app.use_tls(Tls::from_pem(issued.cert.pem(), key)?);
+    }
     let app = app.bind(address).await?;
-    println!("listening on http://{}", app.local_addr());
+    let scheme = if app.is_secure() { "https" } else { "http" };
+    println!("listening on {scheme}://{}", app.local_addr());
     app.serve().await;
     Ok(())
 }

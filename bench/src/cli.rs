@@ -18,7 +18,7 @@ pub(crate) const HELP: &str = "\
 Usage:
   gatewire-bench run [options]     start every server in turn, load it, and report
       --peers A,B      only these (gatewire, gatewire-ws, socketioxide, socketio, nest-socketio, axum, nest-ws, ws);
-                       by name also gatewire-low-level, gatewire-bound
+                       by name also gatewire-tls, gatewire-low-level, gatewire-bound
       --modes A,B      only these (echo, pipelined, fanout, fanout4, churn, fanout-deflate, idle, idle-deflate)
       --rounds N       how often each is measured, from 1 (3); idle is measured once
       --quick          one short round: a first look, no result to keep
@@ -29,6 +29,7 @@ Usage:
       --no-build       do not build or install the servers first
   gatewire-bench load --address HOST:PORT [options]     load one server that already runs
       --protocol P     socketio, socketio-recovery (of a server that keeps what it sends) or ws (socketio)
+      --tls            over TLS, whatever the certificate
       --mode M         as above (echo)
       --connections N  how many connections (the mode's own)
       --depth N        how much in flight (the mode's own)
@@ -79,6 +80,8 @@ pub(crate) struct LoadOptions {
     pub(crate) address: SocketAddr,
     /// What it speaks.
     pub(crate) flavour: Flavour,
+    /// Whether over TLS.
+    pub(crate) tls: bool,
     /// What is done to it.
     pub(crate) mode: Mode,
     /// How much.
@@ -144,6 +147,7 @@ fn run_options(parser: &mut Parser) -> Result<Command, Error> {
 fn load_options(parser: &mut Parser) -> Result<Command, Error> {
     let mut address = None;
     let mut flavour = Flavour::SocketIo;
+    let mut tls = false;
     let mut mode = Mode::Echo;
     let (mut connections, mut depth, mut pid) = (None, None, None);
     let mut plan = Plan::FULL;
@@ -152,6 +156,7 @@ fn load_options(parser: &mut Parser) -> Result<Command, Error> {
             Short('h') | Long("help") => return Ok(Command::Help),
             Long("address") => address = Some(resolve(&parser.value()?.string()?)?),
             Long("protocol") => flavour = parser.value()?.parse()?,
+            Long("tls") => tls = true,
             Long("mode") => mode = parser.value()?.parse()?,
             Long("connections") => connections = Some(parser.value()?.parse::<usize>()?.max(1)),
             Long("depth") => depth = Some(parser.value()?.parse::<usize>()?.max(1)),
@@ -171,6 +176,7 @@ fn load_options(parser: &mut Parser) -> Result<Command, Error> {
     Ok(Command::Load(LoadOptions {
         address: address.ok_or("load needs --address HOST:PORT")?,
         flavour,
+        tls,
         mode,
         shape: Shape {
             connections: connections.unwrap_or(own.connections),

@@ -40,6 +40,9 @@ type Variables = &'static [(&'static str, &'static str)];
 /// The peer that ratios are taken to unless another is chosen.
 pub(crate) const BASE: &str = "socketioxide";
 
+/// Has the example speak TLS.
+const TLS: (&str, &str) = ("TLS", "1");
+
 impl Peer {
     /// All of them, in the order in which they run.
     pub(crate) const ALL: [Self; 8] = [
@@ -102,7 +105,14 @@ impl Peer {
     ];
 
     /// Gatewire in other forms, to see what parts of it cost: measured where they are named.
-    pub(crate) const VARIANTS: [Self; 2] = [
+    pub(crate) const VARIANTS: [Self; 3] = [
+        Self {
+            name: "gatewire-tls",
+            title: "Gatewire, Socket.IO over TLS",
+            flavour: Flavour::SocketIo,
+            deflates: true,
+            program: Program::Example("bench_gateway", &[TLS]),
+        },
         Self {
             name: "gatewire-low-level",
             title: "Gatewire without gateways",
@@ -118,6 +128,11 @@ impl Peer {
             program: Program::Example("bench_gateway", &[("BOUND", "1")]),
         },
     ];
+
+    /// Whether it speaks TLS.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        matches!(self.program, Program::Example(_, variables) if variables.contains(&TLS))
+    }
 
     /// Starts it, with compression if `is_deflated`.
     pub(crate) fn start(&self, cpus: Cpus, is_deflated: bool) -> Result<Server, StartError> {

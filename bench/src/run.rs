@@ -118,11 +118,12 @@ pub(crate) fn load(options: &LoadOptions) -> Result<(), RunError> {
         shape,
         address,
         flavour,
+        tls,
         ref plan,
         ..
     } = *options;
     println!("{} ({})", mode.title(shape), flavour.as_str());
-    let outcome = load::run(mode, shape, address, flavour, plan, &probe)?;
+    let outcome = load::run(mode, shape, address, flavour, tls, plan, &probe)?;
     println!("{}", describe(mode, &outcome));
     Ok(())
 }
@@ -132,11 +133,18 @@ fn measure(peer: Peer, mode: Mode, plan: &Plan, options: &RunOptions) -> Result<
     let probe = Probe {
         pid: Some(server.pid()),
     };
-    load::run(mode, mode.shape(), server.address(), peer.flavour, plan, &probe).map_err(|error| {
-        MeasureError::Load {
-            error,
-            words: server.last_words(),
-        }
+    load::run(
+        mode,
+        mode.shape(),
+        server.address(),
+        peer.flavour,
+        peer.is_encrypted(),
+        plan,
+        &probe,
+    )
+    .map_err(|error| MeasureError::Load {
+        error,
+        words: server.last_words(),
     })
 }
 

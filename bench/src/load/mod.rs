@@ -295,12 +295,14 @@ pub(crate) fn run(
     shape: Shape,
     address: SocketAddr,
     flavour: Flavour,
+    is_encrypted: bool,
     plan: &Plan,
     probe: &Probe,
 ) -> Result<Outcome, LoadError> {
     let talk = Talk {
         flavour,
         is_deflated: mode.is_deflated(),
+        is_encrypted,
     };
     let mut pool = Pool::new(address, talk, shape.connections).map_err(LoadError::Poll)?;
     match mode {

@@ -14,6 +14,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::LoadError;
 use crate::wire::flavour::{self, Flavour, Incoming};
 use crate::wire::frame::{self, Opcode};
+use crate::wire::tls::Wire;
 
 /// How many connections are being opened at one time.
 const OPENING: usize = 128;
@@ -41,6 +42,8 @@ pub(crate) struct Talk {
     pub(crate) flavour: Flavour,
     /// Messages are compressed, and broadcasts are long.
     pub(crate) is_deflated: bool,
+    /// The connections have TLS.
+    pub(crate) is_encrypted: bool,
 }
 
 impl Talk {
@@ -167,6 +170,11 @@ impl Pool {
                 Interest::READABLE | Interest::WRITABLE,
             )
             .map_err(LoadError::Poll)?;
+        let stream = if self.talk.is_encrypted {
+            Wire::tls(stream).map_err(|source| LoadError::Io { connection, source })?
+        } else {
+            Wire::Plain(stream)
+        };
         self.connections[connection] = Connection {
             stream: Some(stream),
             stage: Stage::Connecting,
@@ -246,7 +254,7 @@ enum Stage {
 
 #[derive(Default)]
 struct Connection {
-    stream: Option<TcpStream>,
+    stream: Option<Wire>,
     stage: Stage,
     /// Read, but not a whole frame yet. Nearly always empty.
     tail: Vec<u8>,
@@ -284,7 +292,10 @@ impl Connection {
         scratch: &mut Vec<u8>,
     ) -> Result<(), LoadError> {
         if self.stage == Stage::Connecting && event.is_writable() {
-            let Some(stream) = &self.stream else { return Ok(()) };
+            let Some(stream) = &mut self.stream else {
+                return Ok(());
+            };
+            let stream = stream.tcp();
             if let Some(error) = stream.take_error().map_err(|error| turn.io(error))? {
                 return Err(turn.io(error));
             }
@@ -314,6 +325,8 @@ impl Connection {
         }
         if !turn.outgoing.out.is_empty() || !self.unsent.is_empty() {
             self.write(turn.outgoing.out).map_err(|error| turn.io(error))?;
+        } else if let Some(stream) = &mut self.stream {
+            stream.flush().map_err(|error| turn.io(error))?;
         }
         Ok(())
     }
@@ -333,6 +346,7 @@ impl Connection {
             let Some(stream) = &mut self.stream else {
                 return Ok(ControlFlow::Continue(()));
             };
+            let hands_out_records = stream.hands_out_records();
             let read = match stream.read(&mut scratch[kept..]) {
                 Ok(0) => return Ok(ControlFlow::Break(())),
                 Ok(read) => read,
@@ -359,7 +373,7 @@ impl Connection {
             }
             // Edge-triggered: a short read has emptied the socket, and what comes later makes a new event. Only
             // the end of the stream can hide behind the data.
-            if end < scratch.len() && !ended {
+            if end < scratch.len() && !ended && !hands_out_records {
                 return Ok(ControlFlow::Continue(()));
             }
         }
@@ -493,7 +507,7 @@ impl Inflater {
     }
 }
 
-fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+fn write_some(stream: &mut Wire, bytes: &[u8]) -> io::Result<usize> {
     let mut sent = 0;
     while sent < bytes.len() {
         match stream.write(&bytes[sent..]) {

@@ -1,5 +1,6 @@
 //! What goes over the wire, from the client's side: WebSocket frames and, above them, the two protocols that the
-//! servers speak. Written by hand for this one purpose; it is no general client.
+//! servers speak; below them, TLS. Written by hand for this one purpose; it is no general client.
 
 pub(crate) mod flavour;
 pub(crate) mod frame;
+pub(crate) mod tls;
