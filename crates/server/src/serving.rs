@@ -72,7 +72,7 @@ where
     /// Does the handshake of TLS, and serves what was agreed on.
     pub(crate) async fn tls(mut self, stream: TcpStream, tls: Tls) {
         let stream = tokio::select! {
-            stream = tls.accept(stream) => stream,
+            stream = tls.accept(stream, self.peer) => stream,
             () = told(&mut self.ending) => return,
         };
         // It has served its purpose: the certificates of a listener that has ended need not stay.
@@ -96,7 +96,7 @@ where
             ending,
             _permit,
         };
-        if stream.alpn().as_deref() == Some(ALPN_H2) {
+        if stream.speaks(ALPN_H2) {
             serving.http2(stream).await;
         } else {
             serving.http1(stream).await;

@@ -7,6 +7,7 @@ mod stream;
 
 use std::fmt;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -172,8 +173,7 @@ impl Tls {
     }
 
     /// Does the handshake on a connection that was just accepted. `None` if it fails, which is logged and counted.
-    pub(crate) async fn accept(&self, tcp: TcpStream) -> Option<TlsStream> {
-        let peer = tcp.peer_addr().ok();
+    pub(crate) async fn accept(&self, tcp: TcpStream, peer: SocketAddr) -> Option<TlsStream> {
         let handshake = async {
             // The semaphore is never closed.
             let _permit = self.handshakes.acquire().await.ok();
@@ -187,7 +187,7 @@ impl Tls {
             Err(_elapsed) => std::io::ErrorKind::TimedOut.into(),
         };
         self.failed.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(?peer, error = %failure, "a TLS handshake failed");
+        tracing::debug!(%peer, error = %failure, "a TLS handshake failed");
         None
     }
 }

@@ -79,9 +79,9 @@ impl TlsStream {
         })
     }
 
-    /// The protocol that was agreed on by ALPN.
-    pub(crate) fn alpn(&self) -> Option<Vec<u8>> {
-        self.lock().tls.alpn_protocol().map(<[u8]>::to_vec)
+    /// Whether this protocol was agreed on by ALPN.
+    pub(crate) fn speaks(&self, protocol: &[u8]) -> bool {
+        self.lock().tls.alpn_protocol() == Some(protocol)
     }
 
     /// The chain that the client has proved to have the key of, its own certificate first; empty without.
