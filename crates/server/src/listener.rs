@@ -26,7 +26,7 @@ use crate::tls::Tls;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerConfig {
     /// HTTP connections open at a time, handshakes of TLS included; above it no further one is accepted until one ends or
-    /// becomes a WebSocket or a stream of events. Default 65,536.
+    /// becomes a WebSocket or a stream of events; one with HTTP/2 counts as long as it is there. Default 65,536.
     pub max_connections: usize,
     /// Time within which the head of a request must have come; with HTTP/2, that of the first one. Default 10 s.
     pub header_timeout: Duration,

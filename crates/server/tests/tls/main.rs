@@ -1,6 +1,7 @@
 //! Engines and plain WebSocket servers behind TLS, as clients of rustls see them.
 
 mod certificates;
+mod events;
 mod http2;
 mod records;
 mod reload;

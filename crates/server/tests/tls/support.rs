@@ -14,8 +14,9 @@ use gatewire_server::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerNa
 use gatewire_server::rustls::{self, ClientConfig, RootCertStore};
 use gatewire_server::{
     Application, Body, Connection, Engine, EngineConfig, Limits, Listener, ListenerConfig, Origin, Rejected,
-    Session, Tls, WebSocketConfig, WebSocketServer,
+    Session, SseConfig, SseServer, Tls, WebSocketConfig, WebSocketServer,
 };
+use http_body_util::Either;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -173,9 +174,19 @@ impl Session for EchoSession {
     }
 }
 
-/// A server of plain WebSockets at `/ws`, and an engine at `/socket.io/`, behind TLS.
+/// Listens, and reports how it ends.
+struct Listening(UnboundedSender<CloseReason>);
+
+impl Session for Listening {
+    fn close(&mut self, reason: CloseReason) {
+        let _ = self.0.send(reason);
+    }
+}
+
+/// A server of plain WebSockets at `/ws`, streams of events at `/events`, and an engine at `/socket.io/`, behind TLS.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    subscribed: UnboundedReceiver<Connection>,
     pub(crate) engine: Engine,
     opened: UnboundedReceiver<Opened>,
     closed: UnboundedReceiver<CloseReason>,
@@ -213,14 +224,26 @@ impl Server {
             ..WebSocketConfig::default()
         };
         let sockets = WebSocketServer::new(config, echo()).unwrap();
+        let sse = SseServer::new(SseConfig::default()).unwrap();
+        let (subscribed_sender, subscribed) = unbounded_channel();
         let handler = move |request: http::Request<_>, peer| {
-            let (engine, sockets) = (served.clone(), sockets.clone());
+            let (engine, sockets, sse) = (served.clone(), sockets.clone(), sse.clone());
+            let (subscribed, closed) = (subscribed_sender.clone(), closed_sender.clone());
             async move {
                 match request.uri().path() {
-                    path if engine.matches(path) => engine.handle(request, Some(peer)).await,
-                    "/ws" => sockets.handle(request, Some(peer)).await,
+                    path if engine.matches(path) => {
+                        engine.handle(request, Some(peer)).await.map(Either::Left)
+                    }
+                    "/ws" => sockets.handle(request, Some(peer)).await.map(Either::Left),
+                    "/events" => {
+                        let opened = sse.open(move |connection| {
+                            let _ = subscribed.send(connection);
+                            Box::new(Listening(closed))
+                        });
+                        opened.unwrap().map(Either::Right)
+                    }
                     _ => {
-                        let mut response = http::Response::new(Body::from("nothing here"));
+                        let mut response = http::Response::new(Either::Left(Body::from("nothing here")));
                         *response.status_mut() = http::StatusCode::NOT_FOUND;
                         response
                     }
@@ -231,6 +254,7 @@ impl Server {
         Self {
             address,
             engine,
+            subscribed,
             opened,
             closed,
         }
@@ -240,6 +264,14 @@ impl Server {
         timeout(PATIENCE, self.opened.recv())
             .await
             .expect("a connection")
+            .unwrap()
+    }
+
+    /// The connection of the next stream of events.
+    pub(crate) async fn subscribed(&mut self) -> Connection {
+        timeout(PATIENCE, self.subscribed.recv())
+            .await
+            .expect("a stream of events")
             .unwrap()
     }
 
