@@ -97,14 +97,15 @@ where
             _permit,
         };
         if stream.speaks(ALPN_H2) {
-            serving.http2(stream).await;
+            // In a box: what few connections need is not to be room in the task of each.
+            Box::pin(serving.http2(stream)).await;
         } else {
             serving.http1(stream).await;
         }
     }
 
     /// Serves HTTP/2. Each request has a task of its own.
-    async fn http2(mut self, stream: TlsStream) {
+    async fn http2(mut self, stream: Box<TlsStream>) {
         let activity = Arc::new(Activity::new());
         let service = service_fn(|mut request: Request<Incoming>| {
             let under_way = activity.begin();

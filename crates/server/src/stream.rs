@@ -75,9 +75,9 @@ impl From<TcpStream> for Stream {
     }
 }
 
-impl From<TlsStream> for Stream {
-    fn from(stream: TlsStream) -> Self {
-        Self::Tls(Box::new(stream))
+impl From<Box<TlsStream>> for Stream {
+    fn from(stream: Box<TlsStream>) -> Self {
+        Self::Tls(stream)
     }
 }
 
@@ -89,7 +89,7 @@ impl Stream {
             Err(upgraded) => upgraded,
         };
         let upgraded = match upgraded.downcast() {
-            Ok(parts) => return Self::from_lent::<TlsStream>(parts),
+            Ok(parts) => return Self::from_lent::<Box<TlsStream>>(parts),
             Err(upgraded) => upgraded,
         };
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {

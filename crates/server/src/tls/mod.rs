@@ -173,7 +173,7 @@ impl Tls {
     }
 
     /// Does the handshake on a connection that was just accepted. `None` if it fails, which is logged and counted.
-    pub(crate) async fn accept(&self, tcp: TcpStream, peer: SocketAddr) -> Option<TlsStream> {
+    pub(crate) async fn accept(&self, tcp: TcpStream, peer: SocketAddr) -> Option<Box<TlsStream>> {
         let handshake = async {
             // The semaphore is never closed.
             let _permit = self.handshakes.acquire().await.ok();

@@ -63,8 +63,9 @@ struct Records {
 }
 
 impl TlsStream {
-    pub(crate) fn new(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
-        Ok(Self {
+    /// In a box from the beginning: it is big, and is handed on.
+    pub(crate) fn new(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<Box<Self>, rustls::Error> {
+        Ok(Box::new(Self {
             tcp,
             records: Mutex::new(Records {
                 tls: UnbufferedServerConnection::new(config)?,
@@ -76,7 +77,7 @@ impl TlsStream {
                 closed: false,
             }),
             unflushed: AtomicBool::new(false),
-        })
+        }))
     }
 
     /// Whether this protocol was agreed on by ALPN.
