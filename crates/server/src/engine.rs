@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use gatewire_hub::cluster::SessionBus;
 use gatewire_hub::{Handshake, Id};
-use gatewire_proto::engineio::{HandshakeError, OpenPacket, TransportKind};
+use gatewire_proto::engineio::{BadRequest, HandshakeError, OpenPacket, TransportKind};
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -321,7 +321,7 @@ impl Engine {
         let sid = self.0.hooks.session_id(parts);
         sid.filter(|sid| self.0.registry.sessions.get(sid.as_str()).is_none())
             .map(|sid| (sid, dialect))
-            .ok_or(HandshakeError::BadRequest)
+            .ok_or(HandshakeError::BadRequest(BadRequest::NoId))
     }
 
     fn refuse(&self, error: &HandshakeError, parts: &Parts) -> Response<Body> {
@@ -364,7 +364,7 @@ impl Engine {
         let config = &self.0.config;
         let outbox = Outbox::polling(sid, dialect, &self.0.rules, clock::now());
         if !self.start(&outbox, handshake, Input::Polling(None)) {
-            return self.refuse(&HandshakeError::BadRequest, parts);
+            return self.refuse(&BadRequest::NoId.into(), parts);
         }
         let mut response = polling::poll(&outbox, callback, &parts.headers).await;
         if let Some(cookie) = config

@@ -128,7 +128,11 @@ impl Hooks {
     }
 
     pub(crate) fn tell_refused(&self, error: &HandshakeError, parts: &Parts) {
-        tracing::debug!(code = error.code(), reason = error.message(), uri = %parts.uri, "a request is refused");
+        let cause = match error {
+            HandshakeError::BadRequest(cause) => Some(tracing::field::display(cause)),
+            _ => None,
+        };
+        tracing::debug!(code = error.code(), reason = error.message(), cause, uri = %parts.uri, "a request is refused");
         if let Some(told) = &self.connection_error {
             told(error, parts);
         }

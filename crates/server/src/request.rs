@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gatewire_hub::{Handshake, HandshakeParts, Id};
-use gatewire_proto::engineio::{HandshakeError, Protocol, Query, TransportKind};
+use gatewire_proto::engineio::{BadRequest, HandshakeError, Protocol, Query, TransportKind};
 use http::header::UPGRADE;
 use http::request::Parts;
 use http::{Extensions, Method};
@@ -77,18 +77,26 @@ pub(crate) fn classify(
     let callback: Callback = query.jsonp.filter(|_| config.allow_jsonp).map(Box::from);
     if let Some(sid) = query.sid.as_deref() {
         let outbox = sessions.get(sid).ok_or(HandshakeError::UnknownSid)?;
-        let is_same = outbox.dialect.protocol() == protocol;
-        return match (is_upgrade, transport) {
-            (true, TransportKind::WebSocket) if is_same => Ok(Target::Upgrade(outbox)),
-            (false, _) if is_same && outbox.transport() == transport => Ok(Target::Polling(outbox, callback)),
-            _ => Err(HandshakeError::BadRequest),
-        };
+        if is_upgrade && transport != TransportKind::WebSocket {
+            return Err(BadRequest::NoHandshake.into());
+        }
+        if !is_upgrade && outbox.transport() != transport {
+            return Err(BadRequest::OtherTransport.into());
+        }
+        if outbox.dialect.protocol() != protocol {
+            return Err(BadRequest::OtherProtocol.into());
+        }
+        return Ok(if is_upgrade {
+            Target::Upgrade(outbox)
+        } else {
+            Target::Polling(outbox, callback)
+        });
     }
     if parts.method != Method::GET && !is_websocket_connect(&parts.method, &parts.extensions) {
         return Err(HandshakeError::BadMethod);
     }
     if is_upgrade != (transport == TransportKind::WebSocket) {
-        return Err(HandshakeError::BadRequest);
+        return Err(BadRequest::NoHandshake.into());
     }
     let dialect = match protocol {
         Protocol::V4 => Some(Dialect::V4),

@@ -135,6 +135,7 @@ async fn socket(socket: &Socket, data: &Data, second: Duration) {
     let _ = socket.transport().as_str();
     let _ = socket.connection_id();
     socket.on_upgrade(upgraded);
+    socket.writable().await;
     let _ = socket.auth::<Auth>();
     let _ = socket.handshake().query("team");
     let _ = socket.handshake().headers().get("x-a");

@@ -59,12 +59,48 @@ pub enum HandshakeError {
     UnknownSid,
     /// 2: a handshake that is not a GET.
     BadMethod,
-    /// 3: the request contradicts itself or its session (other transport, other `EIO`, invalid `Origin`).
-    BadRequest,
+    /// 3: the request contradicts itself or its session; the client is not told in what.
+    BadRequest(BadRequest),
     /// 4: the application refused the handshake; the text, if any, replaces "Forbidden".
     Forbidden(Option<String>),
     /// 5: `EIO` is not a version that this server speaks.
     UnsupportedVersion,
+}
+
+/// What is wrong with a request that is refused with code 3. [`name`](Self::name) is the official server's word for it.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BadRequest {
+    /// It names a transport that is not the session's.
+    #[error("the session is on another transport than the request names")]
+    OtherTransport,
+    /// Its `EIO` is not the session's.
+    #[error("the session is of another protocol version than the request names")]
+    OtherProtocol,
+    /// It asks for a WebSocket without an upgrade of the connection, or for polling with one.
+    #[error("a WebSocket is opened by an upgrade of the connection, and polling is not")]
+    NoHandshake,
+    /// The server has no id for the new session, or one that is in use.
+    #[error("there is no id for the session, or it is in use")]
+    NoId,
+}
+
+impl BadRequest {
+    /// The name in the context of the official server's `connection_error`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OtherTransport => "TRANSPORT_MISMATCH",
+            Self::OtherProtocol => "PROTOCOL_MISMATCH",
+            Self::NoHandshake => "TRANSPORT_HANDSHAKE_ERROR",
+            Self::NoId => "ID_GENERATION_ERROR",
+        }
+    }
+}
+
+impl From<BadRequest> for HandshakeError {
+    fn from(cause: BadRequest) -> Self {
+        Self::BadRequest(cause)
+    }
 }
 
 impl HandshakeError {
@@ -74,7 +110,7 @@ impl HandshakeError {
             Self::UnknownTransport => 0,
             Self::UnknownSid => 1,
             Self::BadMethod => 2,
-            Self::BadRequest => 3,
+            Self::BadRequest(_) => 3,
             Self::Forbidden(_) => 4,
             Self::UnsupportedVersion => 5,
         }
@@ -86,7 +122,7 @@ impl HandshakeError {
             Self::UnknownTransport => "Transport unknown",
             Self::UnknownSid => "Session ID unknown",
             Self::BadMethod => "Bad handshake method",
-            Self::BadRequest => "Bad request",
+            Self::BadRequest(_) => "Bad request",
             Self::Forbidden(message) => message.as_deref().unwrap_or("Forbidden"),
             Self::UnsupportedVersion => "Unsupported protocol version",
         }
@@ -160,7 +196,7 @@ mod tests {
                 r#"{"code":2,"message":"Bad handshake method"}"#,
             ),
             (
-                HandshakeError::BadRequest,
+                BadRequest::OtherTransport.into(),
                 400,
                 r#"{"code":3,"message":"Bad request"}"#,
             ),

@@ -10,7 +10,7 @@ mod query;
 mod session;
 pub mod v3;
 
-pub use handshake::{HandshakeError, OpenPacket};
+pub use handshake::{BadRequest, HandshakeError, OpenPacket};
 pub use packet::{Packet, PacketError};
 pub use payload::{Limits, PayloadError};
 pub use query::Query;

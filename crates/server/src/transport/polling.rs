@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gatewire_hub::Message;
 use gatewire_proto::engineio::v3::Form;
-use gatewire_proto::engineio::{CloseReason, HandshakeError, jsonp};
+use gatewire_proto::engineio::{BadRequest, CloseReason, HandshakeError, jsonp};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -290,7 +290,7 @@ where
 /// The answer to a request that found its session when it was about to end, or to move to the WebSocket.
 fn not_polling(lane: &Lane) -> Response<Body> {
     answer::refusal(&match lane {
-        Lane::WebSocket(_) => HandshakeError::BadRequest,
+        Lane::WebSocket(_) => BadRequest::OtherTransport.into(),
         Lane::Polling(_) | Lane::Body(_) | Lane::Closed => HandshakeError::UnknownSid,
     })
 }

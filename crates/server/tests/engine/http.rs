@@ -6,6 +6,7 @@ use crate::support::{TestServer, sid_of};
 use ::http::{HeaderMap, HeaderValue, Request, Response};
 use bytes::Bytes;
 use gatewire_hub::Id;
+use gatewire_proto::engineio::HandshakeError;
 use gatewire_server::{Body, Cookie, Cors, EngineConfig, Hooks, Origin};
 use http_body_util::BodyExt;
 
@@ -171,6 +172,48 @@ async fn a_handshake_can_be_refused_with_a_reason() {
         refused.iter().map(|(code, _)| *code).collect::<Vec<_>>(),
         [4, 4, 4, 5, 4]
     );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_bad_request_is_told_to_the_hook() {
+    const SID: &str = "AAAAAAAAAAAAAAAAAAAA";
+    let refused = Arc::new(Mutex::new(Vec::new()));
+    let log = refused.clone();
+    let hooks = Hooks::new()
+        .generate_id(|_| Id::parse(SID))
+        .connection_error(move |error, _| {
+            let HandshakeError::BadRequest(cause) = error else {
+                panic!("{error:?}");
+            };
+            log.lock().unwrap().push(cause.name());
+        });
+    let config = EngineConfig {
+        allow_eio3: true,
+        ..EngineConfig::default()
+    };
+    let server = TestServer::with_hooks(config, hooks).await;
+    assert_eq!(ask(&server, "GET", POLLING, &[]).await.status(), 200);
+    let upgrade = [("upgrade", "websocket"), ("connection", "upgrade")];
+    let sid = format!("&sid={SID}");
+    let table = [
+        ("EIO=4&transport=polling", "", false, "ID_GENERATION_ERROR"),
+        (
+            "EIO=4&transport=websocket",
+            "",
+            false,
+            "TRANSPORT_HANDSHAKE_ERROR",
+        ),
+        ("EIO=4&transport=polling", "", true, "TRANSPORT_HANDSHAKE_ERROR"),
+        ("EIO=4&transport=polling", &sid, true, "TRANSPORT_HANDSHAKE_ERROR"),
+        ("EIO=4&transport=websocket", &sid, false, "TRANSPORT_MISMATCH"),
+        ("EIO=3&transport=polling", &sid, false, "PROTOCOL_MISMATCH"),
+    ];
+    for (query, sid, is_upgrade, cause) in table {
+        let headers: &[_] = if is_upgrade { &upgrade } else { &[] };
+        let response = ask(&server, "GET", &format!("/socket.io/?{query}{sid}"), headers).await;
+        assert_eq!(response.status(), 400, "{query}{sid}");
+        assert_eq!(refused.lock().unwrap().pop(), Some(cause), "{query}{sid}");
+    }
 }
 
 #[tokio::test]
