@@ -49,6 +49,11 @@ pub enum EmitError {
 pub(crate) trait Arguments {
     /// Appends them, with commas between.
     fn put(&self, event: &str, json: &mut Vec<u8>, attachments: &mut Vec<Bytes>) -> Result<(), EmitError>;
+
+    /// Whether it is at most one.
+    fn is_single(&self) -> bool {
+        false
+    }
 }
 
 /// One argument; none if it is `()`.
@@ -66,6 +71,10 @@ impl<T: Serialize + ?Sized> Arguments for One<'_, T> {
             event: event.to_owned(),
             reason: error.to_string(),
         })
+    }
+
+    fn is_single(&self) -> bool {
+        true
     }
 }
 
@@ -97,21 +106,31 @@ impl Arguments for Payload {
 
 /// A packet in the thread's buffer, or one with attachments.
 pub(crate) enum Encoded<'a> {
-    Text(&'a mut [u8]),
+    Text(&'a mut [u8], Option<Single<'a>>),
     Binary(Prepared),
+}
+
+/// What is known of an event with one argument, or none, while it is written: another form of it needs no scan of the
+/// packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Single<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) id: Option<u64>,
+    /// The bytes of the argument, which stands before the last byte of the packet.
+    pub(crate) len: usize,
 }
 
 impl Encoded<'_> {
     pub(crate) fn send_to(self, outbox: &dyn Outbox) {
         match self {
-            Self::Text(buffer) => outbox.send_text(&FramedText::seal(buffer)),
+            Self::Text(buffer, single) => outbox.send_text(&FramedText::seal(buffer).telling(single)),
             Self::Binary(prepared) => outbox.send(&prepared),
         }
     }
 
     pub(crate) fn into_prepared(self) -> Prepared {
         match self {
-            Self::Text(buffer) => Prepared::from(&FramedText::seal(buffer)),
+            Self::Text(buffer, _) => Prepared::from(&FramedText::seal(buffer)),
             Self::Binary(prepared) => prepared,
         }
     }
@@ -136,10 +155,11 @@ pub(crate) fn event<R>(
         json.push(b',');
         let start = json.len();
         args.put(name, json, attachments)?;
-        if json.len() == start {
+        let len = json.len() - start;
+        if len == 0 {
             json.pop();
         }
-        Ok(())
+        Ok(args.is_single().then_some(Single { name, id, len }))
     })
 }
 
@@ -152,7 +172,8 @@ pub(crate) fn ack<R>(
 ) -> Result<R, EmitError> {
     let kinds = [PacketKind::Ack, PacketKind::BinaryAck];
     packet(namespace, kinds, Some(id), then, |json, attachments| {
-        args.put("ack", json, attachments)
+        args.put("ack", json, attachments)?;
+        Ok(None)
     })
 }
 
@@ -185,12 +206,12 @@ pub(crate) fn plain<R>(
     })
 }
 
-fn packet<R>(
+fn packet<'a, R>(
     namespace: &str,
     [plain, binary]: [PacketKind; 2],
     id: Option<u64>,
     then: impl FnOnce(Encoded<'_>) -> R,
-    put: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> Result<(), EmitError>,
+    put: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> Result<Option<Single<'a>>, EmitError>,
 ) -> Result<R, EmitError> {
     with_scratch(|buffer| {
         begin(buffer);
@@ -198,10 +219,10 @@ fn packet<R>(
         let data = buffer.len();
         let mut attachments = Vec::new();
         buffer.push(b'[');
-        put(buffer, &mut attachments)?;
+        let single = put(buffer, &mut attachments)?;
         buffer.push(b']');
         Ok(if attachments.is_empty() {
-            then(Encoded::Text(buffer))
+            then(Encoded::Text(buffer, single))
         } else {
             then(Encoded::Binary(with_attachments(
                 namespace,

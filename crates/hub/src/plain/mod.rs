@@ -148,9 +148,8 @@ impl PlainClient {
     /// If the connection is to be closed with 1008.
     pub fn receive_text(&mut self, message: &str, cx: &mut Context<'_>) -> Result<(), ProtocolError> {
         self.enter(cx);
-        let codec = self.wire.codec().clone();
         self.client.observe_received(message.len());
-        let incoming = codec.decode_text(message, &self.io.config().limits);
+        let incoming = self.wire.codec().decode_text(message, &self.io.config().limits);
         self.receive(incoming, cx)
     }
 
@@ -160,9 +159,8 @@ impl PlainClient {
     /// As [`receive_text`](Self::receive_text).
     pub fn receive_binary(&mut self, message: &[u8], cx: &mut Context<'_>) -> Result<(), ProtocolError> {
         self.enter(cx);
-        let codec = self.wire.codec().clone();
         self.client.observe_received(message.len());
-        let incoming = codec.decode_binary(message, &self.io.config().limits);
+        let incoming = self.wire.codec().decode_binary(message, &self.io.config().limits);
         self.receive(incoming, cx)
     }
 
