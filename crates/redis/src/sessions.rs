@@ -8,7 +8,7 @@ use bytes::Bytes;
 use gatewire_hub::Id;
 use gatewire_hub::cluster::{BusError, BusReceiver, SessionBus};
 
-use crate::adapter::Shared;
+use crate::adapter::{Role, Shared};
 use crate::connection::{Publisher, Receiver, Subscriber, Topic};
 use crate::lock;
 
@@ -48,7 +48,7 @@ impl RedisBus {
 
 impl SessionBus for RedisBus {
     fn join(&self, node: Id, receiver: Weak<dyn BusReceiver>) {
-        let subscriber = self.shared.subscriber();
+        let subscriber = self.shared.subscriber(Role::Node);
         for channel in [self.channel(None), self.channel(Some(node))] {
             let receiver = Arc::new(Forward(receiver.clone()));
             subscriber.subscribe(Topic::Channel(channel.into()), receiver);
