@@ -34,7 +34,8 @@
 //! }
 //! ```
 //!
-//! What is here: modules and injection ([`mod@module`]), gateways and their extractors ([`gateway`]), the exceptions of
+//! What is here: modules and injection ([`mod@module`]), gateways and their extractors ([`gateway`]), controllers for HTTP
+//! and Server-Sent Events ([`mod@controller`]), the exceptions of
 //! the message pipeline ([`pipeline`]), the platform adapter ([`adapter`]), the [`App`] and the [`logger`]. What is not:
 //! protocols, rooms and connections, which live in the crates below.
 
@@ -87,6 +88,10 @@ mod guide {
     struct FirstSteps;
     #[doc = include_str!("../../../docs/gateways.md")]
     struct Gateways;
+    #[doc = include_str!("../../../docs/http.md")]
+    struct Http;
+    #[doc = include_str!("../../../docs/sse.md")]
+    struct Sse;
     #[doc = include_str!("../../../docs/guards.md")]
     struct Guards;
     #[doc = include_str!("../../../docs/pipes.md")]
