@@ -23,7 +23,8 @@ pub struct RedisConfig {
     pub requests_timeout: Duration,
     /// How long a connection may take to be made. Default 2 s.
     pub connect_timeout: Duration,
-    /// How long Redis may take to answer, before its connection is given up for a new one. Default 5 s.
+    /// How long Redis may take to answer, before its connection is given up for a new one; a connection that only listens is
+    /// asked as often whether it is still there. Default 5 s.
     pub response_timeout: Duration,
     /// The longest wait between two attempts to reach Redis again; the first ones are shorter. Default 2 s.
     pub max_reconnect_delay: Duration,

@@ -18,9 +18,6 @@
 //!
 //! This crate knows the hub, the forms of packets, and Redis; neither HTTP nor gateways.
 
-// The adapters that use all of the connections follow.
-#![expect(dead_code, unused_imports)]
-
 mod adapter;
 mod classic;
 mod config;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gatewire_hub::cluster::FoundSocket;
-use gatewire_hub::{Id, Namespace, Payload, Prepared, Room};
+use gatewire_hub::{Namespace, Payload, Prepared, Room};
 
 use super::member::Member;
 use crate::connection::Receiver;

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use redis::{Cmd, PushInfo, PushKind, Value, cmd};
@@ -16,9 +15,6 @@ use super::source::OnPush;
 use super::status::Part;
 use super::{Link, Source, Status};
 use crate::{RedisConfig, lock};
-
-/// A connection that says nothing for so long is asked whether it is still there.
-const IDLE: Duration = Duration::from_secs(5);
 
 /// Topics that are subscribed to with one write.
 const BATCH: usize = 512;
@@ -311,7 +307,7 @@ impl Reader {
                 () = self.shared.wake.notified() => {}
                 // A cluster of servers is looked after by redis-rs: one of them may come and go.
                 () = broken.notified(), if !is_cluster => return Err("the connection broke".to_owned()),
-                () = tokio::time::sleep(IDLE) => {
+                () = tokio::time::sleep(self.source.response_timeout()) => {
                     link.query(&cmd("PING")).await.map_err(said)?;
                 }
             }

@@ -9,6 +9,7 @@
 )]
 
 pub mod operations;
+pub mod proxy;
 pub mod server;
 
 #[path = "../../../hub/tests/support/mod.rs"]

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use gatewire_hub::Payload;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Body, DecodeError, EventData, Frame, Message};
