@@ -3,9 +3,11 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { Emitter } from "@socket.io/redis-emitter";
+import { createClient } from "redis";
 import { Proxy } from "../lib/proxy.js";
 import { Redis, missingRedis } from "../lib/redis.js";
-import { Server, missingServer } from "../lib/server.js";
+import { Server, missingServer, reference } from "../lib/server.js";
 import { Clients } from "../lib/transports.js";
 import { PATIENCE, collect, once, pause, within } from "../lib/wait.js";
 
@@ -14,11 +16,24 @@ const WEBSOCKET = { transports: ["websocket"] };
 
 const ask = (socket, event, ...args) => socket.timeout(3 * PATIENCE).emitWithAck(event, ...args);
 
-/** Starts a node: `gatewire` is the program under test, `node` its twin on the npm packages. */
+/**
+ * Starts a node: `gatewire` is the program under test, `node` its twin on the npm packages, `nest` a NestJS application with
+ * the RedisIoAdapter of its documentation.
+ */
 function start(kind, redis, mode, env = {}) {
   const own = { REDIS_URL: redis.url, REDIS_MODE: mode, NAME: kind, ...env };
-  return Server.start("cluster_peer", { env: own, isReference: kind === "node" });
+  const program = kind === "nest" ? "nest_peer" : "cluster_peer";
+  return Server.start(program, { env: own, isReference: reference || kind !== "gatewire" });
 }
+
+/** The modes, the other node, and what is particular about it. */
+const CLUSTERS = [
+  ["classic", "node", {}],
+  ["classic", "node", { SPECIFIC_RESPONSES: "1" }],
+  ["classic", "nest", {}],
+  ["sharded", "node", {}],
+  ["streams", "node", {}],
+];
 
 /** Repeats until it is so. */
 async function until(what, isSo) {
@@ -48,12 +63,12 @@ async function heard(from, room, to) {
   to.removeAllListeners("probe");
 }
 
-for (const mode of ["classic", "sharded", "streams"]) {
-  describe(`a cluster with Node servers, ${mode}`, { skip }, () => {
+for (const [mode, other, env] of CLUSTERS) {
+  describe(`a cluster with ${other}, ${[mode, ...Object.keys(env)].join(", ")}`, { skip }, () => {
     let redis, servers, clients;
     before(async () => {
       redis = await Redis.start();
-      servers = { gatewire: await start("gatewire", redis, mode), node: await start("node", redis, mode) };
+      servers = { gatewire: await start("gatewire", redis, mode), [other]: await start(other, redis, mode, env) };
     });
     after(async () => {
       await Promise.all(Object.values(servers ?? {}).map((server) => server.stop()));
@@ -65,8 +80,8 @@ for (const mode of ["classic", "sharded", "streams"]) {
     afterEach(() => clients.forEach((each) => each.close()));
 
     for (const [here, there] of [
-      ["gatewire", "node"],
-      ["node", "gatewire"],
+      ["gatewire", other],
+      [other, "gatewire"],
     ]) {
       describe(`from ${here} to ${there}`, () => {
         let near, far;
@@ -191,6 +206,36 @@ for (const mode of ["classic", "sharded", "streams"]) {
           assert.equal(seen.seen.length, COUNT);
           assert.deepEqual(got, [...Array(COUNT).keys()]);
         });
+      });
+    }
+
+    if (mode === "classic") {
+      test("the emitter for Node speaks to both", async () => {
+        const sockets = await Promise.all(clients.map((each) => each.connect("/")));
+        const [near, far] = sockets;
+        await Promise.all(sockets.map((socket) => meets(socket, 1)));
+        const client = createClient({ url: redis.url });
+        await client.connect();
+        try {
+          const emitter = new Emitter(client);
+          const each = (event) => Promise.all(sockets.map((socket) => once(socket, event)));
+          const events = each("event");
+          emitter.emit("event", 1, { bytes: Buffer.from([1, 2]) });
+          for (const args of await events) assert.deepEqual(args, [1, { bytes: Buffer.from([1, 2]) }]);
+          emitter.in([near.id, far.id]).socketsJoin("z");
+          await until("the rooms", async () => (await ask(near, "fetch", { to: ["z"] })).length === 2);
+          const told = each("heard");
+          emitter.serverSideEmit("hear", "a", 2);
+          for (const args of await told) assert.deepEqual(args, ["a", 2]);
+          emitter.in(far.id).socketsLeave("z");
+          await until("the room to be left", async () => (await ask(near, "fetch", { to: ["z"] })).length === 1);
+          const gone = once(near, "disconnect");
+          emitter.in("z").disconnectSockets(true);
+          await gone;
+          assert.equal(far.connected, true);
+        } finally {
+          await client.close();
+        }
       });
     }
 
