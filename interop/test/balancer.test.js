@@ -96,6 +96,12 @@ for (const balancer of [
         await Promise.all(sockets.map(answered));
       });
 
+      test("clients live through a restart of Redis, or connect again", async () => {
+        const sockets = await connectSix(clients);
+        await site.redis.startAgain();
+        await Promise.all(sockets.map(answered));
+      });
+
       test("a node that is shut down ends in order, and its clients connect again", async () => {
         const sockets = await connectSix(clients);
         const { code } = await site.nodes[0].stop("SIGTERM");

@@ -19,8 +19,9 @@ pub struct SharingConfig {
     /// Questions for sessions that may be open at a time; further requests for unknown sessions are answered with 503.
     /// Default 1,000.
     pub max_asks: usize,
-    /// Requests and WebSockets that may be relayed at a time, in each direction; further ones are answered with 503. Each
-    /// keeps 256 KiB at most in either direction. Default 20,000.
+    /// Requests and WebSockets that may be relayed at a time, in each direction; further ones are answered with 503, or as
+    /// those of an unknown session if it is the session's node that has too many. Each keeps 256 KiB at most in either
+    /// direction. Default 20,000.
     pub max_relayed: usize,
     /// Sessions of other nodes whose node is remembered, so that the next request needs no question. Default 50,000.
     pub max_remembered: usize,
