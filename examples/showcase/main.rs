@@ -1,28 +1,31 @@
-//! The showcase: a chat with rooms, typing indicator, online list and a live plot of the round-trip time, over Socket.IO
-//! and over the browser's own WebSocket, in the same rooms. It is a model of how a Gatewire application is laid out: a thin
-//! gateway (`gateway.rs`) over a service that knows no sockets (`service.rs`), typed messages (`dto.rs`), and pages beside
-//! it (`pages.rs`, a folder each). It keeps nothing on disk.
+//! The showcase: what real-time is used for, a page each. A chat over Socket.IO and over the browser's own WebSocket, a
+//! dashboard over Server-Sent Events, and a comparison of the ways to bring news to a browser. It is a model of how a
+//! Gatewire application is laid out: a module for each part, with thin gateways and controllers over services that know no
+//! sockets, and pages beside them (`pages.rs`, a folder each). It keeps nothing on disk.
 
 use std::env;
 
 use gatewire::prelude::*;
 
-mod dto;
-mod gateway;
+mod chat;
+mod clock;
+mod compare;
+mod dashboard;
+mod noise;
 mod pages;
-mod service;
 
-use gateway::ChatGateway;
-use service::ChatService;
+use chat::ChatModule;
+use compare::CompareModule;
+use dashboard::DashboardModule;
 
-#[module(providers = [ChatService, ChatGateway])]
-struct ChatModule;
+#[module(imports = [ChatModule, DashboardModule, CompareModule])]
+struct AppModule;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let host = env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
-    let mut app = App::create::<ChatModule>().await?.merge(pages::router());
+    let mut app = App::create::<AppModule>().await?.merge(pages::router());
     app.use_websocket_adapters((SocketIoAdapter::new(), WsAdapter::at("/ws")));
     let app = app.bind((host, port)).await?;
     let address = app.local_addr();

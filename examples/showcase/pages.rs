@@ -23,18 +23,26 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = files![
     "shared/style.css",
     "shared/nav.js",
+    "shared/chart.js",
+    "shared/socketio.js",
+    "shared/native.js",
     "chat/style.css",
     "chat/app.js",
     "chat/view.js",
     "chat/plot.js",
-    "chat/socketio.js",
-    "chat/native.js",
+    "dashboard/style.css",
+    "dashboard/app.js",
+    "compare/style.css",
+    "compare/app.js",
+    "compare/ways.js",
 ];
 
 /// Where the pages are. The chat is one page, which goes by its path.
 const PAGES: &[(&str, &str)] = &[
     ("/", include_str!("pages/chat/index.html")),
     ("/native", include_str!("pages/chat/index.html")),
+    ("/dashboard", include_str!("pages/dashboard/index.html")),
+    ("/compare", include_str!("pages/compare/index.html")),
 ];
 
 /// The routes of the pages.

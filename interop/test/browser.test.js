@@ -1,18 +1,14 @@
-// The showcase in a real browser: pages talk to each other through the gateway, over Socket.IO and over the browser's own
-// WebSocket. The pictures it takes are kept in
-// artefacts/, for people to look at.
+// The showcase's chat in a real browser: pages talk to each other through the gateway, over Socket.IO and over the browser's
+// own WebSocket. The pictures it takes are kept in artefacts/, for people to look at.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { mkdirSync } from "node:fs";
 import { after, afterEach, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
-import { Server, missing, missingServer } from "../lib/server.js";
+import { artefacts, launch, missingBrowser, overflow, PHONE } from "../lib/browser.js";
+import { Server, missingServer } from "../lib/server.js";
 import { PATIENCE } from "../lib/wait.js";
 
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const artefacts = fileURLToPath(new URL("../../artefacts/", import.meta.url));
-const skip = missing(`the browser ${executablePath} (cargo xtask setup)`, existsSync(executablePath)) || missingServer("showcase");
+const skip = missingBrowser() || missingServer("showcase");
 
 describe("showcase in Chromium", { skip }, () => {
   let server, browser, contexts;
@@ -20,18 +16,7 @@ describe("showcase in Chromium", { skip }, () => {
   before(async () => {
     mkdirSync(artefacts, { recursive: true });
     server = await Server.start("showcase");
-    browser = await chromium.launch({
-      executablePath,
-      args: [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
+    browser = await launch();
     contexts = [];
   });
   after(async () => {
@@ -119,10 +104,10 @@ describe("showcase in Chromium", { skip }, () => {
 
   test("the pages lead to each other, and the room stays", async () => {
     const ada = await open("Ada", { room: "coffee" });
-    await ada.getByRole("link", { name: "WebSocket", exact: true }).click();
+    await ada.getByRole("link", { name: "Native chat" }).click();
     await ada.locator("#transport", { hasText: "native" }).waitFor();
     await ada.locator("#room", { hasText: "coffee" }).waitFor();
-    assert.equal(await ada.locator('#pages [aria-current="page"]').textContent(), "WebSocket");
+    assert.equal(await ada.locator('#pages [aria-current="page"]').textContent(), "Native chat");
   });
 
   test("the other one's typing is seen, and ends", async () => {
@@ -217,19 +202,13 @@ describe("showcase in Chromium", { skip }, () => {
     const dark = await open("Dara", { room, colorScheme: "dark" });
     const phone = await open("Eli", {
       room,
-      viewport: { width: 390, height: 844 },
-      deviceScaleFactor: 2,
-      isMobile: true,
-      hasTouch: true,
+      ...PHONE,
     });
     const plain = await open("Fay", { room, ...native });
     const plainPhone = await open("Gus", {
       room,
       ...native,
-      viewport: { width: 390, height: 844 },
-      deviceScaleFactor: 2,
-      isMobile: true,
-      hasTouch: true,
+      ...PHONE,
     });
     const all = [...Object.values(pages), dark, phone, plain, plainPhone];
     for (const page of all) await page.locator("#count", { hasText: "7" }).waitFor();
@@ -246,8 +225,7 @@ describe("showcase in Chromium", { skip }, () => {
     ]) {
       await page.locator("#typing", { hasText: "Bob Moreau is typing" }).waitFor();
       await page.screenshot({ path: `${artefacts}${file}` });
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      assert.equal(overflow, 0, `${file} scrolls sideways`);
+      assert.equal(await overflow(page), 0, `${file} scrolls sideways`);
     }
   });
 });

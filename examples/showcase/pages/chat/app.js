@@ -37,7 +37,7 @@ connection.onState((state, text) => {
 /** Over Socket.IO at `/`, over the browser's own WebSocket at `/native`; the rooms are the same. */
 async function open() {
   const isNative = location.pathname.startsWith("/native");
-  const { Connection } = await import(isNative ? "./native.js" : "./socketio.js");
+  const { Connection } = await import(isNative ? "/shared/native.js" : "/shared/socketio.js");
   try {
     return await Connection.open({ transports: query.get("transport")?.split(",") });
   } catch (error) {

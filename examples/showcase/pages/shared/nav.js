@@ -1,8 +1,10 @@
 // The links from page to page. A new page is a folder beside this one, its routes in pages.rs, and a line here.
 
 const PAGES = [
-  ["/", "Socket.IO", "The chat over Socket.IO"],
-  ["/native", "WebSocket", "The same chat over the browser's own WebSocket"],
+  ["/", "Chat", "A chat over Socket.IO"],
+  ["/native", "Native chat", "The same chat over the browser's own WebSocket"],
+  ["/dashboard", "Dashboard", "Prices that move, over Server-Sent Events"],
+  ["/compare", "Comparison", "WebSocket, Server-Sent Events, long-polling and polling side by side"],
 ];
 
 const here = location.pathname.replace(/(.)\/$/, "$1");
@@ -19,3 +21,5 @@ document.getElementById("pages").replaceChildren(
     return link;
   }),
 );
+
+document.querySelector("#pages [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });

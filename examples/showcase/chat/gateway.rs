@@ -2,8 +2,8 @@
 
 use gatewire::prelude::*;
 
-use crate::dto::{Join, Members, RoomName, RoomView, Said, Say, Typing, TypingNotice};
-use crate::service::ChatService;
+use super::dto::{Join, Members, RoomName, RoomView, Said, Say, Typing, TypingNotice};
+use super::service::ChatService;
 
 /// Speaks `join`, `message`, `typing` and `rtt`; tells `members`, `rooms`, `message` and `typing`.
 #[websocket_gateway]

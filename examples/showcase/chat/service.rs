@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatewire::prelude::*;
 
-use crate::dto::{Member, Message, PersonName, RoomName, RoomSummary, RoomView, Text};
+use super::dto::{Member, Message, PersonName, RoomName, RoomSummary, RoomView, Text};
 
 /// The rooms that are always there; others live as long as somebody is in them.
 const PERMANENT: [&str; 3] = ["lobby", "gateways", "coffee"];

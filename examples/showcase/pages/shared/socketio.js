@@ -1,4 +1,4 @@
-// The connection by the official Socket.IO client. native.js is the same by the browser's own WebSocket, and app.js knows
+// The connection by the official Socket.IO client. native.js is the same by the browser's own WebSocket, and pages know
 // only what both have.
 
 const CLIENTS = ["/client/socket.io.js", "https://cdn.socket.io/4.8.4/socket.io.min.js"];
@@ -8,10 +8,10 @@ export class Connection {
   #showTransport = () => {};
 
   /** Waits until the client script is there; an error if it is nowhere. */
-  static async open({ transports = ["polling", "websocket"] } = {}) {
+  static async open({ namespace = "/", transports = ["polling", "websocket"] } = {}) {
     await loadClient();
     const connection = new Connection();
-    connection.#socket = window.io({ transports });
+    connection.#socket = window.io(namespace, { transports });
     return connection;
   }
 

@@ -14,9 +14,12 @@ export class Connection {
   #retry;
   #tellState = () => {};
   #tellTransport = () => {};
+  #tellReceived = () => {};
+  #path;
 
-  static async open() {
+  static async open({ namespace = "/" } = {}) {
     const connection = new Connection();
+    connection.#path = `/ws${namespace.replace(/\/$/, "")}`;
     // The listeners come first.
     queueMicrotask(() => connection.#connect());
     // A network that is back needs no patience.
@@ -37,6 +40,11 @@ export class Connection {
   /** Tells what carries the messages. */
   onTransport(tell) {
     this.#tellTransport = tell;
+  }
+
+  /** Tells the text of each message that comes, before its listeners hear of it. */
+  onReceived(tell) {
+    this.#tellReceived = tell;
   }
 
   emit(event, data) {
@@ -66,14 +74,17 @@ export class Connection {
   #connect() {
     clearTimeout(this.#retry);
     this.#retry = undefined;
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${this.#path}`);
     this.#socket = socket;
     socket.addEventListener("open", () => {
       this.#attempts = 0;
       this.#tellTransport("native");
       this.#tellState("online", "connected");
     });
-    socket.addEventListener("message", ({ data }) => this.#receive(JSON.parse(data)));
+    socket.addEventListener("message", ({ data }) => {
+      this.#tellReceived(data);
+      this.#receive(JSON.parse(data));
+    });
     // Comes after an error, too.
     socket.addEventListener("close", () => this.#lost(socket));
   }
