@@ -2,7 +2,7 @@
 //! session. What is understood says the same when it is written again, in each form.
 #![no_main]
 
-use gatewire_redis::wire::cluster::{Entry, Form, Frame, Limits, Message, decode_session, encode_session};
+use gatewire_cluster::wire::cluster::{Entry, Form, Frame, Limits, Message, decode_session, encode_session};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -8,7 +8,10 @@ use tokio::runtime::Handle;
 
 use crate::classic::Classic;
 use crate::connection::{Publisher, Source, Status, Subscriber, connect};
+use crate::node::{Settings, random_name};
 use crate::sessions::RedisBus;
+use crate::wire::Limits;
+use crate::wire::cluster::EMITTER;
 use crate::{Mode, RedisConfig, Stats, sharded, streams};
 
 /// A cluster over Redis. A clone is the same one.
@@ -33,7 +36,29 @@ pub(crate) enum Role {
     Emitter,
 }
 
+impl Role {
+    /// The name of a new node.
+    pub(crate) fn name(self) -> Box<str> {
+        match self {
+            Self::Node => random_name(),
+            Self::Emitter => EMITTER.into(),
+        }
+    }
+}
+
 impl Shared {
+    /// What a node of that name is made with.
+    pub(crate) fn settings(&self, uid: Box<str>) -> Settings {
+        Settings {
+            uid,
+            limits: Limits {
+                max_bytes: self.config.max_message,
+                ..Limits::default()
+            },
+            requests_timeout: self.config.requests_timeout,
+        }
+    }
+
     /// The subscriptions of a new node.
     pub(crate) fn subscriber(&self, role: Role) -> Subscriber {
         match role {

@@ -16,21 +16,18 @@
 //! # }
 //! ```
 //!
-//! This crate knows the hub, the forms of packets, and Redis; neither HTTP nor gateways.
+//! This crate knows the hub, what cluster adapters have in common, and Redis; neither HTTP nor gateways.
 
 mod adapter;
 mod classic;
 mod config;
 mod connection;
 mod emitter;
-mod node;
-mod requests;
 mod sessions;
 mod sharded;
 mod stats;
 mod streams;
 mod uid;
-pub mod wire;
 
 pub use adapter::RedisAdapter;
 pub use config::{ClassicConfig, Mode, RedisConfig, ShardedConfig, StreamsConfig, SubscriptionMode};
@@ -38,6 +35,8 @@ pub use emitter::{Emitter, FlushError};
 pub use stats::Stats;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use gatewire_cluster::{node, requests, wire};
 
 /// Locks whatever happened before: what the mutexes here guard is consistent at each point where a call could panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

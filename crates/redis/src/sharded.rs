@@ -10,7 +10,8 @@ use redis::{ErrorKind, ServerErrorKind, cmd};
 
 use crate::adapter::{Role, Shared};
 use crate::connection::{Link, Publisher, Status, Subscriber, Topic};
-use crate::node::{Carrier, Inbox, Node, Settings, name};
+use crate::node::{Carrier, Inbox, Node};
+use crate::wire::DecodeError;
 use crate::wire::cluster::{Body, Form, Message};
 use crate::{ShardedConfig, SubscriptionMode, lock};
 
@@ -30,7 +31,7 @@ struct Inner {
 
 /// A node with this configuration.
 pub(crate) fn node(adapter: &Shared, sharded: &ShardedConfig, role: Role) -> Node {
-    let uid = name(role);
+    let uid = role.name();
     let channels = Channels(Arc::new(Inner {
         uid: uid.clone(),
         config: sharded.clone(),
@@ -39,7 +40,7 @@ pub(crate) fn node(adapter: &Shared, sharded: &ShardedConfig, role: Role) -> Nod
         status: adapter.status.clone(),
         deciding: Mutex::default(),
     }));
-    Node::new(Settings::new(uid, &adapter.config, &adapter.status), channels)
+    Node::new(adapter.settings(uid), channels)
 }
 
 /// Whether this Redis has sharded pub/sub at all.
@@ -138,6 +139,10 @@ impl Carrier for Channels {
     fn count(&self, namespace: &str) -> BoxFuture<'static, Option<usize>> {
         let topic = Topic::Shard(self.0.channel(namespace).into());
         Box::pin(self.0.publisher.count_subscribers(&topic))
+    }
+
+    fn malformed(&self, channel: &str, reason: &DecodeError) {
+        self.0.status.malformed(channel, reason);
     }
 
     fn room_created(&self, namespace: &str, room: &Room, inbox: &Inbox) {

@@ -14,6 +14,7 @@ use super::backoff::Backoff;
 use super::source::OnPush;
 use super::status::Part;
 use super::{Link, Source, Status};
+use crate::node::Inbox;
 use crate::{RedisConfig, lock};
 
 /// Topics that are subscribed to with one write.
@@ -55,6 +56,12 @@ impl Topic {
 pub(crate) trait Receiver: Send + Sync + 'static {
     /// Called by the task that reads: it must not block. `channel` is where the message was published.
     fn receive(&self, channel: &str, message: Bytes);
+}
+
+impl Receiver for Inbox {
+    fn receive(&self, channel: &str, message: Bytes) {
+        self.receive(channel, &message);
+    }
 }
 
 /// A clone is the same one; when all are gone, the connection ends.

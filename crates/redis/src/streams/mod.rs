@@ -15,9 +15,9 @@ use redis::{Cmd, cmd};
 
 use crate::adapter::{Role, Shared};
 use crate::connection::{Publisher, Status, Subscriber, Topic};
-use crate::node::{Carrier, Inbox, Node, Settings, name};
-use crate::wire::Limits;
+use crate::node::{Carrier, Inbox, Node};
 use crate::wire::cluster::{Body, EntryFields, Form, Message};
+use crate::wire::{DecodeError, Limits};
 use crate::{RedisConfig, StreamsConfig};
 
 use log::Log;
@@ -46,7 +46,7 @@ struct Channels(Arc<Streams>);
 /// A node with this configuration.
 pub(crate) fn node(adapter: &Shared, options: &StreamsConfig, role: Role) -> Node {
     let (config, status) = (&adapter.config, &adapter.status);
-    let uid = name(role);
+    let uid = role.name();
     let count = options.stream_count.max(1);
     let turns = || Arc::new(Turns::new(options.offset_wait, config.max_queue));
     let streams = Arc::new(Streams {
@@ -59,7 +59,7 @@ pub(crate) fn node(adapter: &Shared, options: &StreamsConfig, role: Role) -> Nod
         status: status.clone(),
         turns: std::iter::repeat_with(turns).take(count).collect(),
     });
-    let node = Node::new(Settings::new(uid, config, status), Channels(streams.clone()));
+    let node = Node::new(adapter.settings(uid), Channels(streams.clone()));
     if role == Role::Emitter {
         return node;
     }
@@ -205,6 +205,10 @@ impl Carrier for Channels {
     fn count(&self, namespace: &str) -> BoxFuture<'static, Option<usize>> {
         let topic = self.0.topic(self.0.channel(namespace));
         Box::pin(self.0.publisher.count_subscribers(&topic))
+    }
+
+    fn malformed(&self, channel: &str, reason: &DecodeError) {
+        self.0.status.malformed(channel, reason);
     }
 
     fn recovery_log(&self) -> Option<Arc<dyn RecoveryLog>> {

@@ -13,7 +13,7 @@ use crate::lock;
 
 /// The questions of one node.
 #[derive(Default)]
-pub(crate) struct Requests {
+pub struct Requests {
     table: Mutex<HashMap<Box<str>, Entry>>,
 }
 
@@ -27,17 +27,17 @@ struct Entry {
 
 /// What has come in answer to one question.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Answers {
+pub struct Answers {
     /// How many nodes have answered.
-    pub(crate) nodes: usize,
+    pub nodes: usize,
     /// Their names, where the answers tell.
-    pub(crate) names: Vec<Box<str>>,
+    pub names: Vec<Box<str>>,
     /// How many clients they have asked, whose answers are awaited, too.
-    pub(crate) clients: usize,
+    pub clients: usize,
     /// The answers of nodes or clients.
-    pub(crate) responses: Vec<Payload>,
+    pub responses: Vec<Payload>,
     /// The sockets that they have.
-    pub(crate) sockets: Vec<FoundSocket>,
+    pub sockets: Vec<FoundSocket>,
 }
 
 impl Entry {
@@ -60,7 +60,7 @@ impl Entry {
 
 impl Requests {
     /// A question with that id. It is under way until what is returned is dropped.
-    pub(crate) fn begin(self: &Arc<Self>, id: &str) -> Pending {
+    pub fn begin(self: &Arc<Self>, id: &str) -> Pending {
         let (done, receiver) = oneshot::channel();
         let entry = Entry {
             done: Some(done),
@@ -75,12 +75,12 @@ impl Requests {
     }
 
     /// Whether the question is one of this node's that is under way.
-    pub(crate) fn has(&self, id: &str) -> bool {
+    pub fn has(&self, id: &str) -> bool {
         lock(&self.table).contains_key(id)
     }
 
     /// Adds an answer; false if nobody asks any more.
-    pub(crate) fn answer(&self, id: &str, add: impl FnOnce(&mut Answers)) -> bool {
+    pub fn answer(&self, id: &str, add: impl FnOnce(&mut Answers)) -> bool {
         let mut table = lock(&self.table);
         let Some(entry) = table.get_mut(id) else {
             return false;
@@ -92,7 +92,7 @@ impl Requests {
 }
 
 /// A question that is under way.
-pub(crate) struct Pending {
+pub struct Pending {
     requests: Arc<Requests>,
     id: Box<str>,
     done: oneshot::Receiver<()>,
@@ -101,7 +101,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// Waits until all `nodes` have answered, but not longer than the deadline. What has come, and how many nodes have
     /// said nothing; `nodes` is asked what it is if it is not ready by then.
-    pub(crate) async fn gather(
+    pub async fn gather(
         mut self,
         deadline: Instant,
         nodes: impl Future<Output = usize>,

@@ -15,17 +15,15 @@ use gatewire_hub::cluster::{
 use gatewire_hub::{BoxFuture, Namespace, Payload, Prepared, Room, Selection, WeakIo};
 use tokio::time::Instant;
 
-use crate::adapter::Role;
-use crate::connection::Status;
+use crate::lock;
 use crate::requests::{Answers, Requests};
-use crate::wire::cluster::{Body, EMITTER, Message};
-use crate::wire::{EventData, Limits, Target};
-use crate::{RedisConfig, lock};
+use crate::wire::cluster::{Body, Message};
+use crate::wire::{DecodeError, EventData, Limits, Target};
 
-pub(crate) use inbox::Inbox;
+pub use inbox::Inbox;
 
 /// How messages travel between the nodes. No call may block.
-pub(crate) trait Carrier: Send + Sync + 'static {
+pub trait Carrier: Send + Sync + 'static {
     /// From now on, what is sent in the namespace comes to the inbox.
     fn open(&self, namespace: &Namespace, inbox: &Inbox);
 
@@ -51,6 +49,9 @@ pub(crate) trait Carrier: Send + Sync + 'static {
         let _ = (namespace, room);
     }
 
+    /// A message has come that cannot be read.
+    fn malformed(&self, channel: &str, reason: &DecodeError);
+
     /// See [`ClusterAdapter::recovery_log`].
     fn recovery_log(&self) -> Option<Arc<dyn RecoveryLog>> {
         None
@@ -61,10 +62,10 @@ pub(crate) trait Carrier: Send + Sync + 'static {
 }
 
 /// A node, as its server sees it. A clone is the same one.
-pub(crate) struct Node(Arc<Member>);
+pub struct Node(Arc<Member>);
 
 /// The node itself.
-pub(crate) struct Member {
+struct Member {
     uid: Box<str>,
     carrier: Box<dyn Carrier>,
     requests: Arc<Requests>,
@@ -75,7 +76,6 @@ pub(crate) struct Member {
     /// How many other nodes there were when it was asked last.
     others: AtomicUsize,
     known: Mutex<Known>,
-    status: Arc<Status>,
 }
 
 /// Nodes that have answered, and when they did it last.
@@ -88,47 +88,29 @@ const MAX_KNOWN: usize = 1_024;
 const KNOWN_FOR: Duration = Duration::from_secs(600);
 
 /// What a node is made with.
-pub(crate) struct Settings {
-    pub(crate) uid: Box<str>,
-    pub(crate) limits: Limits,
-    pub(crate) requests_timeout: Duration,
-    pub(crate) status: Arc<Status>,
-}
-
-impl Settings {
-    pub(crate) fn new(uid: Box<str>, config: &RedisConfig, status: &Arc<Status>) -> Self {
-        Self {
-            uid,
-            limits: Limits {
-                max_bytes: config.max_message,
-                ..Limits::default()
-            },
-            requests_timeout: config.requests_timeout,
-            status: status.clone(),
-        }
-    }
-}
-
-/// The name of a new node.
-pub(crate) fn name(role: Role) -> Box<str> {
-    match role {
-        Role::Node => random_name(),
-        Role::Emitter => EMITTER.into(),
-    }
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its name, which no other node has.
+    pub uid: Box<str>,
+    /// Bounds of what others may send.
+    pub limits: Limits,
+    /// How long answers of other servers are waited for at most.
+    pub requests_timeout: Duration,
 }
 
 /// A new name for a node or a request: 16 hexadecimal digits, as in the Node server.
-fn random_name() -> Box<str> {
+#[must_use]
+pub fn random_name() -> Box<str> {
     format!("{:016x}", rand::random::<u64>()).into()
 }
 
 impl Node {
-    pub(crate) fn new(settings: Settings, carrier: impl Carrier) -> Self {
+    /// A node whose messages travel by the carrier.
+    pub fn new(settings: Settings, carrier: impl Carrier) -> Self {
         let Settings {
             uid,
             limits,
             requests_timeout,
-            status,
         } = settings;
         Self(Arc::new(Member {
             uid,
@@ -139,11 +121,12 @@ impl Node {
             requests_timeout,
             others: AtomicUsize::new(0),
             known: Mutex::default(),
-            status,
         }))
     }
 
-    pub(crate) fn inbox(&self) -> Inbox {
+    /// Where messages for this node are to be put.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox {
         Inbox::new(&self.0)
     }
 

@@ -2,16 +2,13 @@
 
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
-
 use super::Member;
-use crate::connection::Receiver;
 use crate::wire::cluster::{Entry, Message};
 use crate::wire::{DecodeError, Frame};
 
 /// The inbox of a node. A clone is the same one.
 #[derive(Clone)]
-pub(crate) struct Inbox(Weak<Member>);
+pub struct Inbox(Weak<Member>);
 
 impl Inbox {
     pub(super) fn new(member: &Arc<Member>) -> Self {
@@ -19,24 +16,24 @@ impl Inbox {
     }
 
     /// An entry of a stream has come, which is at that offset of the namespace's log.
-    pub(crate) fn entry(&self, entry: &Entry<'_>, offset: Option<&str>) {
+    pub fn entry(&self, entry: &Entry<'_>, offset: Option<&str>) {
         let Some(member) = self.0.upgrade() else {
             return;
         };
         match entry.body() {
             Ok(body) => member.receive(entry.uid, entry.namespace, body, offset),
-            Err(error) => member.status.malformed(entry.namespace, error),
+            Err(error) => member.carrier.malformed(entry.namespace, &error),
         }
     }
 
     /// Whether the node is still there.
-    pub(crate) fn is_open(&self) -> bool {
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         self.0.strong_count() > 0
     }
-}
 
-impl Receiver for Inbox {
-    fn receive(&self, channel: &str, message: Bytes) {
+    /// A message has come. `channel` is where from, for the log.
+    pub fn receive(&self, channel: &str, message: &[u8]) {
         let Some(member) = self.0.upgrade() else {
             return;
         };
@@ -45,9 +42,9 @@ impl Receiver for Inbox {
             member.receive(&uid, &namespace, body, None);
             Ok(())
         };
-        let result = Frame::read(&message, &member.limits).and_then(|frame| read(&frame));
+        let result = Frame::read(message, &member.limits).and_then(|frame| read(&frame));
         if let Err(error) = result {
-            member.status.malformed(channel, error);
+            member.carrier.malformed(channel, &error);
         }
     }
 }
