@@ -35,6 +35,11 @@ Usage:
       --depth N        how much in flight (the mode's own)
       --seconds S      how long to measure (3)
       --pid PID        the server's process, to read its CPU time and memory
+  gatewire-bench cluster [options]     two nodes over Redis, Gatewire's and Node's in turn: CPU time of a broadcast that is
+                       published and received, and how much later it arrives at the other node
+      --rate N         broadcasts a second (1000)
+      --seconds S      how long to measure (5)
+      --rounds N, --server-cpu N, --load-cpu N, --no-build     as above; Redis is on the generator's CPU
 ";
 
 /// What is to be done.
@@ -45,6 +50,8 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Load one server.
     Load(LoadOptions),
+    /// Measure nodes of a cluster.
+    Cluster(ClusterOptions),
 }
 
 /// Options of `run`.
@@ -92,6 +99,20 @@ pub(crate) struct LoadOptions {
     pub(crate) pid: Option<u32>,
 }
 
+/// Options of `cluster`.
+pub(crate) struct ClusterOptions {
+    /// How often.
+    pub(crate) rounds: usize,
+    /// Broadcasts a second.
+    pub(crate) rate: u32,
+    /// How long.
+    pub(crate) seconds: f64,
+    /// Who runs where.
+    pub(crate) cpus: Cpus,
+    /// Whether to build first.
+    pub(crate) build: bool,
+}
+
 /// Reads this program's arguments.
 pub(crate) fn parse() -> Result<Command, Error> {
     parse_from(std::env::args_os())
@@ -105,6 +126,7 @@ fn parse_from<I: IntoIterator<Item: Into<OsString>, IntoIter: 'static>>(
         None | Some(Short('h') | Long("help")) => Ok(Command::Help),
         Some(Value(name)) if name == "run" => run_options(&mut parser),
         Some(Value(name)) if name == "load" => load_options(&mut parser),
+        Some(Value(name)) if name == "cluster" => cluster_options(&mut parser),
         Some(other) => Err(other.unexpected()),
     }
 }
@@ -185,6 +207,32 @@ fn load_options(parser: &mut Parser) -> Result<Command, Error> {
         plan,
         pid,
     }))
+}
+
+fn cluster_options(parser: &mut Parser) -> Result<Command, Error> {
+    let mut options = ClusterOptions {
+        rounds: 3,
+        rate: 1_000,
+        seconds: 5.0,
+        cpus: Cpus {
+            server: 0,
+            generator: 1,
+        },
+        build: true,
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Long("rounds") => options.rounds = parser.value()?.parse::<usize>()?.max(1),
+            Long("rate") => options.rate = parser.value()?.parse::<u32>()?.clamp(1, 1_000_000),
+            Long("seconds") => options.seconds = parser.value()?.parse::<f64>()?.clamp(0.1, 600.0),
+            Long("server-cpu") => options.cpus.server = parser.value()?.parse()?,
+            Long("load-cpu") => options.cpus.generator = parser.value()?.parse()?,
+            Long("no-build") => options.build = false,
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::Cluster(options))
 }
 
 fn list<T: FromStr<Err = String> + PartialEq>(text: &str) -> Result<Vec<T>, Error> {

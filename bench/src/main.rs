@@ -3,6 +3,7 @@
 //! crates it measures, so that a mistake there cannot hide here. See `bench/README.md`.
 
 mod cli;
+mod cluster;
 mod load;
 mod peers;
 mod report;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         }
         Ok(cli::Command::Run(options)) => run::run(&options),
         Ok(cli::Command::Load(options)) => run::load(&options),
+        Ok(cli::Command::Cluster(options)) => cluster::run(&options),
         Err(error) => {
             eprintln!("{error}\n\n{}", cli::HELP);
             return ExitCode::from(2);

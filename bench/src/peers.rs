@@ -129,6 +129,24 @@ impl Peer {
         },
     ];
 
+    /// The nodes of a cluster over Redis, if `REDIS_URL` is in their environment: Gatewire's, and Node's.
+    pub(crate) const NODES: [Self; 2] = [
+        Self {
+            name: "gatewire",
+            title: "Gatewire, a node of a cluster",
+            flavour: Flavour::SocketIo,
+            deflates: false,
+            program: Program::Example("cluster", &[]),
+        },
+        Self {
+            name: "socketio",
+            title: "Node socket.io 4.8 with @socket.io/redis-adapter 8.3",
+            flavour: Flavour::SocketIo,
+            deflates: true,
+            program: Program::Node("socketio.js"),
+        },
+    ];
+
     /// Whether it speaks TLS.
     pub(crate) fn is_encrypted(&self) -> bool {
         matches!(self.program, Program::Example(_, variables) if variables.contains(&TLS))
@@ -136,21 +154,25 @@ impl Peer {
 
     /// Starts it, with compression if `is_deflated`.
     pub(crate) fn start(&self, cpus: Cpus, is_deflated: bool) -> Result<Server, StartError> {
+        self.start_with(cpus, &[("DEFLATE", if is_deflated { "1" } else { "0" })])
+    }
+
+    /// Starts it, with this in its environment, too.
+    pub(crate) fn start_with(&self, cpus: Cpus, more: &[(&str, &str)]) -> Result<Server, StartError> {
         let root = root();
-        let deflate = ("DEFLATE", if is_deflated { "1" } else { "0" });
         match self.program {
             Program::Node(script) => {
                 let folder = root.join("bench/peers/node");
-                Server::start(Path::new("node"), &[script.into()], &[deflate], &folder, cpus)
+                Server::start(Path::new("node"), &[script.into()], more, &folder, cpus)
             }
             Program::Rust(binary) => {
                 let program = peers_target().join("release").join(binary);
-                Server::start(&program, &[], &[], &root, cpus)
+                Server::start(&program, &[], more, &root, cpus)
             }
             Program::Example(name, variables) => Server::start(
                 &own_target().join("release/examples").join(name),
                 &[],
-                &[&[deflate], variables].concat(),
+                &[more, variables].concat(),
                 &root,
                 cpus,
             ),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::cli::{LoadOptions, RunOptions};
+use crate::cluster::ClusterError;
 use crate::load::{self, LoadError, Mode, Outcome, Plan};
 use crate::peers::{self, BuildError, Peer};
 use crate::report::{self, Failure, Measured, Results};
@@ -31,6 +32,9 @@ pub(crate) enum RunError {
         /// The hard limit.
         limit: u64,
     },
+    /// The nodes of a cluster, or what is between them.
+    #[error("{0}")]
+    Cluster(#[source] ClusterError),
     /// Pinning or limits.
     #[error("the system refused CPU pinning or its limits: {0}")]
     System(#[source] io::Error),

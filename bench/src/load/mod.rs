@@ -19,7 +19,9 @@ use thiserror::Error;
 use crate::system::probe::{Probe, Sample};
 use crate::wire::flavour::Flavour;
 use crate::wire::frame::FrameError;
-use pool::{Event, Outgoing, Pool, Talk};
+use pool::Outgoing;
+
+pub(crate) use pool::{Event, Pool, Talk};
 
 /// How long a server may say nothing at all while answers are due.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -351,7 +353,7 @@ fn seconds(seconds: f64) -> Instant {
 }
 
 /// A message that has no place where it came.
-fn misplaced(connection: usize, event: Event) -> LoadError {
+pub(crate) fn misplaced(connection: usize, event: Event) -> LoadError {
     LoadError::Wrong {
         connection,
         text: format!("{event:?}"),
