@@ -256,6 +256,13 @@ impl ClusterAdapter for Classic {
     }
 }
 
+/// What the subscriptions lead to holds them, too: without this, a node that is gone would still be there for the others.
+impl Drop for Classic {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// For a request without flags.
 fn target(selection: &Selection) -> Target {
     let options = BroadcastOptions {
