@@ -67,7 +67,8 @@ pub use bound::Bound;
 pub use error::{Error, Result};
 pub use gatewire_hub::cluster;
 pub use gatewire_hub::{
-    DisconnectReason, HubConfig, Namespace as Server, ParentNamespace as ParentServer, Payload, Socket,
+    DisconnectReason, HubConfig, Namespace as Server, ParentNamespace as ParentServer, Payload, Presence,
+    PresenceConfig, PresenceEvent, PresentSocket, Socket,
 };
 pub use gatewire_macros::{
     controller, delete, get, injectable, module, patch, post, put, routes, set_metadata, sse,
@@ -112,6 +113,8 @@ mod guide {
     struct Origins;
     #[doc = include_str!("../../../docs/testing.md")]
     struct Testing;
+    #[doc = include_str!("../../../docs/presence.md")]
+    struct PresenceChapter;
     #[doc = include_str!("../../../docs/tls.md")]
     struct TlsChapter;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatewire_proto::socketio::{Limits, Parser};
 
-use crate::Recovery;
+use crate::{PresenceConfig, Recovery};
 
 /// The options of one [`Io`](crate::Io).
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct HubConfig {
     /// cluster whose adapter has a [log](crate::cluster::RecoveryLog), on any of its nodes; with another one, on this node,
     /// and only what this node sent itself is sent again.
     pub connection_state_recovery: Option<Recovery>,
+    /// How nodes keep each other informed of who is in rooms.
+    pub presence: PresenceConfig,
     /// A broadcast to more sockets than this is sent in slices of this many, other tasks running between. Default 256.
     pub fanout_slice: usize,
     /// Emits of one namespace that may wait behind such a broadcast; further ones are dropped. Default 100,000.
@@ -64,6 +66,7 @@ impl Default for HubConfig {
             max_held: 1_024,
             ack_timeout: Duration::from_secs(30),
             connection_state_recovery: None,
+            presence: PresenceConfig::default(),
             fanout_slice: 256,
             max_fanout_queue: 100_000,
         }

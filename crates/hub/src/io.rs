@@ -136,7 +136,11 @@ impl Io {
         }
         if let Some(cluster) = self.cluster() {
             for shared in present {
-                cluster.open(&Namespace::new(shared, self.clone()));
+                let namespace = Namespace::new(shared, self.clone());
+                cluster.open(&namespace);
+                if let Some(watcher) = namespace.watcher_if_any() {
+                    watcher.joined();
+                }
             }
         }
         true
@@ -270,6 +274,9 @@ impl Io {
         for namespace in self.namespaces() {
             for socket in namespace.sockets() {
                 socket.outbox().close(CloseReason::ServerShuttingDown);
+            }
+            if let Some(watcher) = namespace.watcher_if_any() {
+                watcher.leave();
             }
         }
         if let Some(cluster) = self.cluster() {

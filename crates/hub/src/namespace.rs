@@ -14,6 +14,7 @@ use crate::fanout::Fanout;
 use crate::guard::guarded_in;
 use crate::handler::Silent;
 use crate::hooks::{Hooks, OnRoom};
+use crate::presence::Watcher;
 use crate::room::{Changes, Members, Receivers};
 use crate::selection::{IntoRooms, Room, Selection};
 use crate::{
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     /// Read when a socket comes, which keeps it: no event looks here.
     handler: RwLock<Option<Arc<dyn NamespaceHandler>>>,
     hooks: OnceLock<Box<Hooks>>,
+    /// Made when somebody asks who is in a room, here or on another node.
+    watcher: OnceLock<Arc<Watcher>>,
     /// Whose child it is.
     parent: Option<Arc<Parent>>,
 }
@@ -50,6 +53,7 @@ impl Shared {
             ack_ids: AtomicU64::new(0),
             handler: RwLock::default(),
             hooks: OnceLock::new(),
+            watcher: OnceLock::new(),
             parent: None,
         }
     }
@@ -373,6 +377,15 @@ impl Namespace {
 
     pub(crate) fn make_hooks(&self) -> &Hooks {
         self.shared.hooks.get_or_init(Box::default)
+    }
+
+    pub(crate) fn watcher(&self) -> Arc<Watcher> {
+        self.shared.watcher.get_or_init(|| Watcher::new(self)).clone()
+    }
+
+    /// `None` if nobody has asked who is in a room.
+    pub(crate) fn watcher_if_any(&self) -> Option<&Arc<Watcher>> {
+        self.shared.watcher.get()
     }
 
     pub(crate) fn next_ack_id(&self) -> u64 {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::guard::guarded_in;
 use crate::socket::log;
-use crate::{BroadcastAckError, EmitError, Namespace, Payload, cluster, lock};
+use crate::{BroadcastAckError, EmitError, Namespace, Payload, cluster, lock, presence};
 
 /// Names that mean something on a namespace itself.
 const RESERVED: [&str; 3] = ["connect", "connection", "new_namespace"];
@@ -230,6 +230,10 @@ impl Namespace {
     /// For cluster adapters: an event of another server has come. `answer`, if the other server wants one, is called once
     /// at most. False if nobody listens.
     pub fn receive_server_side(&self, event: &str, payload: Payload, answer: Option<Answer>) -> bool {
+        if event == presence::EVENT {
+            self.watcher().receive(&payload);
+            return true;
+        }
         let Some(hooks) = self.hooks() else {
             return false;
         };
