@@ -43,7 +43,7 @@ pub struct App {
     /// By which the servers of a cluster share the sessions of their clients.
     bus: Option<Arc<dyn SessionBus>>,
     controllers: Vec<Arc<dyn BoundController>>,
-    /// Whose root the sockets name that stand for requests.
+    /// In which the namespaces of controllers are.
     requests: Io,
     sse: SseConfig,
     router: Option<axum::Router>,
@@ -381,7 +381,7 @@ impl App {
         })?;
         let host = Arc::new(Host {
             sse: self.running.streams(|| sse),
-            namespace: self.requests.of("/"),
+            io: self.requests.clone(),
             globals: Arc::clone(&self.globals),
             _running: Arc::clone(&self.running),
         });

@@ -339,6 +339,30 @@ async fn guards_interceptors_and_filters_are_those_of_gateways() {
     assert_eq!(throttled.header("retry-after"), Some("60"));
 }
 
+#[controller("/limited")]
+#[use_guards(Throttle::per_client(2, std::time::Duration::from_secs(60)))]
+struct LimitedController;
+
+#[routes]
+impl LimitedController {
+    #[get]
+    fn limited(&self) {}
+}
+
+#[module(controllers = [LimitedController])]
+struct LimitedModule;
+
+#[tokio::test]
+async fn requests_of_one_address_are_one_client_to_a_throttle() {
+    let app = App::create::<LimitedModule>().without_logger().await.unwrap();
+    let app = TestApp::on_free_port(app).await.unwrap();
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(app.fetch("/limited").await.unwrap().status.as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 429]);
+}
+
 #[controller]
 struct Twice;
 

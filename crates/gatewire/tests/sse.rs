@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::{Stream, stream};
 use gatewire::controller::{Followed, Json, Overflow, ReplayLog, SseConfig, SseQueue, SseSender};
 use gatewire::gateway::TransportKind;
+use gatewire::pipeline::ContextKind;
 use gatewire::prelude::*;
 use gatewire::testing::{TestApp, TestError};
 use gatewire_proto::sse::{Item, Message};
@@ -469,6 +470,63 @@ async fn rooms_reach_listeners_and_other_clients_alike() {
     // Put out by the server, the stream ends.
     chat.in_room("b").disconnect_sockets(false);
     assert_eq!(b.item().await, Ok(None));
+}
+
+/// Whose token is good for a minute.
+#[injectable]
+struct MinuteGuard;
+
+impl Guard for MinuteGuard {
+    async fn can_activate(&self, context: &ExecutionContext) -> Result<bool, Exception> {
+        if context.kind() == ContextKind::Sse {
+            Expiry::after(Duration::from_secs(60))
+                .reason("Token expired")
+                .set(context.client());
+        }
+        Ok(true)
+    }
+}
+
+#[controller("/minute", namespace = "/chat")]
+#[use_guards(MinuteGuard)]
+struct MinuteController {
+    #[websocket_server]
+    server: Server,
+    #[inject(default)]
+    dropped: Arc<Notify>,
+}
+
+#[routes]
+impl MinuteController {
+    #[sse("/stream")]
+    fn stream(&self) -> Endless {
+        Endless(self.dropped.clone())
+    }
+
+    #[sse("/feed")]
+    fn feed(&self) -> Feed {
+        Feed::of(&self.server)
+    }
+}
+
+#[module(controllers = [MinuteController])]
+struct MinuteModule;
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_identity_is_that_of_its_streams() {
+    let app = TestApp::create::<MinuteModule>().await.unwrap();
+    for target in ["/minute/stream", "/minute/feed"] {
+        let mut events = app
+            .events(target)
+            .await
+            .unwrap()
+            .patience(Duration::from_secs(90));
+        let before = tokio::time::Instant::now();
+        let told = message("exception", r#"{"status":"error","message":"Token expired"}"#, "");
+        assert_eq!(events.message().await, Ok(told));
+        assert!(before.elapsed() >= Duration::from_secs(59));
+        assert_eq!(events.item().await, Ok(None));
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A controller with its instance, as routes of axum: each request goes through what is bound to its handler, and its
 //! answer becomes a response, or a stream.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -9,8 +10,8 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use gatewire_hub::{Handshake, HandshakeParts, SseClient};
-use gatewire_server::{Connection, NoMoreStreams, Session, SseServer, put_headers};
+use gatewire_hub::{Handshake, HandshakeParts, Io, SseClient};
+use gatewire_server::{Connection, NoMoreStreams, Secured, Session, SseServer, put_headers};
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -30,6 +31,8 @@ use crate::{Server, Socket};
 /// A controller with its instance, its type erased.
 pub(crate) trait BoundController: Send + Sync + 'static {
     fn name(&self) -> &'static str;
+    /// The name of its namespace.
+    fn namespace(&self) -> Cow<'static, str>;
     fn routes(&self) -> Vec<RouteInfo<'_>>;
     /// What is bound to the controller.
     fn enhancers(&self) -> &BoundEnhancers;
@@ -50,8 +53,8 @@ pub(crate) struct RouteInfo<'a> {
 /// What all controllers of an application share.
 pub(crate) struct Host {
     pub(crate) sse: SseServer,
-    /// Which the sockets name that stand for requests.
-    pub(crate) namespace: Server,
+    /// In which the namespaces of controllers are.
+    pub(crate) io: Io,
     pub(crate) globals: Arc<Globals>,
     /// Lives as long as its controllers are served.
     pub(crate) _running: Arc<Running>,
@@ -61,6 +64,7 @@ pub(crate) struct Host {
 pub(crate) fn router(controllers: &[Arc<dyn BoundController>], host: &Arc<Host>) -> Router {
     let mut router = Router::new();
     for controller in controllers {
+        let namespace = host.io.of(&controller.namespace());
         for (index, route) in controller.routes().into_iter().enumerate() {
             let RouteInfo {
                 method,
@@ -76,6 +80,7 @@ pub(crate) fn router(controllers: &[Arc<dyn BoundController>], host: &Arc<Host>)
                 pattern,
                 handler,
                 kind,
+                namespace: namespace.clone(),
                 host: Arc::clone(host),
                 route: OnceLock::new(),
             });
@@ -92,6 +97,8 @@ struct Endpoint {
     pattern: &'static str,
     handler: &'static str,
     kind: ContextKind,
+    /// The controller's.
+    namespace: Server,
     host: Arc<Host>,
     /// Made when the first request comes: the application has bound what it wants by then.
     route: OnceLock<Option<Arc<Route>>>,
@@ -165,7 +172,7 @@ impl Endpoint {
                 let name = (self.controller.name(), self.handler);
                 self.open(|connection| {
                     emitter.attach(&connection);
-                    Box::new(StreamSession::new(called, connection, name))
+                    Box::new(StreamSession::new(called, connection, name, client))
                 })
             }
             Answered::Feed(feed) => match client {
@@ -224,9 +231,9 @@ impl Endpoint {
             headers: &parts.headers,
             uri: &parts.uri,
             peer: peer.map(|peer| peer.0),
-            secure: parts.uri.scheme_str() == Some("https"),
+            secure: parts.extensions.get::<Secured>().is_some(),
         });
-        Socket::stand_in(&self.host.namespace, Arc::new(handshake))
+        Socket::stand_in(&self.namespace, Arc::new(handshake))
     }
 }
 
@@ -284,6 +291,10 @@ impl<C: Controller> Bound<C> {
 impl<C: Controller> BoundController for Bound<C> {
     fn name(&self) -> &'static str {
         C::NAME
+    }
+
+    fn namespace(&self) -> Cow<'static, str> {
+        C::options().namespace_name()
     }
 
     fn routes(&self) -> Vec<RouteInfo<'_>> {

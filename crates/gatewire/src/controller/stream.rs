@@ -2,7 +2,7 @@
 //! to drive its stream, in the task of the connection, and is dropped with it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -11,10 +11,13 @@ use futures_util::{Stream, StreamExt};
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::sse::SseEvent;
 use gatewire_server::{Connection, Session};
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 
 use super::call::{Called, Outcome};
+use crate::Socket;
 use crate::gateway::panic_text;
-use crate::pipeline::{Exception, INTERNAL, WsException};
+use crate::pipeline::{Exception, INTERNAL, WsException, stream_end};
 
 /// Items that are sent in a row before the other work of the connection gets its turn.
 const BURST: usize = 32;
@@ -118,14 +121,23 @@ pub(super) struct StreamSession {
     connection: Connection,
     /// `Controller` and handler, for the log.
     name: (&'static str, &'static str),
+    /// Whose identity may end, kept for the timer that is kept with it.
+    identity: Option<(Socket, oneshot::Receiver<Box<RawValue>>)>,
 }
 
 impl StreamSession {
-    pub(super) fn new(called: Called, connection: Connection, name: (&'static str, &'static str)) -> Self {
+    pub(super) fn new(
+        called: Called,
+        connection: Connection,
+        name: (&'static str, &'static str),
+        client: Option<Socket>,
+    ) -> Self {
+        let identity = client.and_then(|client| stream_end(&client).map(|end| (client, end)));
         Self {
             called: Some(called),
             connection,
             name,
+            identity,
         }
     }
 
@@ -135,13 +147,27 @@ impl StreamSession {
         if let Some(hidden) = exception.hidden() {
             tracing::error!(target: "gatewire", context = controller, "the stream of {handler} failed: {hidden}");
         }
-        let event = SseEvent::data(exception.to_json(None).get()).event(EXCEPTION);
+        self.except(&exception.to_json(None));
+    }
+
+    fn except(&self, exception: &RawValue) {
+        let event = SseEvent::data(exception.get()).event(EXCEPTION);
         self.connection.send_event(&event);
     }
 }
 
 impl Session for StreamSession {
     fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some((_, end)) = &mut self.identity
+            && let Poll::Ready(reason) = Pin::new(end).poll(cx)
+        {
+            self.identity = None;
+            // An error is an identity that does not end after all.
+            if let (Ok(reason), Some(_)) = (reason, self.called.take()) {
+                self.except(&reason);
+                return self.connection.close();
+            }
+        }
         let Some(called) = &mut self.called else {
             return;
         };
@@ -163,5 +189,6 @@ impl Session for StreamSession {
 
     fn close(&mut self, _: CloseReason) {
         self.called = None;
+        self.identity = None;
     }
 }

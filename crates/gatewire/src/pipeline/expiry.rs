@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use gatewire_hub::TransportKind;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -128,7 +132,9 @@ impl Expiry {
         self
     }
 
-    /// From now on this is the end for `client`; one that was set before is forgotten.
+    /// From now on this is the end for `client`; one that was set before is forgotten. For a request to a controller it is the
+    /// end of the stream that it opens: at the end of a stream that is no `Feed`, nobody is asked whether it is good for
+    /// longer, for its client comes back by itself.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -136,10 +142,16 @@ impl Expiry {
         // By its id: a client that comes back with its session has it and the timer, but is another socket.
         let (namespace, id) = (client.namespace().clone(), client.id());
         let mut expiry = self;
+        let (ended, end) = oneshot::channel();
+        if client.transport() == TransportKind::Sse {
+            client.set(StreamEnd(Mutex::new(Some(end))));
+        }
         let timer = tokio::spawn(async move {
             loop {
                 tokio::time::sleep_until(expiry.at).await;
                 let Some(client) = namespace.socket(id.as_str()) else {
+                    // An error says that no stream hears of it.
+                    let _ = ended.send(expiry.reason.to_json(None));
                     return;
                 };
                 if !expiry.renew(&client).await {
@@ -184,6 +196,16 @@ impl Expiry {
     pub fn clear(client: &Socket) {
         client.remove::<Timer>();
     }
+}
+
+/// Hears of the end of who asked for a stream, with what the client is told.
+struct StreamEnd(Mutex<Option<oneshot::Receiver<Box<RawValue>>>>);
+
+/// Takes what hears of the end of `client`, which stands for a request.
+pub(crate) fn stream_end(client: &Socket) -> Option<oneshot::Receiver<Box<RawValue>>> {
+    let end = client.get::<StreamEnd>()?;
+    let mut end = end.0.lock().unwrap_or_else(PoisonError::into_inner);
+    end.take()
 }
 
 impl Drop for Timer {

@@ -32,6 +32,7 @@ pub use enhancers::Enhancers;
 pub use exception::WsException;
 pub(crate) use exception::{Cause, INTERNAL, Kind as ExceptionKind, internal_json};
 pub use expiry::Expiry;
+pub(crate) use expiry::stream_end;
 pub use filter::ExceptionFilter;
 pub use guard::Guard;
 pub use interceptor::Interceptor;

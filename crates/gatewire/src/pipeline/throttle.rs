@@ -45,6 +45,8 @@ pub struct Throttle {
     is_per_event: bool,
     /// None for a bucket that the client itself keeps.
     keyed: Option<Box<dyn Keyed>>,
+    /// By address, for requests: none of them is a client that comes again.
+    requests: Box<dyn Keyed>,
 }
 
 /// A message came too fast. The client gets `{"status":"error","message":"Too many requests","retryAfter":ms}`.
@@ -68,7 +70,8 @@ impl From<Throttled> for WsException {
 }
 
 impl Throttle {
-    /// A bucket for each client in its namespace. It is gone with the client: who connects anew has a full one.
+    /// A bucket for each client in its namespace. It is gone with the client: who connects anew has a full one. Requests to
+    /// controllers have one for each address that they come from.
     pub fn per_client(limit: u32, per: Duration) -> Self {
         static LAST: AtomicUsize = AtomicUsize::new(0);
         Self {
@@ -76,6 +79,10 @@ impl Throttle {
             rate: Rate::new(limit, per),
             is_per_event: false,
             keyed: None,
+            requests: Box::new(Keys {
+                key: address,
+                buckets: Mutex::default(),
+            }),
         }
     }
 
@@ -94,9 +101,7 @@ impl Throttle {
     /// A bucket for each address that clients connect from. Behind a proxy, that is the proxy's: use
     /// [`by`](Self::by) with what the proxy says.
     pub fn per_address(limit: u32, per: Duration) -> Self {
-        Self::by(limit, per, |context| -> Option<IpAddr> {
-            context.client().handshake().peer().map(|address| address.ip())
-        })
+        Self::by(limit, per, address)
     }
 
     /// A bucket for each key; where there is no key, each client has its own.
@@ -127,6 +132,11 @@ impl Throttle {
         let now = Instant::now();
         if let Some(keyed) = &self.keyed
             && let Some(taken) = keyed.take(context, event, self.rate, now)
+        {
+            return taken;
+        }
+        if context.request().is_some()
+            && let Some(taken) = self.requests.take(context, event, self.rate, now)
         {
             return taken;
         }
@@ -165,6 +175,10 @@ impl Interceptor for Throttle {
         self.take(context)?;
         next.handle().await
     }
+}
+
+fn address(context: &ExecutionContext) -> Option<IpAddr> {
+    context.client().handshake().peer().map(|address| address.ip())
 }
 
 /// How fast a bucket fills, and how much is in it.
