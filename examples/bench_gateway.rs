@@ -1,6 +1,6 @@
 //! What the benchmark measures: an echo by acknowledgement, an echo by event, and a broadcast. `WORKERS` sets the
 //! number of worker threads (all cores if it is not set), `PORT` (3000) and `HOST` (127.0.0.1) the address, `ADAPTER` what
-//! its clients speak: `socketio`, `ws`, or `both`; `RECOVERY=1` keeps what is sent for clients that come back, `DEFLATE=1`
+//! its clients speak: `socketio`, `ws`, or `both`, beside Server-Sent Events at `/sse`; `RECOVERY=1` keeps what is sent for clients that come back, `DEFLATE=1`
 //! compresses messages for clients that offer it. `BOUND=1` binds a guard and an interceptor to every handler, and `LOW_LEVEL=1`
 //! does the same without gateways, to see what these cost. `TLS=1` encrypts, with a certificate that is made up.
 
@@ -51,7 +51,22 @@ impl Interceptor for Through {
     }
 }
 
-#[module(providers = [BenchGateway])]
+/// The same broadcasts for those who only listen.
+#[controller]
+struct BenchController {
+    #[websocket_server]
+    server: Server,
+}
+
+#[routes]
+impl BenchController {
+    #[sse("/sse")]
+    fn listen(&self) -> Feed {
+        Feed::of(&self.server)
+    }
+}
+
+#[module(controllers = [BenchController], providers = [BenchGateway])]
 struct BenchModule;
 
 fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

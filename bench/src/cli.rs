@@ -28,7 +28,7 @@ Usage:
       --load-cpu N     the generator's CPU (1)
       --no-build       do not build or install the servers first
   gatewire-bench load --address HOST:PORT [options]     load one server that already runs
-      --protocol P     socketio, socketio-recovery (of a server that keeps what it sends) or ws (socketio)
+      --protocol P     socketio, socketio-recovery (of a server that keeps what it sends), ws or sse (socketio)
       --tls            over TLS, whatever the certificate
       --mode M         as above (echo)
       --connections N  how many connections (the mode's own)

@@ -47,6 +47,14 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
+    /// The same of the connection of this number.
+    fn of(self, connection: usize) -> Self {
+        Self {
+            flavour: self.flavour.of(connection),
+            ..self
+        }
+    }
+
     fn fillers(self) -> usize {
         if self.is_deflated { flavour::LONG } else { 1 }
     }
@@ -88,6 +96,8 @@ pub(crate) struct Pool {
     talk: Talk,
     inflater: Inflater,
     handshake: Vec<u8>,
+    /// That of the first connection, which sends.
+    first_handshake: Vec<u8>,
     connections: Vec<Connection>,
     scratch: Vec<u8>,
     out: Vec<u8>,
@@ -96,7 +106,9 @@ pub(crate) struct Pool {
 impl Pool {
     /// Makes room for so many connections; none is open yet.
     pub(crate) fn new(address: SocketAddr, talk: Talk, connections: usize) -> io::Result<Self> {
-        let handshake = talk.flavour.handshake(&address.to_string(), talk.is_deflated);
+        let host = address.to_string();
+        let handshake = talk.flavour.handshake(&host, talk.is_deflated);
+        let first_handshake = talk.flavour.of(0).handshake(&host, talk.is_deflated);
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
@@ -104,6 +116,7 @@ impl Pool {
             talk,
             inflater: Inflater::default(),
             handshake: handshake.into_bytes(),
+            first_handshake: first_handshake.into_bytes(),
             connections: (0..connections).map(|_| Connection::default()).collect(),
             scratch: vec![0; 256 << 10],
             out: Vec::with_capacity(64 << 10),
@@ -191,7 +204,7 @@ impl Pool {
     ) -> Result<(), LoadError> {
         self.out.clear();
         let mut outgoing = Outgoing {
-            talk: self.talk,
+            talk: self.talk.of(connection),
             out: &mut self.out,
             close: false,
         };
@@ -225,11 +238,15 @@ impl Pool {
             let mut turn = Turn {
                 connection,
                 outgoing: Outgoing {
-                    talk: self.talk,
+                    talk: self.talk.of(connection),
                     out: &mut self.out,
                     close: false,
                 },
-                handshake: &self.handshake,
+                handshake: if connection == 0 {
+                    &self.first_handshake
+                } else {
+                    &self.handshake
+                },
                 inflater: &mut self.inflater,
                 on: &mut on,
             };
@@ -387,6 +404,11 @@ impl Connection {
     ) -> Result<(usize, ControlFlow<()>), LoadError> {
         let connection = turn.connection;
         let mut used = 0;
+        if turn.outgoing.talk.flavour == Flavour::Sse {
+            return self
+                .consume_stream(input, turn)
+                .map(|used| (used, ControlFlow::Continue(())));
+        }
         if self.stage == Stage::Upgrading {
             match flavour::check_handshake(input, turn.outgoing.talk.is_deflated)
                 .map_err(|response| LoadError::Handshake { connection, response })?
@@ -396,7 +418,7 @@ impl Connection {
             }
             match turn.outgoing.talk.flavour {
                 Flavour::SocketIo | Flavour::Recovery => self.stage = Stage::Opening,
-                Flavour::Ws => {
+                Flavour::Ws | Flavour::Sse => {
                     self.stage = Stage::Ready;
                     turn.tell(Event::Ready)?;
                 }
@@ -428,6 +450,30 @@ impl Connection {
             }
         }
         Ok((used, ControlFlow::Continue(())))
+    }
+
+    /// Handles all whole chunks of a stream of events; returns how many bytes they took.
+    fn consume_stream<F: FnMut(usize, Event, &mut Outgoing<'_>) -> Result<(), LoadError>>(
+        &mut self,
+        input: &[u8],
+        turn: &mut Turn<'_, F>,
+    ) -> Result<usize, LoadError> {
+        let connection = turn.connection;
+        let wrong_response = |response| LoadError::Handshake { connection, response };
+        let mut used = 0;
+        if self.stage == Stage::Upgrading {
+            match flavour::check_stream(input).map_err(wrong_response)? {
+                None => return Ok(0),
+                Some(body) => used = body,
+            }
+            self.stage = Stage::Joining;
+        }
+        while let Some((content, end)) = flavour::chunk(&input[used..]).map_err(wrong_response)? {
+            let content = content.start + used..content.end + used;
+            used += end;
+            self.text(&input[content], turn)?;
+        }
+        Ok(used)
     }
 
     fn text<F: FnMut(usize, Event, &mut Outgoing<'_>) -> Result<(), LoadError>>(

@@ -29,6 +29,8 @@ pub(crate) enum Flavour {
     Recovery,
     /// Bare WebSocket, `{"event": name, "data": value}` in text messages.
     Ws,
+    /// Server-Sent Events: connections that only listen. The first one speaks Socket.IO, and sends.
+    Sse,
 }
 
 /// What a text message of a server means to the load.
@@ -55,6 +57,15 @@ impl Flavour {
             Self::SocketIo => "socketio",
             Self::Recovery => "socketio-recovery",
             Self::Ws => "ws",
+            Self::Sse => "sse",
+        }
+    }
+
+    /// What the connection of this number speaks.
+    pub(crate) fn of(self, connection: usize) -> Self {
+        match self {
+            Self::Sse if connection == 0 => Self::SocketIo,
+            other => other,
         }
     }
 
@@ -68,6 +79,7 @@ impl Flavour {
         let target = match self {
             Self::SocketIo | Self::Recovery => "/socket.io/?EIO=4&transport=websocket",
             Self::Ws => "/",
+            Self::Sse => return format!("GET /sse HTTP/1.1\r\nHost: {host}\r\n\r\n"),
         };
         format!(
             "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -77,14 +89,14 @@ impl Flavour {
 
     /// The packet that joins the namespace `/`, where the protocol has one.
     pub(crate) fn put_join(self, out: &mut Vec<u8>) {
-        if self != Self::Ws {
+        if !matches!(self, Self::Ws | Self::Sse) {
             frame::put(out, Opcode::Text, |out| out.extend_from_slice(b"40"));
         }
     }
 
     /// Engine.IO's answer to a heartbeat.
     pub(crate) fn put_heartbeat(self, out: &mut Vec<u8>) {
-        if self != Self::Ws {
+        if !matches!(self, Self::Ws | Self::Sse) {
             frame::put(out, Opcode::Text, |out| out.push(b'3'));
         }
     }
@@ -99,7 +111,7 @@ impl Flavour {
                 put_payload(out, number);
                 out.extend_from_slice(b"\"]");
             }
-            Self::Ws => {
+            Self::Ws | Self::Sse => {
                 out.extend_from_slice(b"{\"event\":\"ping\",\"data\":\"");
                 put_payload(out, number);
                 out.extend_from_slice(b"\"}");
@@ -115,7 +127,7 @@ impl Flavour {
                 put_long_payload(out, number, fillers);
                 out.extend_from_slice(b"\"]");
             }
-            Self::Ws => {
+            Self::Ws | Self::Sse => {
                 out.extend_from_slice(b"{\"event\":\"broadcast\",\"data\":\"");
                 put_long_payload(out, number, fillers);
                 out.extend_from_slice(b"\"}");
@@ -142,6 +154,13 @@ impl Flavour {
                         .and_then(|text| payload_of(text, fillers))
                         .map(Incoming::Message)
                 }),
+            Self::Sse => match text {
+                b"\n" => Some(Incoming::Joined),
+                b":\n\n" => Some(Incoming::Heartbeat),
+                _ => between(text, b"event: message\ndata: \"", b"\"\n\n")
+                    .and_then(|text| payload_of(text, fillers))
+                    .map(Incoming::Message),
+            },
         };
         found.unwrap_or(Incoming::Unexpected)
     }
@@ -155,11 +174,48 @@ impl FromStr for Flavour {
             "socketio" => Ok(Self::SocketIo),
             "socketio-recovery" => Ok(Self::Recovery),
             "ws" => Ok(Self::Ws),
+            "sse" => Ok(Self::Sse),
             _ => Err(format!(
-                "unknown protocol \"{text}\": socketio, socketio-recovery or ws"
+                "unknown protocol \"{text}\": socketio, socketio-recovery, ws or sse"
             )),
         }
     }
+}
+
+/// The first chunk of `input`: where its content is, and where it ends. `Ok(None)` while it is not whole, `Err` if it is none,
+/// or the last.
+pub(crate) fn chunk(input: &[u8]) -> Result<Option<(std::ops::Range<usize>, usize)>, String> {
+    let Some(line) = input.windows(2).position(|window| window == b"\r\n") else {
+        return if input.len() > 16 {
+            Err("a chunk without a size".to_owned())
+        } else {
+            Ok(None)
+        };
+    };
+    let size = std::str::from_utf8(&input[..line]).ok();
+    let size = size.and_then(|size| usize::from_str_radix(size, 16).ok());
+    let content = match size {
+        None => return Err("a chunk without a size".to_owned()),
+        Some(0) => return Err("the stream has ended".to_owned()),
+        Some(size) => line + 2..line + 2 + size,
+    };
+    let end = content.end + 2;
+    if input.len() < end {
+        return Ok(None);
+    }
+    Ok(Some((content, end)))
+}
+
+/// As [`check_handshake`], for a stream of events.
+pub(crate) fn check_stream(response: &[u8]) -> Result<Option<usize>, String> {
+    let Some(end) = response.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let head = String::from_utf8_lossy(&response[..end]).to_ascii_lowercase();
+    let is_stream = head.starts_with("http/1.1 200")
+        && head.contains("\r\ncontent-type: text/event-stream")
+        && head.contains("\r\ntransfer-encoding: chunked");
+    if is_stream { Ok(Some(end + 4)) } else { Err(head) }
 }
 
 /// Where the body of the handshake response begins: `Ok(None)` while the head is unfinished, `Err` with the
