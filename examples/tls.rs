@@ -38,7 +38,22 @@ impl EchoGateway {
     }
 }
 
-#[module(providers = [EchoGateway])]
+/// The broadcasts for those who only listen: over HTTP/2, as many streams as wanted on one connection.
+#[controller("/feed")]
+struct FeedController {
+    #[websocket_server]
+    server: Server,
+}
+
+#[routes]
+impl FeedController {
+    #[sse]
+    fn feed(&self) -> Feed {
+        Feed::of(&self.server)
+    }
+}
+
+#[module(controllers = [FeedController], providers = [EchoGateway])]
 struct AppModule;
 
 #[tokio::main]

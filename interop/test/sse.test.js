@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import http2 from "node:http2";
+import https from "node:https";
 import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { EventSource } from "eventsource";
@@ -68,10 +70,13 @@ describe("a ticker", { skip: own("sse") }, () => {
     });
     await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
     const source = new EventSource(`http://127.0.0.1:${proxy.address().port}/prices/ticker`);
-    const before = await events(source, "price", 3);
-    const rest = events(source, "price", 5);
+    // One listener for all of it: an event may come in any moment between.
+    const ids = [];
+    source.addEventListener("price", (event) => ids.push(event.lastEventId));
+    await events(source, "price", 3);
+    const rest = events(source, "price", 6);
     pairs.forEach((side) => side.destroy());
-    const ids = [...before, ...(await rest)].map((event) => event.lastEventId);
+    await rest;
     source.close();
     proxy.close();
     assert.ok(connections >= 2);
@@ -235,6 +240,68 @@ describe("EventSource in Chromium", {
       await browser.close();
       await server.stop();
     }
+  });
+});
+
+describe("listeners over TLS", { skip: own("tls") }, () => {
+  let server, socket;
+  before(async () => {
+    server = await Server.start("tls");
+    const url = `https://127.0.0.1:${server.port}`;
+    socket = io(url, { transports: ["websocket"], forceNew: true, rejectUnauthorized: false });
+    await once(socket, "connect");
+  });
+  after(async () => {
+    socket?.close();
+    await server?.stop();
+  });
+
+  /** Reads a stream until it holds `text`. */
+  const reads = (stream, text) => {
+    let seen = "";
+    stream.setEncoding("utf8");
+    return within(
+      PATIENCE,
+      `the stream to hold ${JSON.stringify(text)}`,
+      new Promise((resolve, reject) => {
+        stream.once("error", reject);
+        stream.on("data", (chunk) => {
+          seen += chunk;
+          if (seen.includes(text)) resolve();
+        });
+      }),
+    );
+  };
+
+  test("over HTTP/2, ten streams share a connection, and one that ends leaves the others", async () => {
+    const session = http2.connect(`https://127.0.0.1:${server.port}`, { rejectUnauthorized: false });
+    const streams = Array.from({ length: 10 }, () => session.request({ ":path": "/feed" }));
+    const heads = await Promise.all(streams.map((stream) => once(stream, "response")));
+    for (const [head] of heads) {
+      assert.equal(head[":status"], 200);
+      assert.equal(head["content-type"], "text/event-stream");
+      assert.equal(head.connection, undefined);
+    }
+    const all = Promise.all(streams.map((stream) => reads(stream, 'event: message\ndata: "to all"\n\n')));
+    socket.emit("broadcast", "to all");
+    await all;
+    const [first, ...rest] = streams;
+    first.close();
+    const others = Promise.all(rest.map((stream) => reads(stream, '"to the others"')));
+    socket.emit("broadcast", "to the others");
+    await others;
+    session.close();
+    rest.forEach((stream) => stream.close());
+  });
+
+  test("over HTTP/1.1", async () => {
+    const request = https.get(`https://127.0.0.1:${server.port}/feed`, { rejectUnauthorized: false });
+    const [response] = await once(request, "response");
+    assert.equal(response.httpVersion, "1.1");
+    const heard = reads(response, '"over TLS"');
+    socket.emit("broadcast", "over TLS");
+    await heard;
+    request.destroy();
   });
 });
 
