@@ -1,24 +1,30 @@
 //! The showcase: what real-time is used for, a page each. A chat over Socket.IO and over the browser's own WebSocket, a
-//! dashboard over Server-Sent Events, and a comparison of the ways to bring news to a browser. It is a model of how a
-//! Gatewire application is laid out: a module for each part, with thin gateways and controllers over services that know no
-//! sockets, and pages beside them (`pages.rs`, a folder each). It keeps nothing on disk.
+//! shared board, a shared text, a dashboard over Server-Sent Events, and a comparison of the ways to bring news to a
+//! browser. It is a model of how a Gatewire application is laid out: a module for each part, with thin gateways and
+//! controllers over services that know no sockets, and pages beside them (`pages.rs`, a folder each). It keeps nothing on
+//! disk.
 
 use std::env;
 
 use gatewire::prelude::*;
 
+mod board;
 mod chat;
 mod clock;
 mod compare;
 mod dashboard;
 mod noise;
 mod pages;
+mod people;
+mod text;
 
+use board::BoardModule;
 use chat::ChatModule;
 use compare::CompareModule;
 use dashboard::DashboardModule;
+use text::TextModule;
 
-#[module(imports = [ChatModule, DashboardModule, CompareModule])]
+#[module(imports = [ChatModule, BoardModule, TextModule, DashboardModule, CompareModule])]
 struct AppModule;
 
 #[tokio::main]

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatewire::prelude::*;
 
-use super::dto::{Member, Message, PersonName, RoomName, RoomSummary, RoomView, Text};
+use super::dto::{Message, RoomName, RoomSummary, RoomView, Text};
+use crate::people::{Member, PersonName};
 
 /// The rooms that are always there; others live as long as somebody is in them.
 const PERMANENT: [&str; 3] = ["lobby", "gateways", "coffee"];

@@ -1,5 +1,6 @@
 // The chat: what the page tells the gateway and what the gateway tells the page. What it looks like is in view.js.
 
+import { myName } from "/shared/people.js";
 import { Plot } from "./plot.js";
 import * as view from "./view.js";
 
@@ -11,7 +12,7 @@ const query = new URLSearchParams(location.search);
 const connection = await open();
 const plot = new Plot(elements.plot);
 
-let name = query.get("name") ?? sessionStorage.getItem("name") ?? inventName();
+let name = myName();
 let room = location.hash.slice(1);
 if (!ROOM_NAME.test(room)) room = "lobby";
 let members = [];
@@ -213,10 +214,3 @@ async function measure() {
 elements.second.addEventListener("click", () => {
   window.open(`${location.pathname}${location.hash}`, "_blank", "popup,noopener,width=520,height=760");
 });
-
-function inventName() {
-  const pick = (words) => words[Math.floor(Math.random() * words.length)];
-  const first = pick(["Amber", "Brisk", "Calm", "Clever", "Copper", "Gentle", "Lucky", "Mellow", "Quiet", "Silver", "Swift", "Witty"]);
-  const last = pick(["Badger", "Crane", "Finch", "Fox", "Heron", "Lynx", "Marten", "Otter", "Robin", "Stoat", "Swan", "Wren"]);
-  return `${first} ${last}`;
-}

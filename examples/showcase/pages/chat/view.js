@@ -1,6 +1,8 @@
 // What is on the page, and nothing of how it came there: every function takes data and changes elements. Text from
 // other people only ever becomes text nodes.
 
+import { avatar, element, hue, initials } from "/shared/people.js";
+
 const find = (id) => document.getElementById(id);
 
 export const elements = {
@@ -15,33 +17,6 @@ export const elements = {
 };
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-
-/** The colour of a person: a hue that depends on the name alone. */
-function hue(name) {
-  let hash = 0;
-  for (const char of name) hash = (hash * 31 + char.codePointAt(0)) % 3600;
-  return (hash * 137) % 360;
-}
-
-function initials(name) {
-  const words = name.trim().split(/\s+/);
-  const letters = words.length > 1 ? [words[0], words.at(-1)].map((word) => [...word][0]) : [...words[0]].slice(0, 2);
-  return letters.join("").toUpperCase();
-}
-
-function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
-function avatar(name) {
-  const made = element("span", "avatar", initials(name));
-  made.setAttribute("aria-hidden", "true");
-  made.style.setProperty("--hue", hue(name));
-  return made;
-}
 
 export function showMe(name) {
   const mine = find("my-avatar");

@@ -3,6 +3,8 @@
 const PAGES = [
   ["/", "Chat", "A chat over Socket.IO"],
   ["/native", "Native chat", "The same chat over the browser's own WebSocket"],
+  ["/board", "Board", "A board for all, over Socket.IO"],
+  ["/text", "Text", "A text that several windows edit at once, over Socket.IO"],
   ["/dashboard", "Dashboard", "Prices that move, over Server-Sent Events"],
   ["/compare", "Comparison", "WebSocket, Server-Sent Events, long-polling and polling side by side"],
 ];

@@ -39,6 +39,11 @@ export class Connection {
     this.#socket.emit(event, data);
   }
 
+  /** As `emit`, for what is worth nothing later: dropped if it cannot be sent at once. */
+  emitVolatile(event, data) {
+    this.#socket.volatile.emit(event, data);
+  }
+
   /** The answer, or an error after five seconds. */
   ask(event, data) {
     return this.#socket.timeout(5_000).emitWithAck(event, data);
