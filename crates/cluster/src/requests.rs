@@ -22,6 +22,10 @@ struct Entry {
     answers: Answers,
     /// How many nodes are to answer, once it is known.
     expected: Option<usize>,
+    /// Which, if they are known by name; then `expected` is not looked at.
+    named: Option<Vec<Box<str>>>,
+    /// The nodes that have gone since the question was asked.
+    gone: Vec<Box<str>>,
     done: Option<oneshot::Sender<()>>,
 }
 
@@ -38,14 +42,43 @@ pub struct Answers {
     pub responses: Vec<Payload>,
     /// The sockets that they have.
     pub sockets: Vec<FoundSocket>,
+    /// How many clients of a node have still to answer. Less than none if answers overtake their number.
+    awaited: HashMap<Box<str>, i64>,
+}
+
+impl Answers {
+    /// A node has asked so many of its clients.
+    pub fn add_clients(&mut self, node: &str, count: usize) {
+        self.clients += count;
+        *self.awaited.entry(node.into()).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
+    }
+
+    /// A client of a node has answered.
+    pub fn add_response(&mut self, node: &str, response: Payload) {
+        self.responses.push(response);
+        *self.awaited.entry(node.into()).or_default() -= 1;
+    }
+
+    /// How many clients of a node have still to answer.
+    fn awaited_of(&self, node: &str) -> usize {
+        let awaited = self.awaited.get(node).copied().unwrap_or_default();
+        usize::try_from(awaited).unwrap_or_default()
+    }
 }
 
 impl Entry {
     /// With clients: each that was asked has answered.
     fn is_complete(&self) -> bool {
-        self.expected.is_some_and(|expected| {
-            self.answers.nodes >= expected && self.answers.responses.len() >= self.answers.clients
-        })
+        let answers = &self.answers;
+        let have_nodes = match (&self.named, self.expected) {
+            (Some(named), _) => named
+                .iter()
+                .all(|name| answers.names.contains(name) || self.gone.contains(name)),
+            (None, Some(expected)) => answers.nodes >= expected,
+            (None, None) => false,
+        };
+        let given_up: usize = self.gone.iter().map(|name| answers.awaited_of(name)).sum();
+        have_nodes && answers.responses.len() + given_up >= answers.clients
     }
 
     fn check(&mut self) {
@@ -89,6 +122,16 @@ impl Requests {
         entry.check();
         true
     }
+
+    /// A node has gone: it is waited for no longer, nor are its clients.
+    pub fn gone(&self, node: &str) {
+        for entry in lock(&self.table).values_mut() {
+            if !entry.gone.iter().any(|gone| **gone == *node) {
+                entry.gone.push(node.into());
+                entry.check();
+            }
+        }
+    }
 }
 
 /// A question that is under way.
@@ -123,9 +166,25 @@ impl Pending {
         (answers, silent)
     }
 
+    /// Waits until the nodes of these names have answered or [gone](Requests::gone), but not longer than the deadline. What
+    /// has come, and which of them have said nothing.
+    pub async fn gather_named(mut self, deadline: Instant, nodes: Vec<Box<str>>) -> (Answers, Vec<Box<str>>) {
+        self.change(|entry| entry.named = Some(nodes));
+        // Late or not, what has come is told.
+        let _ = timeout_at(deadline, &mut self.done).await;
+        let entry = lock(&self.requests.table).remove(&self.id).unwrap_or_default();
+        let mut silent = entry.named.unwrap_or_default();
+        silent.retain(|name| !entry.answers.names.contains(name));
+        (entry.answers, silent)
+    }
+
     fn expect(&self, nodes: usize) {
+        self.change(|entry| entry.expected = Some(nodes));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Entry)) {
         if let Some(entry) = lock(&self.requests.table).get_mut(&self.id) {
-            entry.expected = Some(nodes);
+            change(entry);
             entry.check();
         }
     }
@@ -187,6 +246,35 @@ mod tests {
         let (answers, silent) = pending_nodes.gather(deadline(), pending(), || 3).await;
         assert_eq!((answers.nodes, silent), (1, 2));
         assert_eq!(start.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_is_waited_for_no_longer() {
+        let requests = Arc::<Requests>::default();
+        let (pending, start) = (requests.begin("a"), Instant::now());
+        let answers = |node: &str, count: usize| {
+            requests.answer("a", |answers| {
+                answers.names.push(node.into());
+                answers.add_clients(node, count);
+            });
+        };
+        answers("one", 1);
+        answers("two", 2);
+        for node in ["one", "two"] {
+            requests.answer("a", |answers| answers.add_response(node, Payload::default()));
+        }
+        let gone = requests.clone();
+        let going = async move {
+            for node in ["three", "two"] {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                gone.gone(node);
+            }
+        };
+        let names = ["one", "two", "three"].map(Into::into).to_vec();
+        let (result, ()) = tokio::join!(pending.gather_named(deadline(), names), going);
+        assert_eq!(start.elapsed(), Duration::from_secs(2));
+        assert_eq!((result.0.clients, result.0.responses.len()), (3, 2));
+        assert_eq!(result.1, ["three".into()]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,6 +32,14 @@ impl Inbox {
         self.0.strong_count() > 0
     }
 
+    /// A node has gone: questions that it has not answered wait for it no longer.
+    pub fn gone(&self, uid: &str) {
+        if let Some(member) = self.0.upgrade() {
+            member.forget(uid);
+            member.requests.gone(uid);
+        }
+    }
+
     /// A message has come. `channel` is where from, for the log.
     pub fn receive(&self, channel: &str, message: &[u8]) {
         let Some(member) = self.0.upgrade() else {

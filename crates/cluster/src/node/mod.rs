@@ -49,6 +49,13 @@ pub trait Carrier: Send + Sync + 'static {
         let _ = (namespace, room);
     }
 
+    /// The other nodes by their names, if they are known at any time. Then they need not be counted for a question, and the
+    /// carrier tells by [`Inbox::gone`] when one goes that was among them: after this gives it no longer.
+    fn others(&self, namespace: &str) -> Option<Vec<Box<str>>> {
+        let _ = namespace;
+        None
+    }
+
     /// A message has come that cannot be read.
     fn malformed(&self, channel: &str, reason: &DecodeError);
 
@@ -144,7 +151,15 @@ impl Node {
         let deadline = Instant::now() + timeout;
         let id = random_name();
         let pending = self.0.requests.begin(&id);
+        let others = self.0.carrier.others(namespace);
         self.publish(namespace, body(id.into()));
+        if let Some(others) = others {
+            return Box::pin(async move {
+                let (answers, names) = pending.gather_named(deadline, others).await;
+                let count = names.len();
+                (answers, SilentNodes { count, names })
+            });
+        }
         let (member, count) = (self.0.clone(), self.0.carrier.count(namespace));
         Box::pin(async move {
             let others = member.others_counted(count);

@@ -54,11 +54,11 @@ impl Member {
                 self.answered(uid, &request, |answers| answers.responses.push(answer));
             }
             Body::BroadcastClientCount { request, count } => {
-                self.answered(uid, &request, |answers| answers.clients += count);
+                self.answered(uid, &request, |answers| answers.add_clients(uid, count));
             }
             Body::BroadcastAck { request, answer } => {
                 self.requests
-                    .answer(&request, |answers| answers.responses.push(answer));
+                    .answer(&request, |answers| answers.add_response(uid, answer));
             }
             Body::AdapterClose => self.forget(uid),
             Body::InitialHeartbeat | Body::Heartbeat => {}
