@@ -111,6 +111,8 @@ mod guide {
     struct Modules;
     #[doc = include_str!("../../../docs/origins.md")]
     struct Origins;
+    #[doc = include_str!("../../../docs/scaling.md")]
+    struct Scaling;
     #[doc = include_str!("../../../docs/testing.md")]
     struct Testing;
     #[doc = include_str!("../../../docs/presence.md")]

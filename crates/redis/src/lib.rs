@@ -42,10 +42,3 @@ use gatewire_cluster::{node, requests, wire};
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// The programs of the guide, compiled.
-#[cfg(doctest)]
-mod guide {
-    #[doc = include_str!("../../../docs/scaling.md")]
-    struct Scaling;
-}
