@@ -189,8 +189,8 @@ describe("pages of the showcase in Chromium", { skip }, () => {
 
     test("pictures", async () => {
       const ready = async (page) => {
-        await choose(page, "250 ms", "500 ms");
-        for (const way of ways) await reaches(page, cell(way, "changes"), 8);
+        await choose(page, "250 ms", "250 ms");
+        for (const way of ways) await reaches(page, cell(way, "changes"), 6);
       };
       await pictures("compare", "/compare", ready);
     });

@@ -10,6 +10,8 @@ const AGAIN_AFTER = 1_000;
 export class WebSocketWay {
   #connection;
   #isStopped = true;
+  /** The message that is being told. */
+  #text = "";
   onSample = () => {};
   onBytes = () => {};
 
@@ -18,10 +20,10 @@ export class WebSocketWay {
     const way = new WebSocketWay();
     way.#connection = await Connection.open({ namespace: "/compare" });
     way.#connection.onState(onState);
-    way.#connection.onReceived((text) => (way.last = text));
+    way.#connection.onReceived((text) => (way.#text = text));
     way.#connection.on("sample", (sample) => {
       if (way.#isStopped) return;
-      way.onBytes(frameSize(encoder.encode(way.last).length));
+      way.onBytes(frameSize(encoder.encode(way.#text).length));
       way.onSample(sample);
     });
     return way;

@@ -23,6 +23,9 @@ let ticks = [];
 let lastId = "";
 let stream;
 let isLost = false;
+let retry;
+/** Ticks that wait while the state is fetched again. */
+let held;
 /** By how much this clock is ahead of the server's, transport included. */
 let ahead = Infinity;
 const count = { received: 0, replayed: 0, missed: 0 };
@@ -60,24 +63,36 @@ function listen() {
     isLost = false;
   });
   stream.addEventListener("tick", ({ data, lastEventId }) => add(JSON.parse(data), lastEventId));
-  stream.addEventListener("reset", async () => {
-    try {
-      await fetchState();
-      note("The server began anew, or this page was away for too long: the state was fetched again.");
-    } catch {
-      // The next loss of the stream will try again.
-    }
-  });
+  stream.addEventListener("reset", beginAnew);
   stream.addEventListener("error", () => {
     if (!isLost) note("The stream was lost; the browser will come back.");
     isLost = true;
     showStatus("connecting", "reconnecting");
     // It gives up when something else than the server answers, as a proxy without its upstream does.
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, COME_BACK_AFTER);
+    if (stream.readyState === EventSource.CLOSED) retry = setTimeout(listen, COME_BACK_AFTER);
   });
 }
 
+/** Fetches the state again; what comes meanwhile waits for it. */
+async function beginAnew() {
+  held = [];
+  try {
+    await fetchState();
+  } catch {
+    retry = setTimeout(beginAnew, COME_BACK_AFTER);
+    return;
+  }
+  note("The server began anew, or this page was away for too long: the state was fetched again.");
+  const waiting = held ?? [];
+  held = undefined;
+  for (const [tick, id] of waiting) add(tick, id);
+}
+
 function add(tick, id) {
+  if (held) {
+    held.push([tick, id]);
+    return;
+  }
   // A state that was fetched anew may have it already.
   const last = ticks.at(-1)?.seq ?? 0;
   if (tick.seq <= last) return;
@@ -99,6 +114,7 @@ find("pause").addEventListener("click", ({ currentTarget: button }) => {
   button.textContent = leaves ? "Come back" : "Leave the stream";
   if (leaves) {
     stream.close();
+    clearTimeout(retry);
     showStatus("offline", "left");
     note("The page has left the stream.");
   } else {
