@@ -158,7 +158,10 @@ impl Peer {
                     }
                     let result = self.write_to(stream, &shared).await;
                     unsent = self.disconnected();
-                    shared.handler.gone(&self.name);
+                    // While it speaks, its last answers may be on their way: the end of those is its end.
+                    if !self.is_heard() {
+                        shared.handler.gone(&self.name);
+                    }
                     if let Err(error) = result {
                         tracing::debug!(node = self.name, %error, "a connection to another node ended");
                     }

@@ -202,6 +202,29 @@ async fn ten_thousand_messages_none_lost_and_none_twice() {
     assert_eq!((stats.lost, stats.malformed), (0, 0), "{stats:?}");
 }
 
+/// The end of the connection to a node may be noticed before the last that came from it is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_says_before_it_leaves_is_heard() {
+    for _ in 0..50 {
+        let folder = Folder::new();
+        let first = Node::start(&folder, patient()).await;
+        let second = Node::start(&folder, patient()).await;
+        first.meet(2).await;
+        second.meet(2).await;
+        let leaving = second.io.clone();
+        second.main().on_server_side("last", move |_, event| {
+            event.ack().expect("an answer is wanted").send(&"word");
+            leaving.close();
+        });
+        let answers = first
+            .main()
+            .server_side_emit_with_ack("last", &())
+            .timeout(PATIENCE)
+            .await;
+        assert_eq!(answers.unwrap().len(), 1);
+    }
+}
+
 /// A node that connects by hand: its name is there, and a socket that takes connections and is never read.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stopped_node_does_not_take_is_bounded_and_counted() {
