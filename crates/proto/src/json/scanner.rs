@@ -244,7 +244,7 @@ impl<'a> Scanner<'a> {
 /// How many bytes stand before the first quote, backslash or control character: eight at a time, for strings are what
 /// messages are made of.
 #[inline]
-fn plain_len(bytes: &[u8]) -> usize {
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let special = special_bytes(u64::from_le_bytes(*word));

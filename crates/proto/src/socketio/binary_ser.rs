@@ -1,5 +1,5 @@
 //! From types to JSON whose bytes travel beside it. The serializer is `serde_json`'s own; only what it writes for
-//! bytes is ours.
+//! bytes is ours, and a value that is nothing but a text.
 
 use std::fmt;
 use std::io;
@@ -7,6 +7,8 @@ use std::io;
 use bytes::Bytes;
 use serde::ser::{Impossible, Serialize, Serializer};
 use serde_json::ser::Formatter;
+
+use crate::json::put_json_string;
 
 /// Appends `value` as JSON to `out`. Every piece of it that is serialised as bytes (`bytes::Bytes`, `serde_bytes`)
 /// becomes `{"_placeholder":true,"num":n}` and is pushed to `attachments`; `n` counts on from what is there already.
@@ -21,10 +23,11 @@ pub fn to_json<T: Serialize + ?Sized>(
     attachments: &mut Vec<Bytes>,
 ) -> Result<(), serde_json::Error> {
     let (len, count) = (out.len(), attachments.len());
-    let formatter = Placeholders {
+    let result = value.serialize(Start {
+        out: &mut *out,
         attachments: &mut *attachments,
-    };
-    let result = value.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, formatter));
+        json: &mut None,
+    });
     if result.is_err() {
         out.truncate(len);
         attachments.truncate(count);
@@ -50,6 +53,106 @@ impl Formatter for Placeholders<'_> {
         writer.write_all(b"{\"_placeholder\":true,\"num\":")?;
         writer.write_all(itoa::Buffer::new().format(num).as_bytes())?;
         writer.write_all(b"}")
+    }
+}
+
+type Json<'a> = serde_json::Serializer<&'a mut Vec<u8>, Placeholders<'a>>;
+
+/// The outermost value: a text is written here, for `serde_json` looks at its bytes one by one; anything else is its own.
+struct Start<'s, 'a> {
+    out: &'a mut Vec<u8>,
+    attachments: &'a mut Vec<Bytes>,
+    /// Where that serializer lives, if it is needed.
+    json: &'s mut Option<Json<'a>>,
+}
+
+impl<'s, 'a> Start<'s, 'a> {
+    fn json(self) -> &'s mut Json<'a> {
+        let formatter = Placeholders {
+            attachments: self.attachments,
+        };
+        self.json.insert(Json::with_formatter(self.out, formatter))
+    }
+}
+
+/// Serializer methods that are `serde_json`'s.
+macro_rules! hand_on {
+    ($($method:ident($($arg:ident: $ty:ty),*) -> $ok:ty;)*) => {$(
+        fn $method(self, $($arg: $ty),*) -> Result<$ok, serde_json::Error> {
+            self.json().$method($($arg),*)
+        }
+    )*};
+}
+
+impl<'s, 'a> Serializer for Start<'s, 'a> {
+    type Ok = ();
+    type Error = serde_json::Error;
+    type SerializeSeq = <&'s mut Json<'a> as Serializer>::SerializeSeq;
+    type SerializeTuple = <&'s mut Json<'a> as Serializer>::SerializeTuple;
+    type SerializeTupleStruct = <&'s mut Json<'a> as Serializer>::SerializeTupleStruct;
+    type SerializeTupleVariant = <&'s mut Json<'a> as Serializer>::SerializeTupleVariant;
+    type SerializeMap = <&'s mut Json<'a> as Serializer>::SerializeMap;
+    type SerializeStruct = <&'s mut Json<'a> as Serializer>::SerializeStruct;
+    type SerializeStructVariant = <&'s mut Json<'a> as Serializer>::SerializeStructVariant;
+
+    fn serialize_str(self, text: &str) -> Result<(), serde_json::Error> {
+        put_json_string(self.out, text);
+        Ok(())
+    }
+
+    hand_on! {
+        serialize_bool(value: bool) -> ();
+        serialize_i8(value: i8) -> ();
+        serialize_i16(value: i16) -> ();
+        serialize_i32(value: i32) -> ();
+        serialize_i64(value: i64) -> ();
+        serialize_i128(value: i128) -> ();
+        serialize_u8(value: u8) -> ();
+        serialize_u16(value: u16) -> ();
+        serialize_u32(value: u32) -> ();
+        serialize_u64(value: u64) -> ();
+        serialize_u128(value: u128) -> ();
+        serialize_f32(value: f32) -> ();
+        serialize_f64(value: f64) -> ();
+        serialize_char(value: char) -> ();
+        serialize_bytes(value: &[u8]) -> ();
+        serialize_none() -> ();
+        serialize_unit() -> ();
+        serialize_unit_struct(name: &'static str) -> ();
+        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str) -> ();
+        serialize_seq(len: Option<usize>) -> Self::SerializeSeq;
+        serialize_tuple(len: usize) -> Self::SerializeTuple;
+        serialize_tuple_struct(name: &'static str, len: usize) -> Self::SerializeTupleStruct;
+        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> Self::SerializeTupleVariant;
+        serialize_map(len: Option<usize>) -> Self::SerializeMap;
+        serialize_struct(name: &'static str, len: usize) -> Self::SerializeStruct;
+        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> Self::SerializeStructVariant;
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), serde_json::Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), serde_json::Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), serde_json::Error> {
+        self.json().serialize_newtype_variant(name, index, variant, value)
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), serde_json::Error> {
+        self.json().collect_str(value)
     }
 }
 
