@@ -102,35 +102,29 @@ impl Arguments for Payload {
         attachments.extend_from_slice(self.attachments());
         Ok(())
     }
+
+    fn is_single(&self) -> bool {
+        self.len() <= 1
+    }
 }
 
 /// A packet in the thread's buffer, or one with attachments.
 pub(crate) enum Encoded<'a> {
-    Text(&'a mut [u8], Option<Single<'a>>),
+    Text(&'a mut [u8]),
     Binary(Prepared),
-}
-
-/// What is known of an event with one argument, or none, while it is written: another form of it needs no scan of the
-/// packet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Single<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) id: Option<u64>,
-    /// The bytes of the argument, which stands before the last byte of the packet.
-    pub(crate) len: usize,
 }
 
 impl Encoded<'_> {
     pub(crate) fn send_to(self, outbox: &dyn Outbox) {
         match self {
-            Self::Text(buffer, single) => outbox.send_text(&FramedText::seal(buffer).telling(single)),
+            Self::Text(buffer) => outbox.send_text(&FramedText::seal(buffer)),
             Self::Binary(prepared) => outbox.send(&prepared),
         }
     }
 
     pub(crate) fn into_prepared(self) -> Prepared {
         match self {
-            Self::Text(buffer, _) => Prepared::from(&FramedText::seal(buffer)),
+            Self::Text(buffer) => Prepared::from(&FramedText::seal(buffer)),
             Self::Binary(prepared) => prepared,
         }
     }
@@ -144,24 +138,32 @@ pub(crate) fn event<R>(
     id: Option<u64>,
     then: impl FnOnce(Encoded<'_>) -> R,
 ) -> Result<R, EmitError> {
-    if socketio::is_reserved(name) {
-        return Err(EmitError::ReservedName {
-            event: name.to_owned(),
-        });
-    }
+    check_name(name)?;
     let kinds = [PacketKind::Event, PacketKind::BinaryEvent];
     packet(namespace, kinds, id, then, |json, attachments| {
         socketio::put_json_string(json, name);
         json.push(b',');
         let start = json.len();
         args.put(name, json, attachments)?;
-        let len = json.len() - start;
-        if len == 0 {
+        if json.len() == start {
             json.pop();
         }
-        Ok(args.is_single().then_some(Single { name, id, len }))
+        Ok(())
     })
 }
+
+/// Whether an event may have this name.
+pub(crate) fn check_name(name: &str) -> Result<(), EmitError> {
+    if socketio::is_reserved(name) {
+        return Err(EmitError::ReservedName {
+            event: name.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Stands for the event's name in the errors of an answer.
+pub(crate) const ANSWER: &str = "ack";
 
 /// Writes the answer to an event and hands it to `then`.
 pub(crate) fn ack<R>(
@@ -172,8 +174,7 @@ pub(crate) fn ack<R>(
 ) -> Result<R, EmitError> {
     let kinds = [PacketKind::Ack, PacketKind::BinaryAck];
     packet(namespace, kinds, Some(id), then, |json, attachments| {
-        args.put("ack", json, attachments)?;
-        Ok(None)
+        args.put(ANSWER, json, attachments)
     })
 }
 
@@ -206,12 +207,12 @@ pub(crate) fn plain<R>(
     })
 }
 
-fn packet<'a, R>(
+fn packet<R>(
     namespace: &str,
     [plain, binary]: [PacketKind; 2],
     id: Option<u64>,
     then: impl FnOnce(Encoded<'_>) -> R,
-    put: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> Result<Option<Single<'a>>, EmitError>,
+    put: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> Result<(), EmitError>,
 ) -> Result<R, EmitError> {
     with_scratch(|buffer| {
         begin(buffer);
@@ -219,10 +220,10 @@ fn packet<'a, R>(
         let data = buffer.len();
         let mut attachments = Vec::new();
         buffer.push(b'[');
-        let single = put(buffer, &mut attachments)?;
+        put(buffer, &mut attachments)?;
         buffer.push(b']');
         Ok(if attachments.is_empty() {
-            then(Encoded::Text(buffer, single))
+            then(Encoded::Text(buffer))
         } else {
             then(Encoded::Binary(with_attachments(
                 namespace,
@@ -261,7 +262,8 @@ fn begin(buffer: &mut Vec<u8>) {
     buffer.extend_from_slice(&BEGINNING);
 }
 
-fn with_scratch<R>(write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+/// Lends the buffer of the thread, with whatever is in it.
+pub(crate) fn with_scratch<R>(write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     let mut buffer = SCRATCH.take();
     let result = write(&mut buffer);
     if buffer.capacity() <= MAX_KEPT {

@@ -2,6 +2,7 @@
 
 use gatewire_proto::engineio::{CloseReason, TransportKind};
 
+use crate::plain::Wire;
 use crate::{FramedText, Id, Prepared};
 
 /// The sending side of one Engine.IO connection. No call blocks, and each may come from any thread; packets leave in
@@ -19,6 +20,12 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Sends one small packet for this connection alone: what cannot be written at once is copied.
     fn send_text(&self, text: &FramedText<'_>);
+
+    /// What the hub has put before a plain client's connection; nobody else has one.
+    #[doc(hidden)]
+    fn wire(&self) -> Option<&Wire> {
+        None
+    }
 
     /// Ends the connection after what is queued. The driver then calls [`Client::close`](crate::Client::close).
     fn close(&self, reason: CloseReason);

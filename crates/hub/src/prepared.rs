@@ -10,7 +10,7 @@ use gatewire_proto::socketio::{self, Limits, Packet, PacketKind};
 use gatewire_proto::websocket::{self, DeflateOptions, MAX_HEADER, Opcode};
 use serde::Serialize;
 
-use crate::encode::{self, One, Single};
+use crate::encode::{self, One};
 use crate::recode::Recode;
 use crate::{EmitError, Payload};
 
@@ -367,7 +367,6 @@ impl fmt::Debug for Prepared {
 pub struct FramedText<'a> {
     frame: &'a [u8],
     text_at: u8,
-    single: Option<Single<'a>>,
 }
 
 impl<'a> FramedText<'a> {
@@ -381,20 +380,7 @@ impl<'a> FramedText<'a> {
         Self {
             frame: &buffer[start..],
             text_at: (MAX_HEADER - start) as u8,
-            single: None,
         }
-    }
-
-    /// The same, with what was known when it was written.
-    pub(crate) fn telling(self, single: Option<Single<'a>>) -> Self {
-        Self { single, ..self }
-    }
-
-    /// An event of one argument, or none, whose bytes these are; `None` for what is none, or was not told.
-    pub(crate) fn single(&self) -> Option<(Single<'a>, &'a [u8])> {
-        let single = self.single?;
-        let end = self.frame.len().checked_sub(1)?;
-        Some((single, self.frame.get(end.checked_sub(single.len)?..end)?))
     }
 
     /// The WebSocket frame.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
@@ -148,6 +148,22 @@ fn events_and_answers() {
         r#"{"event":"bytes","data":"/wA=","id":3}"#,
     ];
     assert_eq!(plain.sent(), expected);
+}
+
+#[test]
+fn an_answer_that_cannot_be_encoded_is_still_owed() {
+    let script = Script::default().event(|socket, event| {
+        if let Some(ack) = event.ack(socket) {
+            let no_json = HashMap::from([(vec![1], 2)]);
+            assert!(ack.try_send(&no_json).is_err());
+            ack.send(&1);
+        }
+        None
+    });
+    let (io, _namespace) = serve(script);
+    let mut plain = Plain::open(&io, &PlainFormat::default(), "/ws");
+    plain.recv(r#"{"event":"ask","id":7}"#).unwrap();
+    assert_eq!(plain.sent(), [r#"{"event":"ask","data":1,"id":7}"#]);
 }
 
 #[tokio::test]

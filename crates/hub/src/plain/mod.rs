@@ -18,7 +18,8 @@ use crate::pattern::Pattern;
 use crate::recode::Recode;
 use crate::{Client, DisconnectReason, Event, Handshake, Io, Outbox, ProtocolError, v2};
 
-use outbox::{ByCodec, Wire};
+use outbox::ByCodec;
+pub(crate) use outbox::Wire;
 
 /// The form of the messages on the plain connections of a server, shared by all of them: a broadcast is encoded once in it.
 #[derive(Clone)]

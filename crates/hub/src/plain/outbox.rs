@@ -7,24 +7,27 @@ use std::sync::{Arc, Mutex};
 
 use gatewire_proto::engineio::{CloseReason, TransportKind};
 use gatewire_proto::envelope::{MessageCodec, Outgoing, WireKind};
-use gatewire_proto::socketio::{self, Packet, PacketKind};
+use gatewire_proto::socketio::{self, ArgSlice, Packet, PacketKind};
 use gatewire_proto::websocket::{MAX_HEADER, Opcode};
 use serde_json::{Value, json};
 
 use super::{NO_BYTES, PlainFormat, one_value, without_offset};
+use crate::encode::{ANSWER, Arguments, check_name, with_scratch};
 use crate::prepared::OWN;
 use crate::recode::Recode;
-use crate::{FramedText, Id, Outbox, Prepared, lock};
+use crate::{EmitError, FramedText, Id, Outbox, Prepared, lock};
 
 /// RFC 6455 §7.4.1: what was received breaks the endpoint's rules.
 const POLICY: u16 = 1008;
 /// RFC 6455 §7.4.1: the purpose of the connection has been fulfilled.
 const NORMAL: u16 = 1000;
+/// Room for so many questions is kept while none waits: most clients ask one at a time.
+const KEPT_QUESTIONS: usize = 4;
 /// A larger buffer is not kept by the thread after use, in bytes.
 const MAX_KEPT: usize = 64 * 1024;
 
 thread_local! {
-    // Another one than that of the packet's own encoding, which is in use meanwhile.
+    // Another one than that of the data's encoding, which is in use meanwhile.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -56,7 +59,7 @@ impl Recode for ByCodec {
 }
 
 /// The outbox of a plain client.
-pub(super) struct Wire {
+pub struct Wire {
     format: PlainFormat,
     outbox: Arc<dyn Outbox>,
     /// What the client wants answers of, in the order of its asking.
@@ -76,8 +79,23 @@ struct Questions {
 
 struct Question {
     number: u64,
-    event: Box<str>,
-    id: Box<str>,
+    /// The event, then the id: what is kept of a message has one piece of memory.
+    text: Box<str>,
+    event_len: usize,
+}
+
+impl Question {
+    fn new(number: u64, event: &str, id: &str) -> Self {
+        Self {
+            number,
+            text: [event, id].concat().into(),
+            event_len: event.len(),
+        }
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.text.split_at(self.event_len)
+    }
 }
 
 impl Wire {
@@ -107,11 +125,7 @@ impl Wire {
         }
         let number = asked.next;
         asked.next += 1;
-        asked.waiting.push_back(Question {
-            number,
-            event: event.into(),
-            id: id.into(),
-        });
+        asked.waiting.push_back(Question::new(number, event, id));
         number
     }
 
@@ -122,7 +136,7 @@ impl Wire {
             .iter()
             .position(|question| question.number == number)?;
         let question = asked.waiting.remove(at);
-        if asked.waiting.is_empty() {
+        if asked.waiting.is_empty() && asked.waiting.capacity() > KEPT_QUESTIONS {
             asked.waiting = VecDeque::new();
         }
         question
@@ -140,6 +154,72 @@ impl Wire {
             ack: None,
             attachments: NO_BYTES,
         });
+    }
+
+    /// Sends an event to this client alone.
+    pub(crate) fn send_event(
+        &self,
+        event: &str,
+        args: &dyn Arguments,
+        ack: Option<u64>,
+    ) -> Result<(), EmitError> {
+        check_name(event)?;
+        self.write(event, event, args, None, ack)
+    }
+
+    /// Answers the event of that number; if that fails another answer is still owed.
+    pub(crate) fn send_answer(&self, number: u64, args: &dyn Arguments) -> Result<(), EmitError> {
+        let Some(question) = self.take(number) else {
+            return Ok(());
+        };
+        let (event, id) = question.parts();
+        let written = self.write(ANSWER, event, args, Some(id), None);
+        if written.is_err() {
+            lock(&self.asked).waiting.push_front(question);
+        }
+        written
+    }
+
+    /// Writes a message with its data in place, or has the codec put it together; `subject` is for the error.
+    fn write(
+        &self,
+        subject: &str,
+        event: &str,
+        args: &dyn Arguments,
+        id: Option<&str>,
+        ack: Option<u64>,
+    ) -> Result<(), EmitError> {
+        with_scratch(|buffer| {
+            buffer.clear();
+            buffer.extend_from_slice(&[0; MAX_HEADER]);
+            let has_head = self.codec().put_head(event, buffer);
+            let start = buffer.len();
+            let mut attachments = Vec::new();
+            args.put(subject, buffer, &mut attachments)?;
+            let end = buffer.len();
+            if has_head && end > start && args.is_single() && attachments.is_empty() {
+                self.codec().put_tail(id, ack, buffer);
+                if is_text(event, &buffer[MAX_HEADER..start]) && is_text(event, &buffer[end..]) {
+                    self.outbox.send_text(&FramedText::seal(buffer));
+                }
+                return Ok(());
+            }
+            // The serialiser writes UTF-8 alone.
+            let json = std::str::from_utf8(&buffer[start..]).unwrap_or_default();
+            let count = match args.is_single() {
+                true => usize::from(!json.is_empty()),
+                false => ArgSlice::from_parts(json, 0).iter().count(),
+            };
+            let mut several = String::new();
+            self.send_now(&Outgoing {
+                event,
+                data: one_value(ArgSlice::from_parts(json, count), &mut several),
+                id,
+                ack,
+                attachments: &attachments,
+            });
+            Ok(())
+        })
     }
 
     /// Sends one message to this client alone.
@@ -161,38 +241,11 @@ impl Wire {
         }
     }
 
-    /// What is for this client alone.
-    fn send_packet(&self, packet: &Packet<'_>, attachments: &[bytes::Bytes]) {
+    /// What a packet that is no event says to this client.
+    fn send_packet(&self, packet: &Packet<'_>) {
         match packet.kind {
-            PacketKind::Event | PacketKind::BinaryEvent => {
-                let Ok(event) = socketio::scan_event(packet.data, &OWN) else {
-                    return;
-                };
-                let mut buffer = String::new();
-                self.send_now(&Outgoing {
-                    event: &event.name,
-                    data: one_value(event.args, &mut buffer),
-                    id: None,
-                    ack: packet.id,
-                    attachments,
-                });
-            }
-            PacketKind::Ack | PacketKind::BinaryAck => {
-                let (Some(question), Ok(args)) = (
-                    packet.id.and_then(|id| self.take(id)),
-                    socketio::scan_args(packet.data, &OWN),
-                ) else {
-                    return;
-                };
-                let mut buffer = String::new();
-                self.send_now(&Outgoing {
-                    event: &question.event,
-                    data: one_value(args, &mut buffer),
-                    id: Some(&question.id),
-                    ack: None,
-                    attachments,
-                });
-            }
+            // Events have a form, and answers are written by `send_answer`.
+            PacketKind::Event | PacketKind::BinaryEvent | PacketKind::Ack | PacketKind::BinaryAck => {}
             // The client knows that it is in when its handshake is answered.
             PacketKind::Connect => {}
             PacketKind::Disconnect => {
@@ -219,12 +272,9 @@ impl Wire {
 impl Outbox for Wire {
     fn send(&self, message: &Prepared) {
         if let Some(form) = message.form(&self.format.form) {
-            return self.outbox.send(form);
-        }
-        if let Some(packet) = message.packet()
-            && !matches!(packet.kind, PacketKind::Event | PacketKind::BinaryEvent)
-        {
-            self.send_packet(&packet, &message.attachments());
+            self.outbox.send(form);
+        } else if let Some(packet) = message.packet() {
+            self.send_packet(&packet);
         }
     }
 
@@ -240,25 +290,11 @@ impl Outbox for Wire {
     }
 
     fn send_text(&self, text: &FramedText<'_>) {
-        // Nearly all there is: what was just written is not taken apart again.
-        if let Some((event, argument)) = text.single()
-            && let Ok(argument) = std::str::from_utf8(argument)
-        {
-            return self.send_now(&Outgoing {
-                event: event.name,
-                data: (!argument.is_empty()).then_some(argument),
-                id: None,
-                ack: event.id,
-                attachments: NO_BYTES,
-            });
-        }
-        let text = std::str::from_utf8(text.text()).ok();
-        let packet = text
-            .and_then(|text| text.strip_prefix('4'))
-            .and_then(|text| socketio::decode(text, &OWN).ok());
-        if let Some(packet) = packet {
-            self.send_packet(&packet, NO_BYTES);
-        }
+        self.send(&Prepared::from(text));
+    }
+
+    fn wire(&self) -> Option<&Wire> {
+        Some(self)
     }
 
     fn close(&self, reason: CloseReason) {
@@ -303,17 +339,23 @@ impl Outbox for Wire {
 /// Appends the message; `None`, and a line in the log, if the codec cannot hold it.
 fn encode(codec: &dyn MessageCodec, outgoing: &Outgoing<'_>, out: &mut Vec<u8>) -> Option<WireKind> {
     match codec.encode(outgoing, out) {
-        Ok(WireKind::Text) if std::str::from_utf8(out).is_err() => {
-            tracing::error!(
-                event = outgoing.event,
-                "a message was not sent: its codec made a text that is not UTF-8"
-            );
-            None
-        }
+        Ok(WireKind::Text) => is_text(outgoing.event, out).then_some(WireKind::Text),
         Ok(kind) => Some(kind),
         Err(error) => {
             tracing::error!(event = outgoing.event, %error, "a message was not sent: its codec cannot encode it");
             None
         }
     }
+}
+
+/// Whether a codec has made text, and a line in the log if not.
+fn is_text(event: &str, made: &[u8]) -> bool {
+    let is_text = std::str::from_utf8(made).is_ok();
+    if !is_text {
+        tracing::error!(
+            event,
+            "a message was not sent: its codec made a text that is not UTF-8"
+        );
+    }
+    is_text
 }

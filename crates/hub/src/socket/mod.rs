@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 
 use crate::encode::{self, Arguments, Encoded, One, Spread};
 use crate::fanout::{self, Job};
+use crate::plain::Wire;
 use crate::room::Receivers;
 use crate::selection::{Flags, IntoRooms, Room, Selection};
 use crate::{
@@ -375,9 +376,29 @@ impl Socket {
         {
             return Broadcast::direct(self.clone()).send_kept(recovery, event, args);
         }
+        if let Some(wire) = self.wire()
+            && !self.looks_at_outgoing()
+            && self.is_clear()
+        {
+            return wire.send_event(event, args, id);
+        }
         encode::event(self.namespace().name(), event, args, id, |packet| {
             self.send(packet)
         })
+    }
+
+    /// What writes to a plain client in its form.
+    pub(super) fn wire(&self) -> Option<&Wire> {
+        if self.is_plain() {
+            self.outbox().wire()
+        } else {
+            None
+        }
+    }
+
+    /// Whether what is sent may leave at once.
+    fn is_clear(&self) -> bool {
+        self.connected() && !self.namespace().shared().fanout.is_busy()
     }
 
     fn send(&self, packet: Encoded<'_>) {
@@ -385,7 +406,7 @@ impl Socket {
             return self.send_heard(packet.into_prepared());
         }
         match self.state() {
-            State::Connected if !self.namespace().shared().fanout.is_busy() => packet.send_to(self.outbox()),
+            State::Connected if self.is_clear() => packet.send_to(self.outbox()),
             State::Connected => self.queue(packet.into_prepared()),
             State::Connecting => self.hold(&packet.into_prepared()),
             State::Ending | State::Gone => {}

@@ -449,6 +449,9 @@ impl Socket {
         if !self.connected() {
             return Ok(());
         }
+        if let Some(wire) = self.wire() {
+            return wire.send_answer(id, args);
+        }
         encode::ack(self.namespace().name(), args, id, |packet| {
             packet.send_to(self.outbox())
         })

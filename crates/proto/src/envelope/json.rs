@@ -53,23 +53,40 @@ impl MessageCodec for JsonCodec {
     }
 
     fn encode(&self, message: &Outgoing<'_>, out: &mut Vec<u8>) -> Result<WireKind, CodecError> {
-        out.extend_from_slice(b"{\"event\":");
-        put_json_string(out, message.event);
+        put_event(message.event, out);
         if let Some(data) = message.data {
-            out.extend_from_slice(b",\"data\":");
+            out.extend_from_slice(DATA);
             put_data(out, data, message.attachments)?;
         }
-        if let Some(id) = message.id {
+        self.put_tail(message.id, message.ack, out);
+        Ok(WireKind::Text)
+    }
+
+    fn put_head(&self, event: &str, out: &mut Vec<u8>) -> bool {
+        put_event(event, out);
+        out.extend_from_slice(DATA);
+        true
+    }
+
+    fn put_tail(&self, id: Option<&str>, ack: Option<u64>, out: &mut Vec<u8>) {
+        if let Some(id) = id {
             out.extend_from_slice(b",\"id\":");
             out.extend_from_slice(id.as_bytes());
         }
-        if let Some(ack) = message.ack {
+        if let Some(ack) = ack {
             out.extend_from_slice(b",\"ack\":");
             out.extend_from_slice(itoa::Buffer::new().format(ack).as_bytes());
         }
         out.push(b'}');
-        Ok(WireKind::Text)
     }
+}
+
+/// What stands between the event's name and the data.
+const DATA: &[u8] = b",\"data\":";
+
+fn put_event(event: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"event\":");
+    put_json_string(out, event);
 }
 
 /// The JSON of the fields that matter.
@@ -322,6 +339,11 @@ mod tests {
             assert_eq!(JsonCodec.encode(&message, &mut out), Ok(WireKind::Text));
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
+        let mut out = Vec::new();
+        assert!(JsonCodec.put_head("a\"b", &mut out));
+        out.extend_from_slice(b"[1]");
+        JsonCodec.put_tail(Some("\"x\""), Some(3), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), table[1].1);
     }
 
     proptest! {

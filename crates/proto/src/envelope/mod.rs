@@ -72,6 +72,21 @@ pub trait MessageCodec: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If the form cannot hold it: it is then not sent.
     fn encode(&self, message: &Outgoing<'_>, out: &mut Vec<u8>) -> Result<WireKind, CodecError>;
+
+    /// Appends what stands before the data of a text message, for a form that has the data in it as it is. The data of an
+    /// event for one client is then written behind that with no copy between, and [`put_tail`](Self::put_tail) ends the
+    /// message; it must be the same as that of [`encode`](Self::encode), which is asked where there is no data, or bytes.
+    /// Without more it is `false`, nothing is appended, and `encode` is always asked.
+    fn put_head(&self, event: &str, out: &mut Vec<u8>) -> bool {
+        let _ = (event, out);
+        false
+    }
+
+    /// Appends what stands behind the data, after a [`put_head`](Self::put_head) that was `true`; `id` and `ack` as in
+    /// [`Outgoing`].
+    fn put_tail(&self, id: Option<&str>, ack: Option<u64>, out: &mut Vec<u8>) {
+        let _ = (id, ack, out);
+    }
 }
 
 impl<C: MessageCodec + ?Sized> MessageCodec for Arc<C> {
@@ -85,6 +100,14 @@ impl<C: MessageCodec + ?Sized> MessageCodec for Arc<C> {
 
     fn encode(&self, message: &Outgoing<'_>, out: &mut Vec<u8>) -> Result<WireKind, CodecError> {
         (**self).encode(message, out)
+    }
+
+    fn put_head(&self, event: &str, out: &mut Vec<u8>) -> bool {
+        (**self).put_head(event, out)
+    }
+
+    fn put_tail(&self, id: Option<&str>, ack: Option<u64>, out: &mut Vec<u8>) {
+        (**self).put_tail(id, ack, out);
     }
 }
 
