@@ -106,7 +106,7 @@ impl<'a> Fields<'a> {
         }
         let start = scanner.position();
         let escapes = scanner.string()?;
-        let name = unquote(&message[start..scanner.position()], escapes);
+        let name = &message[start..scanner.position()];
         scanner.skip_whitespace();
         if !scanner.eat(b':') {
             return Err(scanner.fault().into());
@@ -115,14 +115,26 @@ impl<'a> Fields<'a> {
         let start = scanner.position();
         scanner.value()?;
         let value = &message[start..scanner.position()];
-        match name.as_deref() {
-            Some("event") => self.event = Some(value),
-            Some("data") => self.data = Some(value),
-            Some("id") => self.id = Some(value),
-            Some("ack") => self.ack = Some(value),
-            _ => {}
+        let field = if escapes {
+            unescape(name).and_then(|name| self.field(&name))
+        } else {
+            self.field(&name[1..name.len() - 1])
+        };
+        if let Some(field) = field {
+            *field = Some(value);
         }
         Ok(())
+    }
+
+    /// The field of that name.
+    fn field(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        match name {
+            "event" => Some(&mut self.event),
+            "data" => Some(&mut self.data),
+            "id" => Some(&mut self.id),
+            "ack" => Some(&mut self.ack),
+            _ => None,
+        }
     }
 
     pub(super) fn into_incoming(self) -> Result<Incoming<'a>, CodecError> {
@@ -150,23 +162,22 @@ impl<'a> Fields<'a> {
 }
 
 fn event_name(json: &str) -> Result<Cow<'_, str>, CodecError> {
-    if !json.starts_with('"') {
-        return Err(CodecError::EventName);
-    }
-    let name = unquote(json, json.contains('\\')).ok_or(CodecError::EventName)?;
+    let text = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));
+    let text = text.ok_or(CodecError::EventName)?;
+    let name = if text.as_bytes().contains(&b'\\') {
+        Cow::Owned(unescape(json).ok_or(CodecError::EventName)?)
+    } else {
+        Cow::Borrowed(text)
+    };
     if is_reserved(&name) {
         return Err(CodecError::ReservedEvent(name.into_owned()));
     }
     Ok(name)
 }
 
-/// The text of a checked JSON string. `None` for half a surrogate pair, which is JSON, but no text.
-fn unquote(quoted: &str, escapes: bool) -> Option<Cow<'_, str>> {
-    if escapes {
-        serde_json::from_str(quoted).map(Cow::Owned).ok()
-    } else {
-        quoted.get(1..quoted.len() - 1).map(Cow::Borrowed)
-    }
+/// The text of a checked JSON string with escapes. `None` for half a surrogate pair, which is JSON, but no text.
+fn unescape(quoted: &str) -> Option<String> {
+    serde_json::from_str(quoted).ok()
 }
 
 /// Appends the data with its bytes as base64 in their places.

@@ -73,7 +73,16 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves over one whole value; stands on its first byte, ends behind its last.
+    #[inline]
     pub(crate) fn value(&mut self) -> Result<(), Fault> {
+        // Nothing of what nests is looked at for a text.
+        match self.peek() {
+            Some(b'"') => self.string().map(drop),
+            _ => self.any_value(),
+        }
+    }
+
+    fn any_value(&mut self) -> Result<(), Fault> {
         let base = self.depth;
         loop {
             match self.peek() {
@@ -264,10 +273,9 @@ const fn special_bytes(word: u64) -> u64 {
     const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
     let quotes = word ^ (ONES * b'"' as u64);
     let backslashes = word ^ (ONES * b'\\' as u64);
-    let is_quote = quotes.wrapping_sub(ONES) & !quotes;
-    let is_backslash = backslashes.wrapping_sub(ONES) & !backslashes;
-    let is_control = word.wrapping_sub(ONES * 0x20) & !word;
-    (is_quote | is_backslash | is_control) & HIGHS
+    let below = quotes.wrapping_sub(ONES) | backslashes.wrapping_sub(ONES) | word.wrapping_sub(ONES * 0x20);
+    // Of a byte that is not ASCII the highest bit says nothing.
+    below & !word & HIGHS
 }
 
 #[cfg(test)]
