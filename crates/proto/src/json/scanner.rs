@@ -250,19 +250,42 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// How many bytes stand before the first quote, backslash or control character: eight at a time, for strings are what
+/// How many bytes stand before the first quote, backslash or control character: many at a time, for strings are what
 /// messages are made of.
 #[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    let (words, tail) = bytes.as_chunks::<8>();
+    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else {
+        let special = bytes.iter().position(|&byte| is_special(byte));
+        return special.unwrap_or(bytes.len());
+    };
+    // Names end here.
+    if let Some(at) = special_in(first) {
+        return at;
+    }
+    // The compiler makes vector instructions of this.
+    let is_plain = |block: &&[u8; 16]| !block.iter().fold(false, |found, &byte| found | is_special(byte));
+    let (blocks, _) = bytes.as_chunks();
+    let plain = blocks.iter().take_while(is_plain).count() * 16;
+    let (words, _) = bytes[plain..].as_chunks();
     for (index, word) in words.iter().enumerate() {
-        let special = special_bytes(u64::from_le_bytes(*word));
-        if special != 0 {
-            return index * 8 + special.trailing_zeros() as usize / 8;
+        if let Some(at) = special_in(word) {
+            return plain + index * 8 + at;
         }
     }
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-    words.len() * 8 + tail.iter().position(special).unwrap_or(tail.len())
+    // What of the last eight was looked at before is plain.
+    special_in(last).map_or(bytes.len(), |at| bytes.len() - 8 + at)
+}
+
+/// Where the first of them is in a word.
+#[inline]
+fn special_in(word: &[u8; 8]) -> Option<usize> {
+    let special = special_bytes(u64::from_le_bytes(*word));
+    (special != 0).then(|| special.trailing_zeros() as usize / 8)
+}
+
+#[inline]
+const fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 
 /// The highest bit of each byte that is `"`, `\` or below 0x20. A borrow may also mark bytes above a marked one, never
