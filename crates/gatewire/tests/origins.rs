@@ -22,6 +22,9 @@ struct Partners;
 #[module(providers = [Silent, Partners])]
 struct AppModule;
 
+#[module(providers = [Silent])]
+struct SilentModule;
+
 #[websocket_gateway(cors(origin = "*", credentials = true))]
 struct Careless;
 
@@ -77,7 +80,7 @@ const SOCKET_IO: &str = "/?EIO=4&transport=websocket";
 async fn the_application_is_for_its_own_pages_unless_it_says_more() {
     let both = || (SocketIoAdapter::new(), WsAdapter::at("/ws"));
     for (cors, friend) in [(None, 403), (Some(Cors::origins([FRIEND])), 101)] {
-        let (_app, address) = serve::<AppModule>(both(), cors).await;
+        let (_app, address) = serve::<SilentModule>(both(), cors).await;
         for target in [&format!("/socket.io{SOCKET_IO}"), "/ws"] {
             assert_eq!(upgrade(address, target, OWN).await, 101, "{target}");
             assert_eq!(upgrade(address, target, FRIEND).await, friend, "{target}");
