@@ -41,7 +41,6 @@ pub struct Target {
     pub timeout: Option<Duration>,
 }
 
-/// What is not MessagePack.
 impl From<msgpack::DecodeError> for DecodeError {
     fn from(error: msgpack::DecodeError) -> Self {
         Self::Msgpack(error.into())
