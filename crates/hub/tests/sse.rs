@@ -5,11 +5,13 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
+use gatewire_hub::cluster::{Cluster, InProcess};
 use gatewire_hub::{
-    Admission, CloseReason, ConnectError, DisconnectReason, FramedText, Handshake, HandshakeParts, Namespace,
-    Outbox, Prepared, Socket, SseClient, TransportKind,
+    Admission, CloseReason, ConnectError, DisconnectReason, FramedText, Handshake, HandshakeParts, Io,
+    Namespace, Outbox, Prepared, Socket, SseClient, TransportKind,
 };
 use serde_json::json;
 use support::{Log, Peer, Script, serve};
@@ -109,6 +111,30 @@ fn a_broadcast_is_one_chunk_for_all_listeners() {
     first.socket().emit("own", "x");
     assert_eq!(first.sent(), ["16\r\nevent: own\ndata: \"x\"\n\n\r\n"]);
     assert_eq!(chat.sockets().len(), 4);
+}
+
+#[tokio::test]
+async fn what_another_node_sends_reaches_listeners() {
+    let cluster = InProcess::new();
+    let (io, chat) = serve(Script::default());
+    io.use_cluster(cluster.join());
+    let there = Io::default();
+    there.use_cluster(cluster.join());
+    let listener = Listener::open(&chat, &["a"]);
+    let other = Listener::open(&chat, &["b"]);
+    there.of(chat.name()).to("a").emit("tick", &1);
+    let sent = async {
+        loop {
+            let sent = listener.sent();
+            if !sent.is_empty() {
+                break sent;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let sent = tokio::time::timeout(Duration::from_secs(5), sent).await;
+    assert_eq!(sent.unwrap(), ["15\r\nevent: tick\ndata: 1\n\n\r\n"]);
+    assert!(other.sent().is_empty());
 }
 
 #[test]
