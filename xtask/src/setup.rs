@@ -1,5 +1,5 @@
-//! What the tests need beyond Rust: the npm packages of `interop/`, Chromium, Redis, nginx and HAProxy. It installs nothing
-//! that is there already, and system packages only where apt can be used without a question.
+//! What the tests need beyond Rust: the npm packages of `interop/`, Chromium, curl, Python, Redis, nginx and HAProxy. It
+//! installs nothing that is there already, and system packages only where apt can be used without a question.
 
 use std::fs;
 use std::path::Path;
@@ -12,6 +12,8 @@ const BROWSER: [&str; 2] = ["chromium", "fonts-dejavu-core"];
 /// Installs what is missing; what cannot be installed is a failure in CI and a printed note elsewhere.
 pub(crate) fn setup() -> Result<(), Failure> {
     chromium()?;
+    curl()?;
+    python()?;
     redis()?;
     balancers()?;
     npm_packages()
@@ -26,6 +28,29 @@ fn chromium() -> Result<(), Failure> {
     missing(&format!(
         "no browser at {wanted}: install Chromium, or set CHROMIUM to its path; its tests are skipped"
     ))
+}
+
+fn curl() -> Result<(), Failure> {
+    let is_there = || find("curl").is_some();
+    if is_there() || (install(&["curl"])? && is_there()) {
+        return Ok(());
+    }
+    missing("no curl on the PATH: install it; the test with it is skipped")
+}
+
+fn python() -> Result<(), Failure> {
+    // Debian has the modules that make environments in a package of their own.
+    let is_there = || {
+        find("python3").is_some()
+            && command("python3")
+                .args(["-c", "import venv, ensurepip"])
+                .output()
+                .is_ok_and(|output| output.status.success())
+    };
+    if is_there() || (install(&["python3", "python3-venv"])? && is_there()) {
+        return Ok(());
+    }
+    missing("no python3 that can make environments (venv): install it; the suites in Python are skipped")
 }
 
 fn redis() -> Result<(), Failure> {
