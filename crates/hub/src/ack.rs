@@ -126,7 +126,10 @@ impl IntoFuture for AckRequest {
             let mut waiting = self.waiting?;
             match timeout_at(self.sent + self.timeout, &mut waiting.receiver).await {
                 Ok(answer) => answer.unwrap_or(Err(AckError::Disconnected)),
-                Err(_) => Err(AckError::Timeout),
+                Err(_) => {
+                    waiting.socket.count(|counts| &counts.acks_timed_out, 1);
+                    Err(AckError::Timeout)
+                }
             }
         })
     }
@@ -329,6 +332,7 @@ impl Collecting {
         let sockets = self.receivers.iter();
         sockets
             .filter(|socket| socket.remove_ack(self.id).is_some())
+            .inspect(|socket| socket.count(|counts| &counts.acks_timed_out, 1))
             .map(Socket::id)
     }
 }

@@ -10,6 +10,7 @@ use gatewire_proto::socketio::{self, DecodeError, Limits, Packet};
 
 use crate::client::ProtocolError;
 use crate::guard::{All, guarded, poll_guarded};
+use crate::meter::Stamp;
 use crate::socket::{self, Beside, State};
 use crate::{AckSender, ConnectError, DisconnectReason, Event, HubConfig, OwnedEvent, Socket};
 
@@ -25,7 +26,14 @@ pub(crate) struct Entry {
     /// Bytes of the events in the mailbox, as far as they can be counted.
     mailbox_bytes: u32,
     /// Without memory while nothing waits.
-    mailbox: VecDeque<OwnedEvent>,
+    mailbox: VecDeque<Mail>,
+}
+
+/// An event that waits for its turn.
+struct Mail {
+    event: OwnedEvent,
+    /// If anybody wants to know how long.
+    since: Option<Stamp>,
 }
 
 /// What of a socket's runs at present.
@@ -41,7 +49,7 @@ pub(crate) struct Leaving {
     stage: Stage,
     beside: Beside,
     /// What the client sent before it left, if that is still handled.
-    mailbox: VecDeque<OwnedEvent>,
+    mailbox: VecDeque<Mail>,
     hook: Hook,
 }
 
@@ -94,7 +102,8 @@ impl Entry {
     /// Keeps an event until it is its turn.
     pub(crate) fn keep(&mut self, event: OwnedEvent) {
         self.mailbox_bytes = self.mailbox_bytes.saturating_add(size(&event));
-        self.mailbox.push_back(event);
+        let since = self.socket.namespace().io().metered().map(|_| Stamp::now());
+        self.mailbox.push_back(Mail { event, since });
     }
 
     /// Whether nothing of it runs or waits.
@@ -103,7 +112,7 @@ impl Entry {
     }
 
     fn take(&mut self) -> Option<OwnedEvent> {
-        let event = self.mailbox.pop_front()?;
+        let event = self.mailbox.pop_front()?.take(&self.socket);
         self.mailbox_bytes = self.mailbox_bytes.saturating_sub(size(&event));
         if self.mailbox.is_empty() {
             self.mailbox = VecDeque::new();
@@ -211,6 +220,19 @@ impl Entry {
             return;
         }
         cx.waker().wake_by_ref();
+    }
+}
+
+impl Mail {
+    /// It is its turn.
+    fn take(self, socket: &Socket) -> OwnedEvent {
+        if let Some(since) = self.since
+            && let Some(meter) = socket.namespace().io().metered()
+        {
+            let lane = meter.lanes.lane();
+            lane.part(|counts| &counts.mailbox_wait).note(since.elapsed());
+        }
+        self.event
     }
 }
 
@@ -334,9 +356,10 @@ impl Leaving {
                 }
             }
             self.stage = Stage::Idle;
-            let Some(event) = self.mailbox.pop_front() else {
+            let Some(mail) = self.mailbox.pop_front() else {
                 return;
             };
+            let event = mail.take(&self.socket);
             if let Some(future) = handle(&self.socket, event.as_event(), cx) {
                 self.stage = Stage::Running(future);
                 return;

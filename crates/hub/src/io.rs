@@ -16,6 +16,7 @@ use crate::hooks::List;
 use crate::namespace::Shared;
 use crate::recode::{ByParser, Recode};
 use crate::recovery::Keeper;
+use crate::stats::Meter;
 use crate::{ConnectionObserver, HubConfig, Namespace};
 
 /// A Socket.IO server, `Server` in Node. A clone is another handle of the same one.
@@ -47,6 +48,8 @@ struct Inner {
     parents: List<Arc<Parent>>,
     on_new_namespace: List<OnNewNamespace>,
     observers: List<Arc<dyn ConnectionObserver>>,
+    /// Once somebody wants figures.
+    meter: OnceLock<Meter>,
     runtime: Option<Handle>,
     /// Made when it is first asked for: until then the server may still join a cluster, which may have a log.
     recovery: OnceLock<Option<Keeper>>,
@@ -113,6 +116,7 @@ impl Io {
             parents: List::default(),
             on_new_namespace: List::default(),
             observers: List::default(),
+            meter: OnceLock::new(),
             runtime,
             recovery: OnceLock::new(),
         }))
@@ -301,6 +305,16 @@ impl Io {
 
     pub(crate) fn observers(&self) -> &List<Arc<dyn ConnectionObserver>> {
         &self.0.observers
+    }
+
+    pub(crate) fn set_meter(&self) {
+        self.0.meter.get_or_init(Meter::default);
+    }
+
+    /// `None` if nobody wants figures.
+    #[inline]
+    pub(crate) fn metered(&self) -> Option<&Meter> {
+        self.0.meter.get()
     }
 
     pub(crate) fn parents(&self) -> &List<Arc<Parent>> {

@@ -46,6 +46,7 @@ mod id;
 mod io;
 mod lobby;
 mod main_namespace;
+pub mod meter;
 mod namespace;
 mod observe;
 mod outbox;
@@ -62,6 +63,7 @@ mod selection;
 mod server_side;
 mod socket;
 mod sse;
+mod stats;
 mod v2;
 
 pub use ack::{AckError, AckRequest, AckSender, BroadcastAckError, BroadcastAckRequest};
@@ -90,6 +92,7 @@ pub use selection::{IntoRoom, IntoRooms, Room, Selection};
 pub use server_side::{ServerSideAck, ServerSideEvent, ServerSideRequest};
 pub use socket::{EventError, ListenerId, Socket};
 pub use sse::{Admission, SseClient};
+pub use stats::{HubStats, NamespaceStats};
 
 pub use futures_util::future::BoxFuture;
 pub use gatewire_proto::engineio::{CloseReason, TransportKind};

@@ -331,6 +331,12 @@ impl Namespace {
         lock(&self.shared.members).rooms()
     }
 
+    /// How many sockets and rooms of this process there are, without the sockets' own rooms.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let members = lock(&self.shared.members);
+        (members.len(), members.rooms_len())
+    }
+
     /// Whether a socket of this process is in the room, which may be the room of a socket alone.
     #[must_use]
     pub fn has_room(&self, room: &str) -> bool {

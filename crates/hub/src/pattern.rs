@@ -1,6 +1,8 @@
 //! Patterns of namespace names: literal text with parameters in it. No regular expressions: what they can do more, a
 //! predicate can do.
 
+use std::fmt::{self, Write};
+
 /// A pattern of namespace names, such as `/room-:id` or `/:tenant/chat`. A parameter is a colon and a name of letters,
 /// digits and `_`; it stands for one character or more, none of them a `/`. Everything else stands for itself.
 ///
@@ -70,6 +72,22 @@ impl Pattern {
             }
         }
         self.matches(&name)
+    }
+}
+
+/// As it was written.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for pieces in &self.segments {
+            f.write_char('/')?;
+            for piece in pieces {
+                match piece {
+                    Piece::Text(text) => f.write_str(text)?,
+                    Piece::Param(name) => write!(f, ":{name}")?,
+                }
+            }
+        }
+        Ok(())
     }
 }
 

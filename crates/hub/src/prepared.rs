@@ -56,6 +56,13 @@ pub enum Message {
     Binary(Bytes),
 }
 
+impl Message {
+    fn len(&self) -> usize {
+        let (Self::Text(data) | Self::Binary(data)) = self;
+        data.len()
+    }
+}
+
 impl Prepared {
     /// An event of `namespace` with one argument (none if `data` is `()`); `id` asks for an acknowledgement.
     ///
@@ -263,6 +270,17 @@ impl Prepared {
     pub fn messages(&self) -> impl Iterator<Item = Message> + '_ {
         let text = (self.0.text_end > 0).then(|| Message::Text(self.0.websocket.slice(self.text_range())));
         text.into_iter().chain(self.0.rest.iter().cloned())
+    }
+
+    /// How many messages the packet is, and their bytes; one message, if it is in a form that is no WebSocket's.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        let (text, rest) = (self.text_range().len(), &self.0.rest);
+        match (usize::from(self.0.text_end > 0) + rest.len(), &**rest) {
+            (0, _) => (1, self.0.websocket.len()),
+            (_, []) => (1, text),
+            (messages, rest) => (messages, text + rest.iter().map(Message::len).sum::<usize>()),
+        }
     }
 
     /// Whether one of the messages is binary.

@@ -125,6 +125,10 @@ impl Members {
         self.everyone.get(id)
     }
 
+    pub(crate) fn rooms_len(&self) -> usize {
+        self.rooms.len()
+    }
+
     pub(crate) fn rooms(&self) -> Vec<Room> {
         self.rooms.keys().cloned().collect()
     }

@@ -134,6 +134,8 @@ impl Connection {
 
     /// Sends a text message.
     pub fn send_text(&self, text: &str) {
+        let packet_type = usize::from(self.0.dialect.has_packets());
+        self.0.count_sent(|| (1, text.len() + packet_type));
         if self.0.dialect.is_plain() {
             return self.0.send_message(Opcode::Text, text.as_bytes());
         }
@@ -145,6 +147,7 @@ impl Connection {
 
     /// Sends a binary message.
     pub fn send_binary(&self, data: &[u8]) {
+        self.0.count_sent(|| (1, data.len()));
         self.0.send_binary(data);
     }
 

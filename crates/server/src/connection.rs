@@ -164,6 +164,9 @@ impl Driver {
         if let Some(handover) = state.handover.take() {
             drop(state);
             self.input = Input::Socket(SocketInput::new(handover.decoder, handover.unread));
+            if let Some(meter) = outbox.rules.meter.get() {
+                meter.upgraded();
+            }
             self.session.upgraded();
         }
         false
@@ -171,6 +174,9 @@ impl Driver {
 
     fn begin_closing(&mut self, reason: CloseReason) -> Closing {
         tracing::debug!(sid = %self.outbox().sid, reason = reason.as_str(), "a session ends");
+        if let Some(meter) = self.outbox().rules.meter.get() {
+            meter.closed(self.outbox().transport(), reason);
+        }
         let corked = cork::enter();
         self.session.close(reason);
         drop(corked);
@@ -482,6 +488,7 @@ fn deliver_text(
     text: &str,
     cx: &mut Context<'_>,
 ) -> Result<(), CloseReason> {
+    outbox.count_received(text.len());
     session
         .receive_text(text, cx)
         .map_err(|rejected| forced(outbox, &rejected))
@@ -493,6 +500,7 @@ fn deliver_binary(
     data: &[u8],
     cx: &mut Context<'_>,
 ) -> Result<(), CloseReason> {
+    outbox.count_received(data.len());
     session
         .receive_binary(data, cx)
         .map_err(|rejected| forced(outbox, &rejected))

@@ -24,10 +24,12 @@ use crate::http::{self as answer, Body};
 use crate::listener::serve_stream;
 use crate::origin::{self, Door};
 use crate::outbox::Outbox;
+use crate::refusals::Refusal;
 use crate::registry::Registry;
 use crate::request::{self, Target};
 use crate::rules::Rules;
 use crate::shared::{Host, Node, Refused, SharingConfig, Tunnel};
+use crate::stats::{self, Meter, ServerStats};
 use crate::transport::polling;
 use crate::transport::websocket::{self as socket, Handshaking, Opened};
 
@@ -117,6 +119,18 @@ impl Engine {
     #[must_use]
     pub fn faults(&self, fault: Fault) -> u64 {
         self.0.rules.faults.get(fault)
+    }
+
+    /// From now on what goes over the connections is counted, for [`stats`](Self::stats); later calls change nothing. To be
+    /// called before clients come.
+    pub fn meter(&self) {
+        self.0.rules.meter.get_or_init(Meter::default);
+    }
+
+    /// The figures of the server. Each session is locked for a moment: to be asked for now and then.
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        stats::of(&self.0.rules, &self.0.registry)
     }
 
     /// Answers one HTTP request whose path [`matches`](Self::matches). `peer` is the client's address, if known. For a
@@ -243,7 +257,7 @@ impl Engine {
         let allowed = self.0.config.cors.as_ref().map(|cors| &cors.origin);
         if !self.0.door.is_open(allowed, &parts, target.is_script()) {
             let error = HandshakeError::Forbidden(Some(origin::REFUSAL.to_owned()));
-            return self.refuse_with(StatusCode::FORBIDDEN, &error, &parts);
+            return self.refuse_as(Refusal::Origin, StatusCode::FORBIDDEN, &error, &parts);
         }
         let is_handshake = matches!(target, Target::Handshake(..));
         let mut response = match target {
@@ -253,6 +267,7 @@ impl Engine {
             Target::Handshake(transport, dialect, callback) => {
                 let max_sessions = self.0.config.limits.max_sessions;
                 if !self.0.registry.has_room(max_sessions) {
+                    self.0.rules.refusals.count(self.0.registry.refusal());
                     return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
                 }
                 let (sid, dialect) = match self.let_in(&parts, dialect).await {
@@ -325,12 +340,25 @@ impl Engine {
     }
 
     fn refuse(&self, error: &HandshakeError, parts: &Parts) -> Response<Body> {
-        self.refuse_with(StatusCode::BAD_REQUEST, error, parts)
+        let refusal = match error {
+            HandshakeError::UnknownSid => Refusal::UnknownSession,
+            HandshakeError::Forbidden(_) => Refusal::AllowRequest,
+            HandshakeError::UnsupportedVersion => Refusal::Version,
+            _ => Refusal::Handshake,
+        };
+        self.refuse_as(refusal, StatusCode::BAD_REQUEST, error, parts)
     }
 
-    /// As [`refuse`](Self::refuse), a WebSocket with another status than the Node server's.
-    fn refuse_with(&self, status: StatusCode, error: &HandshakeError, parts: &Parts) -> Response<Body> {
+    /// As [`refuse`](Self::refuse), for this reason, a WebSocket with another status than the Node server's.
+    fn refuse_as(
+        &self,
+        refusal: Refusal,
+        status: StatusCode,
+        error: &HandshakeError,
+        parts: &Parts,
+    ) -> Response<Body> {
         self.0.rules.faults.count(Fault::Request);
+        self.0.rules.refusals.count(refusal);
         self.0.hooks.tell_refused(error, parts);
         if request::is_upgrade(parts) {
             answer::websocket_refusal(status, error.message())
@@ -349,7 +377,10 @@ impl Engine {
                 let protocol = handshaking.protocols().next().map(str::to_owned);
                 handshaking.accept(protocol.as_deref(), then)
             }
-            Err(refusal) => *refusal,
+            Err(refusal) => {
+                self.0.rules.refusals.count(Refusal::Handshake);
+                *refusal
+            }
         }
     }
 

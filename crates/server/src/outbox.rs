@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
+use gatewire_hub::meter::Stamp;
 use gatewire_hub::{Id, Message};
 use gatewire_proto::engineio::{self, CloseReason, Protocol, TransportKind};
 use gatewire_proto::websocket::{self, Deflate, DeflateOptions, Opcode};
@@ -112,6 +113,8 @@ pub(crate) struct SocketLane {
     corked: bool,
     /// The last write was not taken whole.
     blocked: bool,
+    /// Since when, if anybody wants figures.
+    blocked_since: Option<Stamp>,
     /// The Close frame is queued: nothing may follow it.
     sealed: bool,
     /// What was agreed on with the client about compression.
@@ -469,6 +472,9 @@ impl Outbox {
     #[cold]
     fn give_up(&self, state: &mut State, waiting: usize) {
         self.fault(Fault::Unread);
+        if let Some(meter) = self.rules.meter.get() {
+            meter.dropped(waiting);
+        }
         tracing::warn!(sid = %self.sid, waiting, "the client does not take its messages: more than max_outbox bytes wait, the connection is closed");
         match &mut state.lane {
             Lane::WebSocket(lane) => lane.queue.clear(),
@@ -476,6 +482,11 @@ impl Outbox {
             Lane::Polling(_) | Lane::Closed => {}
         }
         self.begin_close_locked(state, CloseReason::TransportError);
+    }
+
+    /// Bytes that wait for the client to take them.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().lane.len()
     }
 
     /// Wakes the driver if `waiting` bytes leave the room that somebody waits for.
@@ -546,6 +557,7 @@ impl Outbox {
 
     fn set_blocked(&self, lane: &mut SocketLane) {
         lane.blocked = true;
+        lane.blocked_since = self.rules.meter.get().map(|_| Stamp::now());
         self.blocked.store(true, Ordering::Release);
         self.driver.wake();
     }
@@ -587,6 +599,9 @@ impl Outbox {
         }
         if let Lane::WebSocket(lane) = &mut state.lane {
             lane.blocked = false;
+            if let (Some(since), Some(meter)) = (lane.blocked_since.take(), self.rules.meter.get()) {
+                meter.waited(since);
+            }
         }
         self.blocked.store(false, Ordering::Release);
         self.tell_room(0);

@@ -13,6 +13,7 @@ use crate::application::Session;
 use crate::clock;
 use crate::connection::{Driver, Input};
 use crate::outbox::Outbox;
+use crate::refusals::Refusal;
 use crate::sessions::Sessions;
 use crate::timer::Wheel;
 
@@ -54,6 +55,15 @@ impl Registry {
             tracing::warn!(max_sessions, "a handshake is refused: the server is full");
         }
         room
+    }
+
+    /// Why there is no room.
+    pub(crate) fn refusal(&self) -> Refusal {
+        if self.stopped.load(Ordering::Acquire) {
+            Refusal::Ending
+        } else {
+            Refusal::Full
+        }
     }
 
     /// Lets no new session in.
@@ -146,6 +156,9 @@ impl Registration {
     pub(crate) fn begin(self, session: Box<dyn Session>, input: Input) {
         let (registry, now) = (&self.registry, clock::now());
         registry.turn_wheel();
+        if let Some(meter) = self.outbox.rules.meter.get() {
+            meter.opened(self.outbox.transport());
+        }
         registry.wheel.insert(Arc::downgrade(&self.outbox), now, now);
         if registry.closed.load(Ordering::Acquire) {
             self.outbox.begin_close(CloseReason::ServerShuttingDown);

@@ -2,6 +2,7 @@
 //! and its requests look at.
 
 use std::ops::RangeInclusive;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use gatewire_proto::engineio::Timing;
@@ -9,7 +10,9 @@ use gatewire_proto::websocket::{self, Decoder, Deflate, DeflateOptions};
 
 use crate::config::{EngineConfig, Limits};
 use crate::faults::Faults;
+use crate::refusals::Refusals;
 use crate::sse::SseConfig;
+use crate::stats::Meter;
 use crate::websocket::WebSocketConfig;
 
 /// The options of a session; one copy for all sessions of a server.
@@ -30,8 +33,10 @@ pub(crate) struct Rules {
     pub(crate) http_compression: Option<usize>,
     pub(crate) per_message_deflate: Option<DeflateOptions>,
     pub(crate) limits: Limits,
-    /// No rule: how often clients broke one. All sessions of a server share nothing else.
+    /// No rules: how often clients broke one, or were not let in by one; what else is counted, once somebody wants figures.
     pub(crate) faults: Faults,
+    pub(crate) refusals: Refusals,
+    pub(crate) meter: OnceLock<Meter>,
 }
 
 impl From<&EngineConfig> for Rules {
@@ -51,6 +56,8 @@ impl From<&EngineConfig> for Rules {
             per_message_deflate: config.per_message_deflate.clone(),
             limits: config.limits.clone(),
             faults: Faults::default(),
+            refusals: Refusals::default(),
+            meter: OnceLock::new(),
         }
     }
 }

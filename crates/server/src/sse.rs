@@ -17,6 +17,7 @@ use crate::connection::Input;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::rules::Rules;
+use crate::stats::{self, Meter, ServerStats};
 use crate::takeover::Offer;
 use crate::transport::sse::SseBody;
 
@@ -134,6 +135,18 @@ impl SseServer {
         self.0.registry.sessions.len()
     }
 
+    /// From now on what goes over the streams is counted, for [`stats`](Self::stats); later calls change nothing. To be
+    /// called before clients come.
+    pub fn meter(&self) {
+        self.0.rules.meter.get_or_init(Meter::default);
+    }
+
+    /// The figures of the server. Each stream is locked for a moment: to be asked for now and then.
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        stats::of(&self.0.rules, &self.0.registry)
+    }
+
     /// Opens a stream, whose content is the session's: polled by a task of its own, within a tokio runtime. The response is
     /// the answer to the request of its client; headers may be added to it. Dropped, it ends the session.
     ///
@@ -153,6 +166,7 @@ impl SseServer {
             registry,
         } = &*self.0;
         if !registry.has_room(config.max_streams) {
+            rules.refusals.count(registry.refusal());
             return Err(NoMoreStreams);
         }
         let outbox = Outbox::events(Id::generate(), rules, clock::now());

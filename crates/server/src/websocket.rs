@@ -20,9 +20,11 @@ use crate::hooks::Hooks;
 use crate::http::{self as answer, Body};
 use crate::origin::{Door, Origin, REFUSAL};
 use crate::outbox::Outbox;
+use crate::refusals::Refusal;
 use crate::registry::Registry;
 use crate::request;
 use crate::rules::Rules;
+use crate::stats::{self, Meter, ServerStats};
 use crate::transport::websocket::{Handshaking, Opened};
 
 /// The options of one [`WebSocketServer`].
@@ -199,6 +201,18 @@ impl WebSocketServer {
         self.0.registry.sessions.len()
     }
 
+    /// From now on what goes over the connections is counted, for [`stats`](Self::stats); later calls change nothing. To be
+    /// called before clients come.
+    pub fn meter(&self) {
+        self.0.rules.meter.get_or_init(Meter::default);
+    }
+
+    /// The figures of the server. Each connection is locked for a moment: to be asked for now and then.
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        stats::of(&self.0.rules, &self.0.registry)
+    }
+
     /// Answers one HTTP request, which must come from a hyper server with upgrades switched on (axum's is one): 101, or why
     /// it is no handshake that is let in (400, 403, 405, 426, 503), with a sentence that says so as its body. Which path
     /// is served is the caller's affair. `peer` is the client's address, if known.
@@ -241,20 +255,25 @@ impl WebSocketServer {
         peer: Option<SocketAddr>,
     ) -> Result<Response<Body>, Box<Response<Body>>> {
         let config = &self.0.config;
-        let handshaking = Handshaking::check(parts, config.per_message_deflate.as_ref())?;
+        let handshaking = Handshaking::check(parts, config.per_message_deflate.as_ref())
+            .inspect_err(|_| self.count(Refusal::Handshake))?;
         if !self.0.door.is_open(config.origin.as_ref(), parts, false) {
+            self.count(Refusal::Origin);
             return Err(refuse(StatusCode::FORBIDDEN, REFUSAL));
         }
         if !self.0.registry.has_room(config.limits.max_sessions) {
+            self.count(self.0.registry.refusal());
             return Err(refuse(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the server takes no more connections at present",
             ));
         }
         if let Err(error) = self.0.hooks.decide(parts).await {
+            self.count(Refusal::AllowRequest);
             return Err(refuse(StatusCode::FORBIDDEN, error.message()));
         }
         let Some(sid) = self.0.hooks.session_id(parts) else {
+            self.count(Refusal::Handshake);
             return Err(refuse(
                 StatusCode::BAD_REQUEST,
                 "no id was made for the connection",
@@ -272,6 +291,10 @@ impl WebSocketServer {
             server.start(sid, Dialect::Plain { protocol }, handshake, opened);
             drop(arrival);
         }))
+    }
+
+    fn count(&self, refusal: Refusal) {
+        self.0.rules.refusals.count(refusal);
     }
 
     fn start(&self, sid: Id, dialect: Dialect, handshake: Arc<Handshake>, opened: Opened) {

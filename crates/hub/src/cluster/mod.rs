@@ -8,6 +8,7 @@
 mod bus;
 mod in_process;
 mod local;
+mod status;
 #[cfg(feature = "conformance")]
 pub mod suite;
 
@@ -25,6 +26,7 @@ pub use crate::recovery::Delivery;
 pub use bus::{BusError, BusReceiver, MemoryBus, SessionBus};
 pub use in_process::InProcess;
 pub use local::Local;
+pub use status::ClusterStatus;
 
 /// What servers become nodes of. One serves all servers of an application; every one of them is a node.
 pub trait Cluster: Send + Sync + 'static {
@@ -139,6 +141,12 @@ pub trait ClusterAdapter: Send + Sync + 'static {
     /// being again. The call must not come back to the server.
     fn close_namespace(&self, namespace: &str) {
         let _ = namespace;
+    }
+
+    /// How the node is: asked by those who watch the server, now and then. It is connected, and knows no more, unless the
+    /// adapter says otherwise.
+    fn status(&self) -> ClusterStatus {
+        ClusterStatus::default()
     }
 
     /// This node leaves the cluster.

@@ -16,8 +16,10 @@ use super::listen::Listeners;
 use crate::ack::PendingAck;
 use crate::cluster::{Missed, SavedSession};
 use crate::encode::{self, Arguments};
+use crate::meter::Count;
 use crate::recovery::{self, Extensions, Keeper, Seen, Session};
 use crate::selection::{Flags, Room};
+use crate::stats::Counts;
 use crate::{AckError, DisconnectReason, EmitError, Handshake, Id, Outbox, Payload, Prepared, lock};
 
 /// What the sockets of one connection share with its driver.
@@ -142,6 +144,14 @@ impl Socket {
         self.0.in_own_room.store(is_in, Ordering::Release);
     }
 
+    /// Adds to a count of the server, if anybody wants figures.
+    #[inline]
+    pub(crate) fn count(&self, count: impl FnOnce(&Counts) -> &Count, by: usize) {
+        if let Some(meter) = self.namespace().io().metered() {
+            meter.count(count, by);
+        }
+    }
+
     /// Sends one message of a broadcast.
     pub(crate) fn deliver(&self, message: &Prepared, flags: Flags) {
         if self.looks_at_outgoing() && self.state() != State::Gone && !self.look_at_outgoing(message) {
@@ -152,7 +162,10 @@ impl Socket {
                 self.0.outbox.send(message);
             }
             State::Connecting if !flags.volatile => self.hold(message),
-            _ => {}
+            State::Connecting | State::Connected | State::Ending => {
+                self.count(|counts| &counts.dropped_volatile, 1);
+            }
+            State::Gone => {}
         }
     }
 
@@ -375,7 +388,9 @@ impl Socket {
         for waker in self.take_writers() {
             waker.wake();
         }
-        for pending in acks.into_iter().flatten() {
+        let acks = acks.unwrap_or_default();
+        self.count(|counts| &counts.acks_settled, acks.len());
+        for pending in acks {
             pending.1.fail(self.id());
         }
         Some(before)
@@ -415,6 +430,7 @@ impl Socket {
         }
         acks.insert(id, pending);
         drop(local);
+        self.count(|counts| &counts.acks_asked, 1);
         if self.0.connection.stalled.swap(false, Ordering::AcqRel) {
             self.0.outbox.wake();
         }
@@ -434,6 +450,9 @@ impl Socket {
         let mut local = self.locked();
         let pending = local.rare.as_mut()?.acks.remove(&id);
         local.trim();
+        if pending.is_some() {
+            self.count(|counts| &counts.acks_settled, 1);
+        }
         pending
     }
 
@@ -470,6 +489,7 @@ impl Socket {
                 if rare.held.len() < limit {
                     rare.held.push(message.clone());
                 } else {
+                    self.count(|counts| &counts.dropped_held, 1);
                     tracing::warn!(socket = %self.id(), "a message was dropped: max_held others wait for CONNECT to be answered");
                 }
             }

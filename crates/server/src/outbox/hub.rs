@@ -20,6 +20,7 @@ fn frames<'a>(message: &'a Prepared, deflate: Option<(&DeflateOptions, Deflate)>
 
 impl gatewire_hub::Outbox for Outbox {
     fn send(&self, message: &Prepared) {
+        self.count_sent(|| message.size());
         let frames = frames(message, self.deflate(message.websocket().len()));
         let mut state = self.lock();
         match &state.lane {
@@ -50,6 +51,7 @@ impl gatewire_hub::Outbox for Outbox {
                 && self.dialect.has_bare_bytes()
             {
                 for message in messages {
+                    self.count_sent(|| message.size());
                     lane.queue.push_shared(frames(message, deflate).clone());
                 }
                 self.flush_locked(state);
@@ -63,6 +65,7 @@ impl gatewire_hub::Outbox for Outbox {
     }
 
     fn send_text(&self, text: &FramedText<'_>) {
+        self.count_sent(|| (1, text.text().len()));
         if self.send_deflated(Opcode::Text, text.text()) {
             return;
         }

@@ -25,6 +25,7 @@ impl Outbox {
     /// Sends an event to this client alone.
     pub(crate) fn send_event(&self, event: &SseEvent) {
         let chunk = chunk(event);
+        self.count_sent(|| (1, chunk.len()));
         let mut state = self.lock();
         match &state.lane {
             Lane::Body(_) => self.send_chunk(&mut state, chunk.into()),

@@ -11,6 +11,7 @@ mod origins;
 mod plain;
 mod sessions;
 mod sse;
+mod stats;
 mod support;
 mod upgrade;
 mod vanish;

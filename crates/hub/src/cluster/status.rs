@@ -1,0 +1,49 @@
+//! How a node of a cluster is, for those who watch it.
+
+use std::time::Duration;
+
+/// The state of one node, as far as its adapter knows it. Counts only grow, and are those of what carries the messages: the
+/// servers of one process that share it tell the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClusterStatus {
+    /// Whether messages can be sent at present: false while the broker is out of reach.
+    pub is_connected: bool,
+    /// How often it was out of reach.
+    pub outages: u64,
+    /// Nodes that are known, this one included; `None` if the adapter does not keep count.
+    pub nodes: Option<usize>,
+    /// How long ago the node was heard that has been silent longest; `None` if there is no other, or nodes do not tell that
+    /// they are there.
+    pub silence: Option<Duration>,
+    /// Messages that wait to be sent.
+    pub queued: usize,
+    /// How long the last message took that came back to the node that had sent it; `None` if none has, or none does.
+    pub lag: Option<Duration>,
+    /// Messages that were sent.
+    pub sent: u64,
+    /// Messages that came.
+    pub received: u64,
+    /// Messages that were to be sent and were not.
+    pub lost: u64,
+    /// Messages that came and could not be read.
+    pub malformed: u64,
+}
+
+impl Default for ClusterStatus {
+    /// Connected; nothing else is known.
+    fn default() -> Self {
+        Self {
+            is_connected: true,
+            outages: 0,
+            nodes: None,
+            silence: None,
+            queued: 0,
+            lag: None,
+            sent: 0,
+            received: 0,
+            lost: 0,
+            malformed: 0,
+        }
+    }
+}
