@@ -3,13 +3,10 @@
 //! node. `LOCAL_CLUSTER` is a directory instead, by which the processes of one machine are nodes, and with `REUSE_PORT=1` all
 //! of them may listen on one port. Without either the node is alone.
 
-use std::net::SocketAddr;
-
 use gatewire::prelude::*;
 use gatewire_local::LocalCluster;
 use gatewire_redis::{RedisAdapter, RedisConfig};
 use serde::Deserialize;
-use tokio::net::{TcpListener, TcpSocket};
 
 #[derive(Deserialize)]
 struct ToRoom {
@@ -76,23 +73,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else if let Ok(path) = std::env::var("LOCAL_CLUSTER") {
         app.use_cluster(LocalCluster::at(path).await?);
     }
-    let app = match env("REUSE_PORT", "0").as_str() {
-        "1" => app.bind_on(shared_listener(address.parse()?)?).await?,
-        _ => app.bind(address).await?,
-    };
+    app.reuse_port(env("REUSE_PORT", "0") == "1");
+    let app = app.bind(address).await?;
     println!("listening on http://{}", app.local_addr());
     app.serve().await;
     Ok(())
-}
-
-/// A listener that other processes of this user may have, too: the kernel gives each connection to one of them.
-fn shared_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
-    socket.bind(address)?;
-    socket.listen(1_024)
 }

@@ -2,6 +2,7 @@
 //! are served is the server crate's matter; this binds the two together.
 
 use std::future::IntoFuture;
+use std::io;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use futures_util::future::BoxFuture;
 use gatewire_hub::cluster::{Cluster, SessionBus};
 use gatewire_hub::{HubConfig, Io};
 use gatewire_server::{Listener, SseServer, Tls};
-use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
+use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::adapter::{Adapter, SocketIoAdapter, WsAdapter};
 use crate::bound::Bound;
@@ -20,6 +21,7 @@ use crate::cors;
 use crate::error::{Error, Result};
 use crate::gateway::plan::{NamespacePlan, ServerPlan, plan as plan_servers};
 use crate::gateway::{BoundGateway, Cors, GatewayDefinition, NamespaceGateways, Space, is_pattern};
+use crate::given::GivenListener;
 use crate::logger;
 use crate::module::{Container, Graph, Module, Provider, Stage, VerifyError, inspect};
 use crate::pipeline::{BodyPipe, ExceptionFilter, Globals, Guard, Interceptor};
@@ -49,6 +51,7 @@ pub struct App {
     router: Option<axum::Router>,
     cors: Option<Cors>,
     tls: Option<Tls>,
+    reuse_port: bool,
     globals: Arc<Globals>,
 }
 
@@ -215,6 +218,24 @@ impl App {
         self
     }
 
+    /// Shares its ports, those of gateways too, with other processes of this user that say the same (`SO_REUSEPORT`): the
+    /// kernel gives each connection to one of them. A new process can so be there before the old one ends, which
+    /// [hands over](Bound::hand_over) then. Only on Unix; it says nothing of a listener that is given.
+    ///
+    /// ```no_run
+    /// # use gatewire::prelude::*;
+    /// # #[module()] struct AppModule;
+    /// # async fn run() -> gatewire::Result<()> {
+    /// let mut app = App::create::<AppModule>().await?;
+    /// app.reuse_port(true);
+    /// app.listen("0.0.0.0:3000").await
+    /// # }
+    /// ```
+    pub fn reuse_port(&mut self, reuse: bool) -> &mut Self {
+        self.reuse_port = reuse;
+        self
+    }
+
     /// How the streams of controllers are kept: heartbeats, what may wait for a client, the hint at a shutdown.
     pub fn sse_config(&mut self, config: SseConfig) -> &mut Self {
         self.sse = config;
@@ -272,11 +293,12 @@ impl App {
         Ok(())
     }
 
-    /// As [`listen`](Self::listen), with a listener that is bound already.
+    /// As [`listen`](Self::listen), with a listener that is bound already: one of tokio or of the standard library, made here
+    /// or inherited from another process (systemd's socket activation, by the crate `listenfd` for example).
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
-    pub async fn listen_on(self, listener: TcpListener) -> Result {
+    pub async fn listen_on(self, listener: impl Into<GivenListener>) -> Result {
         self.bind_on(listener).await?.serve().await;
         Ok(())
     }
@@ -303,35 +325,54 @@ impl App {
             Ok(addresses) => addresses.collect(),
             Err(error) => return Err(Error::listen("the address that was given", &error)),
         };
-        let listener = TcpListener::bind(&*addresses).await.map_err(|error| {
+        let listener = self.listener(&addresses).await.map_err(|error| {
             let named: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             Error::listen(named.join(" or "), &error)
         })?;
-        self.bind_on(listener).await
+        self.bind_all(listener).await
+    }
+
+    async fn listener(&self, addresses: &[SocketAddr]) -> io::Result<Listener> {
+        if self.reuse_port {
+            Listener::bind_shared(addresses).await
+        } else {
+            Listener::bind(addresses).await
+        }
     }
 
     /// As [`bind`](Self::bind), with a listener that is bound already.
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
-    pub async fn bind_on(self, listener: TcpListener) -> Result<Bound> {
+    pub async fn bind_on(self, listener: impl Into<GivenListener>) -> Result<Bound> {
+        let listener = listener.into().into_tokio();
+        let listener = listener.map_err(|error| Error::listen("a listener that was given", &error))?;
+        self.bind_all(Listener::from_tcp(listener)).await
+    }
+
+    /// The other ports are bound beside the application's own.
+    async fn bind_all(self, listener: Listener) -> Result<Bound> {
         let local_addr = listener
             .local_addr()
             .map_err(|error| Error::listen("a listener", &error))?;
         let running = Arc::clone(&self.running);
         let tls = self.tls.clone();
+        let reuse_port = self.reuse_port;
         let sites = self.into_sites(Some(local_addr.port()))?;
         let mut listeners = Vec::with_capacity(sites.len());
         let mut listener = Some(listener);
         for (port, site) in sites {
             // The first site is the application's own.
             let listener = match (port, listener.take()) {
-                (None, Some(listener)) => Listener::from_tcp(listener),
+                (None, Some(listener)) => listener,
                 (port, _) => {
                     let address = SocketAddr::new(local_addr.ip(), port.unwrap_or(0));
-                    Listener::bind(address)
-                        .await
-                        .map_err(|error| Error::listen(address, &error))?
+                    let bound = if reuse_port {
+                        Listener::bind_shared(address).await
+                    } else {
+                        Listener::bind(address).await
+                    };
+                    bound.map_err(|error| Error::listen(address, &error))?
                 }
             };
             let listener = match &tls {
@@ -340,7 +381,7 @@ impl App {
             };
             listeners.push((listener, Arc::new(site)));
         }
-        Ok(Bound::new(local_addr, listeners, running))
+        Ok(Bound::new(local_addr, listeners, reuse_port, running))
     }
 
     /// The gateways, and what was [merged](Self::merge), as a router to be served by an axum application: the paths of
@@ -608,6 +649,7 @@ impl<M: Module> Create<M> {
             router: None,
             cors: None,
             tls: None,
+            reuse_port: false,
             globals,
         })
     }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::app::log;
 use crate::module::ShutdownSignal;
-use crate::running::{AppHandle, DRAIN_TIMEOUT, Running};
+use crate::running::{AppHandle, Farewell, Running};
 use crate::signal::Signals;
 use crate::site::Site;
 
@@ -19,7 +19,7 @@ use crate::site::Site;
 pub struct Bound {
     local_addr: SocketAddr,
     listeners: Vec<(Listener, Arc<Site>)>,
-    drain_timeout: Duration,
+    farewell: Farewell,
     running: Arc<Running>,
 }
 
@@ -27,12 +27,16 @@ impl Bound {
     pub(crate) fn new(
         local_addr: SocketAddr,
         listeners: Vec<(Listener, Arc<Site>)>,
+        hand_over: bool,
         running: Arc<Running>,
     ) -> Self {
         Self {
             local_addr,
             listeners,
-            drain_timeout: DRAIN_TIMEOUT,
+            farewell: Farewell {
+                hand_over,
+                ..Farewell::default()
+            },
             running,
         }
     }
@@ -50,7 +54,29 @@ impl Bound {
     /// How long clients, the handlers that still run and their disconnect hooks are waited for at the end. Default 10 s.
     #[must_use]
     pub fn drain_timeout(mut self, patience: Duration) -> Self {
-        self.drain_timeout = patience;
+        self.farewell.patience = patience;
+        self
+    }
+
+    /// Over how long a time the connections are closed at the end: evenly, one after the other, so that their clients do not
+    /// come back all at once. The [drain timeout](Self::drain_timeout) begins after it. Clients are served until it is their
+    /// turn. Default zero: all are closed together.
+    ///
+    /// The official client waits 0.5 s to 1.5 s by itself (`reconnectionDelay` and `randomizationFactor`), which is enough
+    /// for some hundreds; take a second for each thousand or two that connect again.
+    #[must_use]
+    pub fn drain_spread(mut self, window: Duration) -> Self {
+        self.farewell.spread = window;
+        self
+    }
+
+    /// Whether another process serves the port from the end on, or does so already: because it is
+    /// [shared](crate::App::reuse_port), or its listener is inherited. Then no connection is accepted any more as soon as the
+    /// end begins; who was connected just before is let in, and told like the others. Otherwise the port is kept until all
+    /// have left, and new clients are answered with 503. Default true if the port is shared, else false.
+    #[must_use]
+    pub fn hand_over(mut self, hand_over: bool) -> Self {
+        self.farewell.hand_over = hand_over;
         self
     }
 
@@ -99,6 +125,16 @@ impl Bound {
             {
                 log("App", format_args!("Listening on {scheme}://{address} too"));
             }
+            // It stops first where another process takes over, and else last.
+            let patience = match self.farewell {
+                Farewell {
+                    hand_over: true,
+                    patience,
+                    spread,
+                } => patience + spread,
+                Farewell { patience, .. } => patience,
+            };
+            let listener = listener.with_drain_timeout(patience);
             let mut end = ending.subscribe();
             let handler = move |request, peer| {
                 let site = Arc::clone(&site);
@@ -118,8 +154,10 @@ impl Bound {
                 Some(signal) => log("App", format_args!("Shutting down: {signal}")),
                 None => log("App", format_args!("Shutting down")),
             }
-            // The listeners go on meanwhile: a client on polling fetches its last packets by a request.
-            serving.close(signal, self.drain_timeout).await;
+            // The listeners go on meanwhile, unless somebody else has the port: a client on polling fetches its last packets
+            // by a request.
+            ending.send_replace(self.farewell.hand_over);
+            serving.close(signal, self.farewell).await;
             ending.send_replace(true);
             signal
         };

@@ -2,6 +2,7 @@
 //! routes requests to them and ends them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
@@ -100,10 +101,10 @@ impl Endpoint {
         }
     }
 
-    pub(crate) fn drain(&self) {
+    pub(crate) async fn drain_over(&self, window: Duration) {
         match self {
-            Self::SocketIo(engine) => engine.drain(),
-            Self::Ws(ws) => ws.server.drain(),
+            Self::SocketIo(engine) => engine.drain_over(window).await,
+            Self::Ws(ws) => ws.server.drain_over(window).await,
         }
     }
 
@@ -125,6 +126,13 @@ impl Endpoint {
         match self {
             Self::SocketIo(engine) => engine.clients_count(),
             Self::Ws(ws) => ws.server.clients_count(),
+        }
+    }
+
+    pub(crate) fn timers_count(&self) -> usize {
+        match self {
+            Self::SocketIo(engine) => engine.timers_count(),
+            Self::Ws(ws) => ws.server.timers_count(),
         }
     }
 }

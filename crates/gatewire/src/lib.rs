@@ -50,9 +50,11 @@ mod app;
 mod bound;
 pub mod controller;
 mod cors;
+mod counts;
 mod endpoint;
 mod error;
 pub mod gateway;
+mod given;
 pub mod logger;
 pub mod module;
 pub mod pipeline;
@@ -64,6 +66,7 @@ pub mod testing;
 
 pub use app::{App, Create};
 pub use bound::Bound;
+pub use counts::Counts;
 pub use error::{Error, Result};
 pub use gatewire_hub::cluster;
 pub use gatewire_hub::{
@@ -76,6 +79,7 @@ pub use gatewire_macros::{
     websocket_gateway,
 };
 pub use gatewire_server::{Secured, Tls, TlsError, rustls};
+pub use given::GivenListener;
 pub use logger::Logger;
 pub use module::verify;
 pub use running::AppHandle;

@@ -5,16 +5,39 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use gatewire_hub::Io;
+use futures_util::future::{join, join_all};
+use gatewire_hub::{Io, Namespace};
 use gatewire_server::SseServer;
 use tokio::sync::watch;
 
 use crate::Server;
+use crate::counts::Counts;
 use crate::endpoint::Endpoint;
 use crate::module::{Container, ShutdownSignal, Stage};
 
-/// See [`Bound::drain_timeout`](crate::Bound::drain_timeout).
-pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Where another process takes over, clients that were connected in the last moment are let in, and told like the others.
+const STRAGGLERS: Duration = Duration::from_millis(250);
+
+/// How clients are parted with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Farewell {
+    /// See [`Bound::drain_timeout`](crate::Bound::drain_timeout).
+    pub(crate) patience: Duration,
+    /// See [`Bound::drain_spread`](crate::Bound::drain_spread).
+    pub(crate) spread: Duration,
+    /// See [`Bound::hand_over`](crate::Bound::hand_over).
+    pub(crate) hand_over: bool,
+}
+
+impl Default for Farewell {
+    fn default() -> Self {
+        Self {
+            patience: Duration::from_secs(10),
+            spread: Duration::ZERO,
+            hand_over: false,
+        }
+    }
+}
 
 /// What lives as long as anything of the application is served.
 pub(crate) struct Running {
@@ -59,7 +82,7 @@ impl Running {
         self.streams.get_or_init(make).clone()
     }
 
-    fn served(&self) -> Served {
+    pub(crate) fn served(&self) -> Served {
         Served {
             endpoints: self.endpoints().clone(),
             streams: self.streams.get().cloned(),
@@ -75,20 +98,34 @@ impl Running {
         self.ios.iter().find_map(|io| io.get(name))
     }
 
+    /// The namespaces of all its servers.
+    pub(crate) fn namespaces(&self) -> Vec<Namespace> {
+        self.ios.iter().flat_map(Io::namespaces).collect()
+    }
+
     /// Begins to serve: from now on the application is ended by whoever holds what is returned.
     pub(crate) fn serve(&self) -> Serving<'_> {
         self.phase.send_replace(Phase::Served);
         Serving(self)
     }
 
-    /// The part of the end before the listeners stop: new clients are refused, the hooks that may still speak to clients
-    /// are called, and the connections are closed, for which `patience` is the longest time.
-    async fn close(&self, signal: Option<ShutdownSignal>, patience: Duration) {
+    /// The part of the end while requests are still answered: new clients are refused, the hooks that may still speak to
+    /// clients are called, and the connections are closed.
+    async fn close(&self, signal: Option<ShutdownSignal>, farewell: Farewell) {
+        let Farewell {
+            patience,
+            mut spread,
+            hand_over,
+        } = farewell;
         let served = self.served();
-        served.stop_accepting();
+        if hand_over {
+            spread = spread.max(STRAGGLERS);
+        } else {
+            served.stop_accepting();
+        }
         self.container.end(Stage::ModuleDestroy, signal).await;
         self.container.end(Stage::BeforeApplicationShutdown, signal).await;
-        served.drain();
+        served.drain_over(spread).await;
         // What still runs after half the time is no longer waited for before its client is told; the other half is for
         // the hooks that follow.
         if served.drained(patience / 2).await {
@@ -110,7 +147,7 @@ impl Running {
     }
 
     /// Ends what nobody serves, or has whoever serves it end it.
-    async fn ask_to_end(&self, patience: Duration) {
+    async fn ask_to_end(&self) {
         let mut is_mine = false;
         self.phase.send_if_modified(|phase| {
             is_mine = *phase == Phase::Built;
@@ -122,7 +159,7 @@ impl Running {
             std::mem::replace(phase, next) != next
         });
         if is_mine {
-            self.close(None, patience).await;
+            self.close(None, Farewell::default()).await;
             self.end(None).await;
         } else {
             // An error would be the sender gone, which `self` holds.
@@ -146,7 +183,7 @@ impl Drop for Running {
 }
 
 /// All that clients are connected to.
-struct Served {
+pub(crate) struct Served {
     endpoints: Vec<Endpoint>,
     streams: Option<SseServer>,
 }
@@ -157,9 +194,11 @@ impl Served {
         self.streams.iter().for_each(SseServer::stop_accepting);
     }
 
-    fn drain(&self) {
-        self.endpoints.iter().for_each(Endpoint::drain);
-        self.streams.iter().for_each(SseServer::drain);
+    /// All servers at the same time.
+    async fn drain_over(&self, window: Duration) {
+        let endpoints = join_all(self.endpoints.iter().map(|endpoint| endpoint.drain_over(window)));
+        let streams = join_all(self.streams.iter().map(|streams| streams.drain_over(window)));
+        join(endpoints, streams).await;
     }
 
     fn close(&self) {
@@ -167,10 +206,17 @@ impl Served {
         self.streams.iter().for_each(SseServer::close);
     }
 
-    fn clients_count(&self) -> usize {
+    pub(crate) fn clients_count(&self) -> usize {
         let endpoints = self.endpoints.iter().map(Endpoint::clients_count);
         endpoints
             .chain(self.streams.iter().map(SseServer::clients_count))
+            .sum()
+    }
+
+    pub(crate) fn timers_count(&self) -> usize {
+        let endpoints = self.endpoints.iter().map(Endpoint::timers_count);
+        endpoints
+            .chain(self.streams.iter().map(SseServer::timers_count))
             .sum()
     }
 
@@ -199,9 +245,9 @@ impl Serving<'_> {
         let _ = phase.wait_for(|phase| *phase >= Phase::Asked).await;
     }
 
-    pub(crate) async fn close(&self, signal: Option<ShutdownSignal>, patience: Duration) {
+    pub(crate) async fn close(&self, signal: Option<ShutdownSignal>, farewell: Farewell) {
         self.0.phase.send_replace(Phase::Ending);
-        self.0.close(signal, patience).await;
+        self.0.close(signal, farewell).await;
     }
 
     pub(crate) async fn end(&self, signal: Option<ShutdownSignal>) {
@@ -229,9 +275,16 @@ impl AppHandle {
     ///
     /// Connections have 10 s, or what [`Bound::drain_timeout`](crate::Bound::drain_timeout) says: after half of it those
     /// whose handlers still run are closed all the same, and after all of it they are no longer waited for. Clients are not
-    /// told to stay away (no Socket.IO disconnect packet): the official ones come back by themselves.
+    /// told to stay away (no Socket.IO disconnect packet): the official ones come back by themselves. With
+    /// [`Bound::drain_spread`](crate::Bound::drain_spread) they are not told all at once.
     pub async fn close(&self) {
-        self.0.ask_to_end(DRAIN_TIMEOUT).await;
+        self.0.ask_to_end().await;
+    }
+
+    /// What the application holds for its clients at this moment: to be shown, or to see in a test that nothing is left. It
+    /// looks at each socket, which with very many takes some time.
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.0)
     }
 }
 

@@ -337,6 +337,13 @@ impl Namespace {
         (members.len(), members.rooms_len())
     }
 
+    /// Answers that the clients of this process owe: of `emit_with_ack` to one of them, and to each of many. Each socket is
+    /// looked at.
+    #[must_use]
+    pub fn pending_acks(&self) -> usize {
+        self.sockets().iter().map(Socket::pending_acks).sum()
+    }
+
     /// Whether a socket of this process is in the room, which may be the room of a socket alone.
     #[must_use]
     pub fn has_room(&self, room: &str) -> bool {

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use gatewire_hub::cluster::SessionBus;
 use gatewire_hub::{Handshake, Id};
@@ -115,6 +116,12 @@ impl Engine {
         self.0.registry.sessions.len()
     }
 
+    /// Sessions whose deadlines are looked after: those that are open, and for a short time those that have just ended.
+    #[must_use]
+    pub fn timers_count(&self) -> usize {
+        self.0.registry.timers_count()
+    }
+
     /// How often clients did something wrong, by kind, since the server began.
     #[must_use]
     pub fn faults(&self, fault: Fault) -> u64 {
@@ -209,6 +216,14 @@ impl Engine {
         self.0.registry.drain();
     }
 
+    /// As [`drain`](Self::drain), but the sessions that there are now are ended one after the other, evenly over `window`, so
+    /// that their clients do not come back all at once. New sessions are let in meanwhile, unless
+    /// [`stop_accepting`](Self::stop_accepting) was called, and are ended last. Ready when all have been told.
+    pub async fn drain_over(&self, window: Duration) {
+        self.0.registry.drain_over(window).await;
+        self.drain();
+    }
+
     /// Ends every session with the reason "server shutting down" and refuses new ones.
     pub fn close(&self) {
         self.0.close_node();
@@ -268,7 +283,7 @@ impl Engine {
                 let max_sessions = self.0.config.limits.max_sessions;
                 if !self.0.registry.has_room(max_sessions) {
                     self.0.rules.refusals.count(self.0.registry.refusal());
-                    return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
+                    return answer::unavailable();
                 }
                 let (sid, dialect) = match self.let_in(&parts, dialect).await {
                     Ok(let_in) => let_in,

@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use gatewire_proto::engineio::HandshakeError;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT, X_XSS_PROTECTION};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, USER_AGENT, X_XSS_PROTECTION,
+};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::compression::Encoding;
@@ -15,6 +17,16 @@ pub type Body = http_body_util::Full<Bytes>;
 /// A response with no body.
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     respond(status, None, Bytes::new())
+}
+
+/// The answer to a handshake when no session is opened: the server is full, or ends. Official clients try again by their own
+/// clock; others, and balancers, are told when.
+pub(crate) fn unavailable() -> Response<Body> {
+    let mut response = empty(StatusCode::SERVICE_UNAVAILABLE);
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
 }
 
 /// The answer to a poll, compressed if `encoding` is given and makes it smaller.

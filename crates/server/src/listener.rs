@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, ToSocketAddrs};
+#[cfg(unix)]
+use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 use tokio::sync::{Semaphore, watch};
 
 use crate::serving::Serving;
@@ -81,6 +84,9 @@ impl Default for ListenerConfig {
 /// Wait after a failed `accept`, so that a lack of file descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Connections that the kernel keeps until they are accepted.
+const QUEUE: u32 = 1_024;
+
 /// A bound TCP socket.
 pub struct Listener {
     listener: TcpListener,
@@ -95,6 +101,22 @@ impl Listener {
     /// What the operating system says, e.g. that the port is taken.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         Ok(Self::from_tcp(TcpListener::bind(address).await?))
+    }
+
+    /// As [`bind`](Self::bind), on a port that other processes of this user may have at the same time if they ask for it in
+    /// the same way (`SO_REUSEPORT`): the kernel gives each connection to one of them.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind); and everywhere but on Unix, which alone has such ports.
+    pub async fn bind_shared(address: impl ToSocketAddrs) -> io::Result<Self> {
+        let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
+        for address in lookup_host(address).await? {
+            match shared(address) {
+                Ok(listener) => return Ok(Self::from_tcp(listener)),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
     }
 
     /// A listener on a socket that is bound already.
@@ -135,7 +157,14 @@ impl Listener {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown` is ready; then accepts no more, and returns when every open request is answered or the
+    /// Sets how long open requests may go on after the shutdown has begun.
+    #[must_use]
+    pub fn with_drain_timeout(mut self, timeout: Duration) -> Self {
+        self.config.drain_timeout = timeout;
+        self
+    }
+
+    /// Serves until `shutdown` is ready; then accepts no more than who is connected already, and returns when every open request is answered or the
     /// drain timeout is over. Connections that became WebSockets or streams of events are not waited for, but for those of
     /// HTTP/2.
     pub async fn serve<H, F, B>(self, handler: H, shutdown: impl Future<Output = ()>)
@@ -154,6 +183,24 @@ impl Listener {
             tls.watch();
         }
         let config = Arc::new(self.config);
+        let begin = |stream: TcpStream, peer, permit| {
+            // Without it small frames would wait for the acknowledgement of earlier ones.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
+            }
+            let serving = Serving {
+                peer,
+                handler: handler.clone(),
+                ending: ending.subscribe(),
+                config: config.clone(),
+                _permit: permit,
+            };
+            // Two tasks of their own kind: a plain connection has no room for TLS and HTTP/2.
+            match &self.tls {
+                None => tokio::spawn(serving.http1(stream)),
+                Some(tls) => tokio::spawn(serving.tls(stream, tls.clone())),
+            };
+        };
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             // The semaphore is never closed.
@@ -167,29 +214,16 @@ impl Listener {
                 accepted = accepted => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    // Without it small frames would wait for the acknowledgement of earlier ones.
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
-                    }
-                    let serving = Serving {
-                        peer,
-                        handler: handler.clone(),
-                        ending: ending.subscribe(),
-                        config: config.clone(),
-                        _permit: permit,
-                    };
-                    // Two tasks of their own kind: a plain connection has no room for TLS and HTTP/2.
-                    match &self.tls {
-                        None => tokio::spawn(serving.http1(stream)),
-                        Some(tls) => tokio::spawn(serving.tls(stream, tls.clone())),
-                    };
-                }
+                Ok((stream, peer)) => begin(stream, peer, permit),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
+        }
+        // For their clients those in the queue are connected: a listener that is closed over them would reset them.
+        for (stream, peer) in waiting(&self.listener) {
+            begin(stream, peer, permits.clone().try_acquire_owned().ok());
         }
         drop(self.listener);
         ending.send_replace(true);
@@ -203,6 +237,36 @@ impl Listener {
             );
         }
     }
+}
+
+/// Who is in the queue at this moment.
+fn waiting(listener: &TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let accept = || match listener.poll_accept(&mut cx) {
+        Poll::Ready(accepted) => accepted.ok(),
+        Poll::Pending => None,
+    };
+    std::iter::from_fn(accept).take(QUEUE as usize).collect()
+}
+
+#[cfg(unix)]
+fn shared(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
+}
+
+#[cfg(not(unix))]
+fn shared(_: SocketAddr) -> io::Result<TcpListener> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this system has no ports that processes share",
+    ))
 }
 
 /// Serves HTTP/1.1 on a stream that is there already, to its end: a pipe in memory, say. What an upgrade takes over goes

@@ -8,6 +8,7 @@ use std::time::Duration;
 use gatewire_proto::engineio::CloseReason;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::application::Session;
 use crate::clock;
@@ -80,6 +81,25 @@ impl Registry {
         }
     }
 
+    /// As [`drain`](Self::drain), but the sessions that there are now are told one after the other, evenly over `window`, and
+    /// those that come meanwhile at its end. Whether any may come is not changed before.
+    pub(crate) async fn drain_over(&self, window: Duration) {
+        let start = Instant::now();
+        let sessions = self.sessions.all();
+        let sessions: Vec<_> = sessions.iter().map(Arc::downgrade).collect();
+        for (turn, outbox) in sessions.iter().enumerate() {
+            let due = start + window.mul_f64(turn as f64 / sessions.len() as f64);
+            if due > Instant::now() {
+                tokio::time::sleep_until(due).await;
+            }
+            if let Some(outbox) = outbox.upgrade() {
+                outbox.begin_drain();
+            }
+        }
+        tokio::time::sleep_until(start + window).await;
+        self.drain();
+    }
+
     /// Ends every session and lets no new one in.
     pub(crate) fn close(&self) {
         self.stop_accepting();
@@ -118,6 +138,12 @@ impl Registry {
             registry: self.clone(),
             outbox: outbox.clone(),
         })
+    }
+
+    /// Sessions whose deadlines are looked after. What has ended is among them until it is asked the next time: at most
+    /// for as long as the shortest deadline is.
+    pub(crate) fn timers_count(&self) -> usize {
+        self.wheel.len()
     }
 
     fn turn_wheel(&self) {

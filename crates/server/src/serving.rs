@@ -4,7 +4,9 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -22,6 +24,9 @@ use crate::listener::ListenerConfig;
 use crate::stream::Stream;
 use crate::takeover::lend;
 use crate::tls::{ALPN_H2, Secured, Tls, TlsStream};
+
+/// Time for a first request that a connection has when its listener ends.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// What one connection needs of its listener.
 pub(crate) struct Serving<H> {
@@ -46,7 +51,9 @@ where
         S: AsyncRead + AsyncWrite + Into<Stream> + Unpin + Send + 'static,
     {
         let (stream, loan) = lend(stream);
+        let has_asked = AtomicBool::new(false);
         let service = service_fn(|request| {
+            has_asked.store(true, Ordering::Relaxed);
             loan.answer(request, |request| (self.handler)(request, self.peer), Into::into)
         });
         let connection = http1::Builder::new()
@@ -58,7 +65,7 @@ where
         let outcome = tokio::select! {
             outcome = connection.as_mut() => outcome,
             () = loan.taken() => return,
-            () = told(&mut self.ending) => {
+            () = told_after_a_first(&mut self.ending, &has_asked) => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     outcome = connection => outcome,
@@ -71,9 +78,10 @@ where
 
     /// Does the handshake of TLS, and serves what was agreed on.
     pub(crate) async fn tls(mut self, stream: TcpStream, tls: Tls) {
+        let has_asked = AtomicBool::new(false);
         let stream = tokio::select! {
             stream = tls.accept(stream, self.peer) => stream,
-            () = told(&mut self.ending) => return,
+            () = told_after_a_first(&mut self.ending, &has_asked) => return,
         };
         // It has served its purpose: the certificates of a listener that has ended need not stay.
         drop(tls);
@@ -162,6 +170,14 @@ where
 async fn told(ending: &mut watch::Receiver<bool>) {
     // The guard that `wait_for` gives must not be held across a wait. An error is an end, too.
     drop(ending.wait_for(|ending| *ending).await);
+}
+
+/// As [`told`], a moment later where nothing was asked for yet: who was accepted just before the end is answered.
+async fn told_after_a_first(ending: &mut watch::Receiver<bool>, has_asked: &AtomicBool) {
+    told(ending).await;
+    if !has_asked.load(Ordering::Relaxed) {
+        tokio::time::sleep(FIRST_REQUEST).await;
+    }
 }
 
 fn report(peer: SocketAddr, outcome: hyper::Result<()>) {

@@ -147,6 +147,12 @@ impl SseServer {
         stats::of(&self.0.rules, &self.0.registry)
     }
 
+    /// Sessions whose deadlines are looked after: those that are open, and for a short time those that have just ended.
+    #[must_use]
+    pub fn timers_count(&self) -> usize {
+        self.0.registry.timers_count()
+    }
+
     /// Opens a stream, whose content is the session's: polled by a task of its own, within a tokio runtime. The response is
     /// the answer to the request of its client; headers may be added to it. Dropped, it ends the session.
     ///
@@ -190,6 +196,12 @@ impl SseServer {
     /// As [`close`](Self::close), but a stream whose session is not [quiet](Session::is_quiet) goes on until it is.
     pub fn drain(&self) {
         self.0.registry.drain();
+    }
+
+    /// As [`drain`](Self::drain), but the streams that there are now are ended one after the other, evenly over `window`: see
+    /// [`Engine::drain_over`](crate::Engine::drain_over).
+    pub async fn drain_over(&self, window: Duration) {
+        self.0.registry.drain_over(window).await;
     }
 
     /// Ends every stream, with the hint when to come back, and opens no new ones.

@@ -70,6 +70,11 @@ impl<T: Timed> Wheel<T> {
         self.place(&mut inner, entry, deadline, now);
     }
 
+    /// Entries that the wheel asks again; some may be gone, which it then notices.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().entries
+    }
+
     /// Turns the wheel for as long as the future is polled.
     pub(crate) async fn run(&self) {
         let mut interval = tokio::time::interval(self.tick);

@@ -213,6 +213,12 @@ impl WebSocketServer {
         stats::of(&self.0.rules, &self.0.registry)
     }
 
+    /// Sessions whose deadlines are looked after: those that are open, and for a short time those that have just ended.
+    #[must_use]
+    pub fn timers_count(&self) -> usize {
+        self.0.registry.timers_count()
+    }
+
     /// Answers one HTTP request, which must come from a hyper server with upgrades switched on (axum's is one): 101, or why
     /// it is no handshake that is let in (400, 403, 405, 426, 503), with a sentence that says so as its body. Which path
     /// is served is the caller's affair. `peer` is the client's address, if known.
@@ -237,6 +243,12 @@ impl WebSocketServer {
     /// are out.
     pub fn drain(&self) {
         self.0.registry.drain();
+    }
+
+    /// As [`drain`](Self::drain), but the connections that there are now are ended one after the other, evenly over `window`:
+    /// see [`Engine::drain_over`](crate::Engine::drain_over).
+    pub async fn drain_over(&self, window: Duration) {
+        self.0.registry.drain_over(window).await;
     }
 
     /// Ends every connection with the code 1001 and refuses new ones.

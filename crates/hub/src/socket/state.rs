@@ -437,6 +437,11 @@ impl Socket {
         Ok(())
     }
 
+    /// Answers that the client owes.
+    pub(crate) fn pending_acks(&self) -> usize {
+        self.locked().rare.as_ref().map_or(0, |rare| rare.acks.len())
+    }
+
     /// Whether an answer of the client is awaited. For a driver that does not read otherwise: if not, it is woken when
     /// one is.
     pub(crate) fn is_asked_while_stalled(&self) -> bool {
