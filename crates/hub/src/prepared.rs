@@ -393,6 +393,7 @@ impl<'a> FramedText<'a> {
     /// # Panics
     /// If `buffer` is shorter than that room.
     #[must_use]
+    #[inline]
     pub fn seal(buffer: &'a mut [u8]) -> Self {
         let start = websocket::seal(buffer, Opcode::Text);
         Self {

@@ -26,6 +26,7 @@ pub struct MessageContext<'a> {
 }
 
 impl<'a> MessageContext<'a> {
+    #[inline]
     pub(crate) fn new(
         socket: &'a Socket,
         event: &'a Event<'a>,
