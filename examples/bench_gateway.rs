@@ -1,16 +1,29 @@
-//! What the benchmark measures: an echo by acknowledgement, an echo by event, and a broadcast. `WORKERS` sets the
+//! What the benchmark measures: an echo by acknowledgement, an echo by event, an echo of bytes, a broadcast to all and one to a
+//! room; and the echo in `/n0`, `/n1` and so on, which come into being when clients ask for them. `WORKERS` sets the
 //! number of worker threads (all cores if it is not set), `PORT` (3000) and `HOST` (127.0.0.1) the address, `ADAPTER` what
 //! its clients speak: `socketio`, `ws`, or `both`, beside Server-Sent Events at `/sse`; `RECOVERY=1` keeps what is sent for clients that come back, `DEFLATE=1`
 //! compresses messages for clients that offer it. `BOUND=1` binds a guard and an interceptor to every handler, and `LOW_LEVEL=1`
-//! does the same without gateways, to see what these cost. `TLS=1` encrypts, with a certificate that is made up.
+//! does the same without gateways, to see what these cost. `BINARY=1` has plain WebSocket clients speak MessagePack. `TLS=1` encrypts, with a certificate that is made up.
 
 mod serve;
 
+use bytes::Bytes;
 use gatewire::HubConfig;
 use gatewire::adapter::DeflateOptions;
+use gatewire::adapter::envelope::MsgpackCodec;
 use gatewire::prelude::*;
 use gatewire_hub::{Event, Io, Recovery};
 use gatewire_server::{Cors, Engine, EngineConfig, SocketIo};
+use serde::Deserialize;
+
+/// Room for messages of 1 MiB.
+const MAX_MESSAGE: usize = 4 << 20;
+
+#[derive(Deserialize)]
+struct RoomMessage {
+    room: String,
+    message: String,
+}
 
 #[websocket_gateway(cors(origin = "*"))]
 struct BenchGateway {
@@ -30,9 +43,36 @@ impl BenchGateway {
         WsResponse::new("pong", format!("pong: {data}"))
     }
 
+    #[subscribe_message("binary")]
+    fn binary(&self, MessageBody(data): MessageBody<Bytes>) -> Bytes {
+        data
+    }
+
     #[subscribe_message("broadcast")]
     fn broadcast(&self, MessageBody(message): MessageBody<String>) {
         self.server.emit("message", &message);
+    }
+
+    #[subscribe_message("join")]
+    fn join(&self, client: Socket, MessageBody(rooms): MessageBody<Vec<String>>) {
+        client.join(rooms);
+    }
+
+    #[subscribe_message("room")]
+    fn room(&self, MessageBody(data): MessageBody<RoomMessage>) {
+        self.server.to(data.room).emit("message", &data.message);
+    }
+}
+
+/// The echo in as many namespaces as clients ask for.
+#[websocket_gateway(namespace = "/n:number")]
+struct SpaceGateway;
+
+#[subscriptions]
+impl SpaceGateway {
+    #[subscribe_message("ping")]
+    fn ping(&self, MessageBody(data): MessageBody<String>) -> String {
+        format!("pong: {data}")
     }
 }
 
@@ -66,7 +106,7 @@ impl BenchController {
     }
 }
 
-#[module(controllers = [BenchController], providers = [BenchGateway])]
+#[module(controllers = [BenchController], providers = [BenchGateway, SpaceGateway])]
 struct BenchModule;
 
 fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -99,8 +139,16 @@ async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         ..HubConfig::default()
     };
     let deflate = (env("DEFLATE", "0") == "1").then(DeflateOptions::default);
-    let socketio = SocketIoAdapter::new().per_message_deflate(deflate.clone());
-    let ws = |adapter: WsAdapter| adapter.per_message_deflate(deflate);
+    let socketio = SocketIoAdapter::new()
+        .max_http_buffer_size(MAX_MESSAGE)
+        .per_message_deflate(deflate.clone());
+    let ws = |adapter: WsAdapter| {
+        let adapter = adapter.max_message_size(MAX_MESSAGE).per_message_deflate(deflate);
+        match &*env("BINARY", "0") {
+            "1" => adapter.codec(MsgpackCodec),
+            _ => adapter,
+        }
+    };
     let mut app = App::create::<BenchModule>().hub_config(config).await?;
     match &*env("ADAPTER", "socketio") {
         "socketio" => drop(app.use_websocket_adapter(socketio)),

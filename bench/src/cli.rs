@@ -8,19 +8,24 @@ use std::str::FromStr;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use lexopt::{Error, Parser};
 
-use crate::load::{Mode, Plan, Shape};
+use crate::load::{Mode, Plan, Shape, Target};
+use crate::parts::Part;
 use crate::peers::{BASE, Peer};
 use crate::system::server::Cpus;
+use crate::wire::binary::BinaryForm;
 use crate::wire::flavour::Flavour;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 Usage:
   gatewire-bench run [options]     start every server in turn, load it, and report
-      --peers A,B      only these (gatewire, gatewire-ws, socketioxide, socketio, nest-socketio, axum, nest-ws, ws);
+      --only A,B       only these parts (modes, workers, latency, growth, footprint)
+      --peers A,B      only these (gatewire, gatewire-ws, socketioxide, socketio, nest-socketio, axum, nest-ws, ws, floor);
                        by name also gatewire-tls, gatewire-low-level, gatewire-bound
-      --modes A,B      only these (echo, pipelined, fanout, fanout4, churn, fanout-deflate, idle, idle-deflate)
-      --rounds N       how often each is measured, from 1 (3); idle is measured once
+      --modes A,B      of the part modes, which is then the only one unless --only names others: only these (echo, pipelined,
+                       fanout, fanout4, churn, polling, binary64k, binary1m, fanout-deflate, idle, idle-deflate,
+                       idle-polling; by name also crossfire)
+      --rounds N       how often each is measured, from 1 (3); idle is measured once, latency and growth at most twice
       --quick          one short round: a first look, no result to keep
       --base PEER      whose figure is 1.00 in the ratios (socketioxide)
       --out FOLDER     where the results go (bench/results for a complete run, else artefacts/bench)
@@ -29,6 +34,7 @@ Usage:
       --no-build       do not build or install the servers first
   gatewire-bench load --address HOST:PORT [options]     load one server that already runs
       --protocol P     socketio, socketio-recovery (of a server that keeps what it sends), ws or sse (socketio)
+      --binary FORM    how ws takes bytes: raw or msgpack (raw)
       --tls            over TLS, whatever the certificate
       --mode M         as above (echo)
       --connections N  how many connections (the mode's own)
@@ -56,6 +62,10 @@ pub(crate) enum Command {
 
 /// Options of `run`.
 pub(crate) struct RunOptions {
+    /// The command line, for the report.
+    pub(crate) command: String,
+    /// Which parts.
+    pub(crate) parts: Vec<Part>,
     /// Which servers.
     pub(crate) peers: Vec<Peer>,
     /// Which modes.
@@ -75,20 +85,19 @@ pub(crate) struct RunOptions {
 }
 
 impl RunOptions {
-    /// Whether the results are worth keeping: all peers, all modes, the full plan.
+    /// Whether the results are worth keeping: all parts, all peers, all modes, the full plan.
     pub(crate) fn is_complete(&self) -> bool {
-        !self.quick && self.peers.len() == Peer::ALL.len() && self.modes.len() == Mode::ALL.len()
+        !self.quick
+            && self.parts.len() == Part::ALL.len()
+            && self.peers.len() == Peer::ALL.len()
+            && self.modes.len() == Mode::ALL.len()
     }
 }
 
 /// Options of `load`.
 pub(crate) struct LoadOptions {
     /// The server.
-    pub(crate) address: SocketAddr,
-    /// What it speaks.
-    pub(crate) flavour: Flavour,
-    /// Whether over TLS.
-    pub(crate) tls: bool,
+    pub(crate) target: Target,
     /// What is done to it.
     pub(crate) mode: Mode,
     /// How much.
@@ -133,23 +142,30 @@ fn parse_from<I: IntoIterator<Item: Into<OsString>, IntoIter: 'static>>(
 
 fn run_options(parser: &mut Parser) -> Result<Command, Error> {
     let mut options = RunOptions {
+        command: "cargo xtask bench".to_owned(),
+        parts: Part::ALL.to_vec(),
         peers: Peer::ALL.to_vec(),
         modes: Mode::ALL.to_vec(),
         rounds: 0,
         quick: false,
         base: BASE.parse()?,
         out: None,
-        cpus: Cpus {
-            server: 0,
-            generator: 1,
-        },
+        cpus: Cpus::default(),
         build: true,
     };
+    let (mut has_modes, mut parts) = (false, None);
+    for argument in parser.try_raw_args().iter().flat_map(|rest| rest.as_slice()) {
+        options.command += &format!(" {}", argument.to_string_lossy());
+    }
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
+            Long("only") => parts = Some(list(&parser.value()?.string()?)?),
             Long("peers") => options.peers = list(&parser.value()?.string()?)?,
-            Long("modes") => options.modes = list(&parser.value()?.string()?)?,
+            Long("modes") => {
+                options.modes = list(&parser.value()?.string()?)?;
+                has_modes = true;
+            }
             Long("rounds") => options.rounds = parser.value()?.parse::<usize>()?.max(1),
             Long("quick") => options.quick = true,
             Long("base") => options.base = parser.value()?.parse()?,
@@ -160,6 +176,11 @@ fn run_options(parser: &mut Parser) -> Result<Command, Error> {
             other => return Err(other.unexpected()),
         }
     }
+    options.parts = match parts {
+        Some(parts) => parts,
+        None if has_modes => vec![Part::Modes],
+        None => options.parts,
+    };
     if options.rounds == 0 {
         options.rounds = if options.quick { 1 } else { 3 };
     }
@@ -170,6 +191,7 @@ fn load_options(parser: &mut Parser) -> Result<Command, Error> {
     let mut address = None;
     let mut flavour = Flavour::SocketIo;
     let mut tls = false;
+    let mut form = BinaryForm::Raw;
     let mut mode = Mode::Echo;
     let (mut connections, mut depth, mut pid) = (None, None, None);
     let mut plan = Plan::FULL;
@@ -179,6 +201,13 @@ fn load_options(parser: &mut Parser) -> Result<Command, Error> {
             Long("address") => address = Some(resolve(&parser.value()?.string()?)?),
             Long("protocol") => flavour = parser.value()?.parse()?,
             Long("tls") => tls = true,
+            Long("binary") => {
+                form = match &*parser.value()?.string()? {
+                    "raw" => BinaryForm::Raw,
+                    "msgpack" => BinaryForm::Msgpack,
+                    other => return Err(format!("unknown form \"{other}\": raw or msgpack").into()),
+                }
+            }
             Long("mode") => mode = parser.value()?.parse()?,
             Long("connections") => connections = Some(parser.value()?.parse::<usize>()?.max(1)),
             Long("depth") => depth = Some(parser.value()?.parse::<usize>()?.max(1)),
@@ -196,9 +225,16 @@ fn load_options(parser: &mut Parser) -> Result<Command, Error> {
     }
     let own = mode.shape();
     Ok(Command::Load(LoadOptions {
-        address: address.ok_or("load needs --address HOST:PORT")?,
-        flavour,
-        tls,
+        target: Target {
+            address: address.ok_or("load needs --address HOST:PORT")?,
+            flavour,
+            is_encrypted: tls,
+            binary: match flavour {
+                Flavour::SocketIo => Some(BinaryForm::Attachment),
+                Flavour::Ws => Some(form),
+                Flavour::Recovery | Flavour::Sse => None,
+            },
+        },
         mode,
         shape: Shape {
             connections: connections.unwrap_or(own.connections),
@@ -214,10 +250,7 @@ fn cluster_options(parser: &mut Parser) -> Result<Command, Error> {
         rounds: 3,
         rate: 1_000,
         seconds: 5.0,
-        cpus: Cpus {
-            server: 0,
-            generator: 1,
-        },
+        cpus: Cpus::default(),
         build: true,
     };
     while let Some(argument) = parser.next()? {
@@ -288,8 +321,12 @@ mod tests {
             ["axum", "gatewire"]
         );
         assert_eq!(
-            (options.modes, options.rounds, options.build),
-            (vec![Mode::Echo], 1, false)
+            (options.modes, options.parts, options.rounds, options.build),
+            (vec![Mode::Echo], vec![Part::Modes], 1, false)
+        );
+        assert_eq!(
+            options.command,
+            "cargo xtask bench --peers axum,gatewire,axum --modes=echo --quick --no-build"
         );
     }
 
@@ -314,10 +351,12 @@ mod tests {
             ("walk", "walk"),
             ("run --peers nobody", "nobody"),
             ("run --modes sleep", "sleep"),
+            ("run --only parts", "parts"),
             ("run --rounds many", "many"),
             ("load", "--address"),
             ("load --address here", "HOST:PORT"),
             ("load --address 127.0.0.1:1 --protocol smtp", "smtp"),
+            ("load --address 127.0.0.1:1 --binary json", "json"),
         ] {
             let Err(error) = parse(line) else {
                 panic!("{line} was taken")

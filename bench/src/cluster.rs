@@ -52,7 +52,7 @@ pub(crate) fn run(options: &ClusterOptions) -> Result<(), RunError> {
     if options.build {
         peers::build(&Peer::NODES)?;
     }
-    affinity::pin(options.cpus.generator).map_err(RunError::System)?;
+    affinity::pin(&[options.cpus.generator]).map_err(RunError::System)?;
     let mut all: [Vec<Figures>; 2] = [Vec::new(), Vec::new()];
     for round in 1..=options.rounds {
         for (peer, figures) in Peer::NODES.iter().zip(&mut all) {
@@ -127,7 +127,7 @@ impl Pair {
     fn start(peer: Peer, cpus: Cpus, redis: Option<&str>) -> Result<Self, ClusterError> {
         let node = || -> Result<(Server, Pool), ClusterError> {
             let variables: Vec<(&str, &str)> = redis.iter().map(|url| ("REDIS_URL", *url)).collect();
-            let server = peer.start_with(cpus, &variables)?;
+            let server = peer.start(cpus, &variables)?;
             let pool = client(server.address())?;
             Ok((server, pool))
         };
@@ -235,11 +235,7 @@ impl Pair {
 }
 
 fn client(address: SocketAddr) -> Result<Pool, LoadError> {
-    let talk = Talk {
-        flavour: Flavour::SocketIo,
-        is_deflated: false,
-        is_encrypted: false,
-    };
+    let talk = Talk::new(Flavour::SocketIo);
     let mut pool = Pool::new(address, talk, 1).map_err(LoadError::Poll)?;
     pool.open_all(0..1)?;
     Ok(pool)

@@ -5,6 +5,7 @@
 mod cli;
 mod cluster;
 mod load;
+mod parts;
 mod peers;
 mod report;
 mod run;

@@ -8,7 +8,9 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::load::{Mode, Target};
 use crate::system::server::{Cpus, Server, StartError};
+use crate::wire::binary::BinaryForm;
 use crate::wire::flavour::Flavour;
 
 /// A server to measure.
@@ -20,9 +22,36 @@ pub(crate) struct Peer {
     pub(crate) title: &'static str,
     /// What it speaks.
     pub(crate) flavour: Flavour,
-    /// Whether it compresses messages if `DEFLATE` is 1 in its environment.
-    pub(crate) deflates: bool,
+    /// What it can do beyond echo and broadcast.
+    abilities: &'static [Ability],
+    /// The form in which its clients send bytes and get them back, if it has the event for it.
+    pub(crate) binary: Option<BinaryForm>,
+    /// How many threads serve; with more than one they have the generator's CPU, too, and so has the one thread that is
+    /// compared with them.
+    workers: Workers,
     program: Program,
+}
+
+/// What not every server can do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ability {
+    /// Connections come and go, and are held: a server that closes as its protocol demands.
+    Lifecycle,
+    /// Messages are compressed if `DEFLATE` is 1 in its environment.
+    Deflate,
+    /// Engine.IO's long-polling.
+    Polling,
+    /// The events `join` and `room`, and the namespaces `/n0` and so on, as many as `NAMESPACES` in its environment says.
+    Spaces,
+}
+
+/// How many threads serve, and where they run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Workers {
+    /// One, alone on its CPU.
+    Pinned,
+    /// So many, on the server's CPU and the generator's.
+    Shared(&'static str),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,64 +74,139 @@ const TLS: (&str, &str) = ("TLS", "1");
 
 impl Peer {
     /// All of them, in the order in which they run.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self {
             name: "gatewire",
             title: "Gatewire, Socket.IO",
             flavour: Flavour::SocketIo,
-            deflates: true,
+            abilities: &[
+                Ability::Lifecycle,
+                Ability::Deflate,
+                Ability::Polling,
+                Ability::Spaces,
+            ],
+            binary: Some(BinaryForm::Attachment),
+            workers: Workers::Pinned,
             program: Program::Example("bench_gateway", &[("ADAPTER", "socketio")]),
         },
         Self {
             name: "gatewire-ws",
             title: "Gatewire, ws adapter, bare WebSocket",
             flavour: Flavour::Ws,
-            deflates: true,
+            abilities: &[Ability::Lifecycle, Ability::Deflate],
+            binary: Some(BinaryForm::Msgpack),
+            workers: Workers::Pinned,
             program: Program::Example("bench_gateway", &[("ADAPTER", "ws")]),
         },
         Self {
             name: "socketioxide",
             title: "socketioxide 0.18 on axum",
             flavour: Flavour::SocketIo,
-            deflates: false,
+            abilities: &[Ability::Lifecycle, Ability::Polling, Ability::Spaces],
+            binary: Some(BinaryForm::Attachment),
+            workers: Workers::Pinned,
             program: Program::Rust("socketioxide_peer"),
         },
         Self {
             name: "socketio",
             title: "Node socket.io 4.8",
             flavour: Flavour::SocketIo,
-            deflates: true,
+            abilities: &[Ability::Lifecycle, Ability::Deflate, Ability::Polling],
+            binary: Some(BinaryForm::Attachment),
+            workers: Workers::Pinned,
             program: Program::Node("socketio.js"),
         },
         Self {
             name: "nest-socketio",
             title: "NestJS 12, Socket.IO adapter",
             flavour: Flavour::SocketIo,
-            deflates: false,
+            abilities: &[Ability::Lifecycle, Ability::Polling],
+            binary: None,
+            workers: Workers::Pinned,
             program: Program::Node("nest-socketio.js"),
         },
         Self {
             name: "axum",
             title: "axum 0.8, hand-written, bare WebSocket",
             flavour: Flavour::Ws,
-            deflates: false,
+            abilities: &[Ability::Lifecycle],
+            binary: Some(BinaryForm::Raw),
+            workers: Workers::Pinned,
             program: Program::Rust("axum_peer"),
         },
         Self {
             name: "nest-ws",
             title: "NestJS 12, ws adapter, bare WebSocket",
             flavour: Flavour::Ws,
-            deflates: false,
+            abilities: &[Ability::Lifecycle],
+            binary: None,
+            workers: Workers::Pinned,
             program: Program::Node("nest-ws.js"),
         },
         Self {
             name: "ws",
-            title: "Node ws 8.22, hand-written, bare WebSocket",
+            title: "Node ws 8.23, hand-written, bare WebSocket",
             flavour: Flavour::Ws,
-            deflates: true,
+            abilities: &[Ability::Lifecycle, Ability::Deflate],
+            binary: Some(BinaryForm::Raw),
+            workers: Workers::Pinned,
             program: Program::Node("ws.js"),
         },
+        Self {
+            name: "floor",
+            title: "a bare epoll loop that writes the same bytes",
+            flavour: Flavour::SocketIo,
+            abilities: &[],
+            binary: None,
+            workers: Workers::Pinned,
+            program: Program::Rust("floor_peer"),
+        },
     ];
+
+    /// One thread and two threads of a server, both of which have two CPUs. The first is what ratios are taken to.
+    pub(crate) const WORKERS: [Self; 4] = [
+        Self::shared(
+            "gatewire-1",
+            "Gatewire, one thread on two CPUs",
+            "1",
+            Program::Example("bench_gateway", &[]),
+        ),
+        Self::shared(
+            "gatewire-2",
+            "Gatewire, two threads on two CPUs",
+            "2",
+            Program::Example("bench_gateway", &[]),
+        ),
+        Self::shared(
+            "socketioxide-1",
+            "socketioxide, one thread on two CPUs",
+            "1",
+            Program::Rust("socketioxide_peer"),
+        ),
+        Self::shared(
+            "socketioxide-2",
+            "socketioxide, two threads on two CPUs",
+            "2",
+            Program::Rust("socketioxide_peer"),
+        ),
+    ];
+
+    const fn shared(
+        name: &'static str,
+        title: &'static str,
+        workers: &'static str,
+        program: Program,
+    ) -> Self {
+        Self {
+            name,
+            title,
+            flavour: Flavour::SocketIo,
+            abilities: &[],
+            binary: None,
+            workers: Workers::Shared(workers),
+            program,
+        }
+    }
 
     /// Gatewire in other forms, to see what parts of it cost: measured where they are named.
     pub(crate) const VARIANTS: [Self; 3] = [
@@ -110,21 +214,27 @@ impl Peer {
             name: "gatewire-tls",
             title: "Gatewire, Socket.IO over TLS",
             flavour: Flavour::SocketIo,
-            deflates: true,
+            abilities: &[Ability::Lifecycle, Ability::Deflate],
+            binary: None,
+            workers: Workers::Pinned,
             program: Program::Example("bench_gateway", &[TLS]),
         },
         Self {
             name: "gatewire-low-level",
             title: "Gatewire without gateways",
             flavour: Flavour::SocketIo,
-            deflates: false,
+            abilities: &[Ability::Lifecycle],
+            binary: None,
+            workers: Workers::Pinned,
             program: Program::Example("bench_gateway", &[("LOW_LEVEL", "1")]),
         },
         Self {
             name: "gatewire-bound",
             title: "Gatewire, a guard and an interceptor",
             flavour: Flavour::SocketIo,
-            deflates: true,
+            abilities: &[Ability::Lifecycle, Ability::Deflate],
+            binary: None,
+            workers: Workers::Pinned,
             program: Program::Example("bench_gateway", &[("BOUND", "1")]),
         },
     ];
@@ -135,14 +245,18 @@ impl Peer {
             name: "gatewire",
             title: "Gatewire, a node of a cluster",
             flavour: Flavour::SocketIo,
-            deflates: false,
+            abilities: &[],
+            binary: None,
+            workers: Workers::Pinned,
             program: Program::Example("cluster", &[]),
         },
         Self {
             name: "socketio",
             title: "Node socket.io 4.8 with @socket.io/redis-adapter 8.3",
             flavour: Flavour::SocketIo,
-            deflates: true,
+            abilities: &[],
+            binary: None,
+            workers: Workers::Pinned,
             program: Program::Node("socketio.js"),
         },
     ];
@@ -152,14 +266,45 @@ impl Peer {
         matches!(self.program, Program::Example(_, variables) if variables.contains(&TLS))
     }
 
-    /// Starts it, with compression if `is_deflated`.
-    pub(crate) fn start(&self, cpus: Cpus, is_deflated: bool) -> Result<Server, StartError> {
-        self.start_with(cpus, &[("DEFLATE", if is_deflated { "1" } else { "0" })])
+    /// Whether it can do this.
+    pub(crate) fn has(&self, ability: Ability) -> bool {
+        self.abilities.contains(&ability)
     }
 
-    /// Starts it, with this in its environment, too.
-    pub(crate) fn start_with(&self, cpus: Cpus, more: &[(&str, &str)]) -> Result<Server, StartError> {
+    /// Whether it sends heartbeats to idle clients.
+    pub(crate) fn has_heartbeats(&self) -> bool {
+        self.flavour == Flavour::SocketIo || self.name.starts_with("gatewire")
+    }
+
+    /// Whether it can be measured in a mode.
+    pub(crate) fn does(&self, mode: Mode) -> bool {
+        match mode {
+            Mode::Echo | Mode::Pipelined | Mode::Fanout | Mode::Fanout4 | Mode::Crossfire => true,
+            Mode::Churn | Mode::Idle => self.has(Ability::Lifecycle),
+            Mode::FanoutDeflate | Mode::IdleDeflate => self.has(Ability::Deflate),
+            Mode::Polling | Mode::IdlePolling => self.has(Ability::Polling),
+            Mode::Binary64k | Mode::Binary1m => self.binary.is_some(),
+        }
+    }
+
+    /// It as something to load.
+    pub(crate) fn target(&self, server: &Server) -> Target {
+        Target {
+            address: server.address(),
+            flavour: self.flavour,
+            is_encrypted: self.is_encrypted(),
+            binary: self.binary,
+        }
+    }
+
+    /// Starts it, with this in its environment.
+    pub(crate) fn start(&self, cpus: Cpus, environment: &[(&str, &str)]) -> Result<Server, StartError> {
         let root = root();
+        let (cpus, workers) = match self.workers {
+            Workers::Pinned => (cpus, "1"),
+            Workers::Shared(workers) => (cpus.shared(), workers),
+        };
+        let more = &[&[("WORKERS", workers)], environment].concat();
         match self.program {
             Program::Node(script) => {
                 let folder = root.join("bench/peers/node");
@@ -194,6 +339,7 @@ impl FromStr for Peer {
         Self::ALL
             .into_iter()
             .chain(Self::VARIANTS)
+            .chain(Self::WORKERS)
             .find(|peer| peer.name == text)
             .ok_or_else(|| format!("unknown peer \"{text}\": {names}"))
     }
@@ -285,15 +431,16 @@ fn is_installed(folder: &Path) -> bool {
     }
 }
 
-/// A folder of its own, since the lock file and so the dependencies differ.
-fn peers_target() -> PathBuf {
+/// Where the Rust peers are built: a folder of its own, since the lock file and so the dependencies differ.
+pub(crate) fn peers_target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || root().join("bench/peers/rust/target"),
         |folder| absolute(folder.into()).join("peers"),
     )
 }
 
-fn own_target() -> PathBuf {
+/// Where the examples are built.
+pub(crate) fn own_target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root().join("target"), |folder| absolute(folder.into()))
 }
@@ -328,7 +475,7 @@ mod tests {
 
     #[test]
     fn peers_have_names() {
-        for peer in Peer::ALL.into_iter().chain(Peer::VARIANTS) {
+        for peer in Peer::ALL.into_iter().chain(Peer::VARIANTS).chain(Peer::WORKERS) {
             assert_eq!(peer.name.parse(), Ok(peer));
         }
         assert!(BASE.parse::<Peer>().is_ok());

@@ -2,18 +2,19 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use thiserror::Error;
 
 use crate::cli::{LoadOptions, RunOptions};
 use crate::cluster::ClusterError;
 use crate::load::{self, LoadError, Mode, Outcome, Plan};
-use crate::peers::{self, BuildError, Peer};
-use crate::report::{self, Failure, Measured, Results};
+use crate::parts::Bench;
+use crate::peers::{self, BuildError};
+use crate::report::{self, Report};
 use crate::system::affinity;
 use crate::system::machine::Machine;
 use crate::system::probe::Probe;
-use crate::system::server::StartError;
 
 /// Why a command failed.
 #[derive(Debug, Error)]
@@ -51,16 +52,7 @@ pub(crate) enum RunError {
     Incomplete(usize),
 }
 
-/// One measurement of one server.
-#[derive(Debug, Error)]
-enum MeasureError {
-    #[error("{0}")]
-    Start(#[from] StartError),
-    #[error("{error}\nthe server's last words:\n{words}")]
-    Load { error: LoadError, words: String },
-}
-
-/// Measures the peers and writes the report.
+/// Measures the peers and writes the report, after each part, so that a run that is cut short leaves what it had.
 pub(crate) fn run(options: &RunOptions) -> Result<(), RunError> {
     if options.build {
         peers::build(&options.peers)?;
@@ -68,46 +60,27 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), RunError> {
     check_open_files(&options.modes)?;
     // Before pinning: afterwards only one CPU is to be seen.
     let machine = Machine::here();
-    affinity::pin(options.cpus.generator).map_err(RunError::System)?;
+    affinity::pin(&[options.cpus.generator]).map_err(RunError::System)?;
     let plan = if options.quick { Plan::QUICK } else { Plan::FULL };
-    let mut results = Results::new(machine, options, plan);
-    for round in 1..=options.rounds {
-        for &mode in &options.modes {
-            // Memory does not vary from round to round, and holding takes long.
-            if mode.is_idle() && round > 1 {
-                continue;
-            }
-            for &peer in options
-                .peers
-                .iter()
-                .filter(|peer| peer.deflates || !mode.is_deflated())
-            {
-                match measure(peer, mode, &plan, options) {
-                    Ok(outcome) => {
-                        eprintln!("round {round}  {mode:<16}{peer:<15}{}", describe(mode, &outcome));
-                        results.add(Measured { peer, mode, outcome });
-                    }
-                    Err(error) => {
-                        eprintln!("round {round}  {mode:<16}{peer:<15}FAILED: {error}");
-                        results.fail(Failure {
-                            peer: peer.name,
-                            mode: mode.as_str(),
-                            round,
-                            error: error.to_string(),
-                        });
-                    }
-                }
-            }
-        }
-    }
-    println!("{}", report::table::markdown(&results));
     let folder = options.out.clone().unwrap_or_else(|| default_folder(options));
-    report::write(&results, &folder).map_err(|source| RunError::Write {
-        folder: folder.display().to_string(),
-        source,
-    })?;
+    let started = Instant::now();
+    let mut bench = Bench {
+        options,
+        plan,
+        report: Report::new(machine, options, plan),
+    };
+    for part in &options.parts {
+        bench.run(*part);
+        report::write(&bench.report, &folder).map_err(|source| RunError::Write {
+            folder: folder.display().to_string(),
+            source,
+        })?;
+        let minutes = started.elapsed().as_secs_f64() / 60.0;
+        eprintln!("{} done, {minutes:.1} minutes so far", part.as_str());
+    }
+    println!("{}", bench.report.markdown());
     eprintln!("written to {}", folder.display());
-    match results.failures() {
+    match bench.report.failures() {
         0 => Ok(()),
         failures => Err(RunError::Incomplete(failures)),
     }
@@ -120,40 +93,18 @@ pub(crate) fn load(options: &LoadOptions) -> Result<(), RunError> {
     let LoadOptions {
         mode,
         shape,
-        address,
-        flavour,
-        tls,
+        target,
         ref plan,
         ..
     } = *options;
-    println!("{} ({})", mode.title(shape), flavour.as_str());
-    let outcome = load::run(mode, shape, address, flavour, tls, plan, &probe)?;
+    println!("{} ({})", mode.title(shape), target.flavour.as_str());
+    let outcome = load::run(mode, shape, target, plan, &probe)?;
     println!("{}", describe(mode, &outcome));
     Ok(())
 }
 
-fn measure(peer: Peer, mode: Mode, plan: &Plan, options: &RunOptions) -> Result<Outcome, MeasureError> {
-    let server = peer.start(options.cpus, mode.is_deflated())?;
-    let probe = Probe {
-        pid: Some(server.pid()),
-    };
-    load::run(
-        mode,
-        mode.shape(),
-        server.address(),
-        peer.flavour,
-        peer.is_encrypted(),
-        plan,
-        &probe,
-    )
-    .map_err(|error| MeasureError::Load {
-        error,
-        words: server.last_words(),
-    })
-}
-
 /// One line about one measurement.
-fn describe(mode: Mode, outcome: &Outcome) -> String {
+pub(crate) fn describe(mode: Mode, outcome: &Outcome) -> String {
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     let mut text = outcome.figure.map_or_else(String::new, |figure| {
         format!("{} {}", report::number(figure), mode.unit())
@@ -167,7 +118,7 @@ fn describe(mode: Mode, outcome: &Outcome) -> String {
     if !text.is_empty() {
         text += ", ";
     }
-    text += &format!("{:.0} per second", outcome.per_second);
+    text += &format!("{:.0}{} per second", outcome.per_second, mode.rate());
     if let Some(share) = outcome.server_share {
         text += &format!(", server {}", percent(share));
     }
@@ -184,11 +135,7 @@ fn describe(mode: Mode, outcome: &Outcome) -> String {
 /// Both ends of every connection, and some room for the rest.
 fn check_open_files(modes: &[Mode]) -> Result<(), RunError> {
     let limit = affinity::raise_open_files().map_err(RunError::System)?;
-    let most = modes
-        .iter()
-        .map(|mode| mode.shape().connections)
-        .max()
-        .unwrap_or(0);
+    let most = modes.iter().map(|mode| mode.connections()).max().unwrap_or(0);
     let needed = most as u64 + 200;
     if limit < needed {
         Err(RunError::OpenFiles { needed, limit })

@@ -1,4 +1,5 @@
-// The ws peer: the bare `ws` server with `{event, data}` envelopes, as its own guide writes it. DEFLATE=1 switches
+// The ws peer: the bare `ws` server with `{event, data}` envelopes, as its own guide writes it; a binary message
+// comes back as it is. DEFLATE=1 switches
 // compression on, for messages from 1 KiB on as Gatewire has it.
 import { createServer } from "node:http";
 import { WebSocketServer } from "ws";
@@ -8,7 +9,11 @@ const http = createServer();
 const wss = new WebSocketServer({ server: http, perMessageDeflate: process.env.DEFLATE === "1" && { threshold: 1024 } });
 
 wss.on("connection", (socket) => {
-  socket.on("message", (raw) => {
+  socket.on("message", (raw, isBinary) => {
+    if (isBinary) {
+      socket.send(raw);
+      return;
+    }
     const { event, data } = JSON.parse(raw);
     if (event === "ping") {
       socket.send(JSON.stringify({ event: "ping", data: `pong: ${data}` }));

@@ -26,17 +26,23 @@ struct Burst {
 /// The most requests in flight: the bits of a burst.
 const MAX_DEPTH: usize = 64;
 
-/// Runs the mode.
-pub(super) fn run(pool: &mut Pool, shape: Shape, plan: &Plan, probe: &Probe) -> Result<Outcome, LoadError> {
+/// Runs the mode; only the first `active` connections send, the others are held.
+pub(super) fn run(
+    pool: &mut Pool,
+    shape: Shape,
+    active: usize,
+    plan: &Plan,
+    probe: &Probe,
+) -> Result<Outcome, LoadError> {
     pool.open_all(0..shape.connections)?;
     let depth = shape.depth.min(MAX_DEPTH) as u32;
     let burst = Burst::new(0, depth);
     let mut state = State {
         depth,
-        bursts: vec![burst; shape.connections],
+        bursts: vec![burst; active],
         answered: 0,
     };
-    for connection in 0..shape.connections {
+    for connection in 0..active {
         pool.send(connection, |outgoing| {
             (0..depth).for_each(|number| outgoing.ping(number))
         })?;
@@ -59,7 +65,9 @@ fn phase(pool: &mut Pool, state: &mut State, length: f64) -> Result<(), LoadErro
             let Event::Reply(number) = event else {
                 return Err(misplaced(connection, event));
             };
-            let burst = &mut state.bursts[connection];
+            let Some(burst) = state.bursts.get_mut(connection) else {
+                return Err(misplaced(connection, event));
+            };
             if !burst.answer(number) {
                 return Err(misplaced(connection, event));
             }

@@ -1,164 +1,36 @@
 //! The load: what is done to a server in each mode, and what comes out of it. Everything here runs on one thread
 //! and ends by itself: every wait has a deadline, every count a limit.
 
+mod bulk;
 mod churn;
+mod crossfire;
 mod echo;
 mod fanout;
 mod idle;
+pub(crate) mod latency;
+mod mode;
+mod polling;
 mod pool;
+pub(crate) mod rooms;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::system::probe::{Probe, Sample};
+use crate::wire::binary::BinaryForm;
 use crate::wire::flavour::Flavour;
 use crate::wire::frame::FrameError;
 use pool::Outgoing;
 
+pub(crate) use mode::{Mode, Shape};
 pub(crate) use pool::{Event, Pool, Talk};
 
 /// How long a server may say nothing at all while answers are due.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A kind of work.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Mode {
-    /// Each connection has one request in flight.
-    Echo,
-    /// Each connection sends many requests at a time and waits for all answers.
-    Pipelined,
-    /// One connection's messages go to all; the next when all have the last.
-    Fanout,
-    /// The same with four in flight.
-    Fanout4,
-    /// Connections open, join and close.
-    Churn,
-    /// As [`Fanout`](Self::Fanout), with messages of 4 KiB that are compressed.
-    FanoutDeflate,
-    /// Connections are held and do nothing.
-    Idle,
-    /// The same; compression was agreed on, and each has received one compressed message.
-    IdleDeflate,
-}
-
-impl Mode {
-    /// Every mode, in the order in which they run.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Echo,
-        Self::Pipelined,
-        Self::Fanout,
-        Self::Fanout4,
-        Self::Churn,
-        Self::FanoutDeflate,
-        Self::Idle,
-        Self::IdleDeflate,
-    ];
-
-    /// Whether messages are compressed; not every peer can.
-    pub(crate) fn is_deflated(self) -> bool {
-        matches!(self, Self::FanoutDeflate | Self::IdleDeflate)
-    }
-
-    /// Whether connections are only held.
-    pub(crate) fn is_idle(self) -> bool {
-        matches!(self, Self::Idle | Self::IdleDeflate)
-    }
-
-    /// The name on the command line and in the results.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Echo => "echo",
-            Self::Pipelined => "pipelined",
-            Self::Fanout => "fanout",
-            Self::Fanout4 => "fanout4",
-            Self::Churn => "churn",
-            Self::FanoutDeflate => "fanout-deflate",
-            Self::Idle => "idle",
-            Self::IdleDeflate => "idle-deflate",
-        }
-    }
-
-    /// What it is, for a heading.
-    pub(crate) fn title(self, shape: Shape) -> String {
-        let Shape { connections, depth } = shape;
-        match self {
-            Self::Echo | Self::Pipelined => {
-                format!("request and answer, {connections} connections × {depth} in flight")
-            }
-            Self::Fanout | Self::Fanout4 => format!("broadcast to {connections}, {depth} in flight"),
-            Self::Churn => format!("connect, join, close; {connections} at a time"),
-            Self::FanoutDeflate => {
-                format!("broadcast of 4 KiB, compressed, to {connections}, {depth} in flight")
-            }
-            Self::Idle => format!("{connections} idle connections"),
-            Self::IdleDeflate => {
-                format!(
-                    "{connections} idle connections, each with compression and one compressed message received"
-                )
-            }
-        }
-    }
-
-    /// What its figure counts.
-    pub(crate) fn unit(self) -> &'static str {
-        match self {
-            Self::Echo | Self::Pipelined => "CPU µs per message",
-            Self::Fanout | Self::Fanout4 | Self::FanoutDeflate => "CPU µs per delivery",
-            Self::Churn => "CPU µs per connection",
-            Self::Idle | Self::IdleDeflate => "resident bytes per connection",
-        }
-    }
-
-    /// How many connections, and how much in flight, unless told otherwise.
-    pub(crate) fn shape(self) -> Shape {
-        let (connections, depth) = match self {
-            Self::Echo => (100, 1),
-            Self::Pipelined => (50, 32),
-            Self::Fanout | Self::FanoutDeflate => (1_000, 1),
-            Self::Fanout4 => (1_000, 4),
-            Self::Churn => (32, 1),
-            Self::Idle | Self::IdleDeflate => (10_000, 1),
-        };
-        Shape { connections, depth }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Mode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|mode| mode.as_str() == text)
-            .ok_or_else(|| {
-                format!(
-                    "unknown mode \"{text}\": {}",
-                    Self::ALL.map(Self::as_str).join(", ")
-                )
-            })
-    }
-}
-
-/// The size of the work.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-pub(crate) struct Shape {
-    /// How many connections.
-    pub(crate) connections: usize,
-    /// How many requests, or broadcasts, are in flight at most.
-    pub(crate) depth: usize,
-}
 
 /// How long each part of a run takes.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -176,10 +48,10 @@ pub(crate) struct Plan {
 impl Plan {
     /// Results to keep.
     pub(crate) const FULL: Self = Self {
-        warm_up: 1.5,
-        measure: 3.0,
+        warm_up: 1.2,
+        measure: 2.0,
         settle: 4.0,
-        hold: 27.0,
+        hold: 26.0,
     };
     /// A first look.
     pub(crate) const QUICK: Self = Self {
@@ -289,30 +161,79 @@ pub(crate) enum LoadError {
     /// The server's CPU time or memory could not be read.
     #[error("the server's process cannot be read: {0}")]
     Probe(#[source] io::Error),
+    /// A mode that cannot be with this protocol.
+    #[error("{0}")]
+    Unsuitable(&'static str),
+    /// Latencies could not be counted.
+    #[error("the histogram failed: {0}")]
+    Histogram(String),
+}
+
+/// A server to load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// What it speaks.
+    pub(crate) flavour: Flavour,
+    /// Whether over TLS.
+    pub(crate) is_encrypted: bool,
+    /// How it takes bytes, if it does.
+    pub(crate) binary: Option<BinaryForm>,
 }
 
 /// Runs one mode against a server.
 pub(crate) fn run(
     mode: Mode,
     shape: Shape,
-    address: SocketAddr,
-    flavour: Flavour,
-    is_encrypted: bool,
+    target: Target,
     plan: &Plan,
     probe: &Probe,
 ) -> Result<Outcome, LoadError> {
-    let talk = Talk {
-        flavour,
-        is_deflated: mode.is_deflated(),
-        is_encrypted,
-    };
-    let mut pool = Pool::new(address, talk, shape.connections).map_err(LoadError::Poll)?;
-    match mode {
-        Mode::Echo | Mode::Pipelined => echo::run(&mut pool, shape, plan, probe),
-        Mode::Fanout | Mode::Fanout4 | Mode::FanoutDeflate => fanout::run(&mut pool, shape, plan, probe),
-        Mode::Churn => churn::run(&mut pool, plan, probe),
-        Mode::Idle | Mode::IdleDeflate => idle::run(&mut pool, shape, mode.is_deflated(), plan, probe),
+    let clients = shape.connections;
+    if mode.is_polling() {
+        if target.flavour != Flavour::SocketIo || target.is_encrypted {
+            return Err(LoadError::Unsuitable("long-polling needs Socket.IO without TLS"));
+        }
+        return match mode {
+            Mode::IdlePolling => polling::idle(target.address, clients, plan, probe),
+            _ => polling::echo(target.address, clients, plan, probe),
+        };
     }
+    let talk = Talk {
+        is_deflated: mode.is_deflated(),
+        is_encrypted: target.is_encrypted,
+        ..Talk::new(target.flavour)
+    };
+    let mut pool = Pool::new(target.address, talk, clients).map_err(LoadError::Poll)?;
+    if let Some(size) = mode.binary() {
+        let form = target.binary.filter(|_| !target.is_encrypted);
+        let form = form.ok_or(LoadError::Unsuitable(
+            "binary messages need Socket.IO or ws, without TLS",
+        ))?;
+        return bulk::run(pool, form, size, plan, probe);
+    }
+    match mode {
+        Mode::Echo | Mode::Pipelined => echo::run(&mut pool, shape, clients, plan, probe),
+        Mode::Fanout | Mode::Fanout4 | Mode::FanoutDeflate => fanout::run(&mut pool, shape, plan, probe),
+        Mode::Crossfire => crossfire::run(&mut pool, shape, plan, probe),
+        Mode::Churn => churn::run(&mut pool, plan, probe),
+        _ => idle::run(&mut pool, shape, mode.is_deflated(), plan, probe),
+    }
+}
+
+/// Request and answer with one in flight on each of the first `active` connections of a pool, all of which are opened.
+pub(crate) fn echo_among(
+    pool: &mut Pool,
+    active: usize,
+    plan: &Plan,
+    probe: &Probe,
+) -> Result<Outcome, LoadError> {
+    let shape = Shape {
+        connections: pool.len(),
+        depth: 1,
+    };
+    echo::run(pool, shape, active, plan, probe)
 }
 
 /// Keeps the pool going until `until`, or until `step` says that it is done.
@@ -363,14 +284,6 @@ pub(crate) fn misplaced(connection: usize, event: Event) -> LoadError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn modes_have_names() {
-        for mode in Mode::ALL {
-            assert_eq!(mode.as_str().parse(), Ok(mode));
-        }
-        assert!("nonsense".parse::<Mode>().is_err());
-    }
 
     #[test]
     fn a_figure_is_cpu_time_by_count() {

@@ -44,9 +44,21 @@ pub(crate) struct Talk {
     pub(crate) is_deflated: bool,
     /// The connections have TLS.
     pub(crate) is_encrypted: bool,
+    /// How many namespaces they are spread over, `/n0` and so on; without any all are in `/`.
+    pub(crate) namespaces: usize,
 }
 
 impl Talk {
+    /// Plain messages in the namespace `/`.
+    pub(crate) fn new(flavour: Flavour) -> Self {
+        Self {
+            flavour,
+            is_deflated: false,
+            is_encrypted: false,
+            namespaces: 0,
+        }
+    }
+
     /// The same of the connection of this number.
     fn of(self, connection: usize) -> Self {
         Self {
@@ -63,6 +75,7 @@ impl Talk {
 /// What a connection sends when the current turn has read all its messages.
 pub(crate) struct Outgoing<'a> {
     talk: Talk,
+    space: &'a [u8],
     out: &'a mut Vec<u8>,
     close: bool,
 }
@@ -70,7 +83,12 @@ pub(crate) struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// Sends the request `ping`.
     pub(crate) fn ping(&mut self, number: u32) {
-        self.talk.flavour.put_ping(self.out, number);
+        self.talk.flavour.put_ping(self.out, number, self.space);
+    }
+
+    /// Sends an event with JSON as its one argument.
+    pub(crate) fn event(&mut self, name: &str, json: &str) {
+        self.talk.flavour.put_event(self.out, name, json);
     }
 
     /// Sends the request `broadcast`.
@@ -99,6 +117,8 @@ pub(crate) struct Pool {
     /// That of the first connection, which sends.
     first_handshake: Vec<u8>,
     connections: Vec<Connection>,
+    /// How packets name the namespaces that the connections are spread over.
+    spaces: Vec<Vec<u8>>,
     scratch: Vec<u8>,
     out: Vec<u8>,
 }
@@ -118,9 +138,27 @@ impl Pool {
             handshake: handshake.into_bytes(),
             first_handshake: first_handshake.into_bytes(),
             connections: (0..connections).map(|_| Connection::default()).collect(),
+            spaces: (0..talk.namespaces)
+                .map(|at| format!("/n{at},").into_bytes())
+                .collect(),
             scratch: vec![0; 256 << 10],
             out: Vec::with_capacity(64 << 10),
         })
+    }
+
+    /// Gives up the connections, each joined and with nothing read that was not handled; those over TLS are closed.
+    pub(crate) fn into_streams(self) -> Result<Vec<TcpStream>, LoadError> {
+        let mut streams = Vec::with_capacity(self.connections.len());
+        for connection in self.connections {
+            if let Some(Wire::Plain(mut stream)) = connection.stream {
+                self.poll
+                    .registry()
+                    .deregister(&mut stream)
+                    .map_err(LoadError::Poll)?;
+                streams.push(stream);
+            }
+        }
+        Ok(streams)
     }
 
     /// How many connections there is room for.
@@ -205,6 +243,7 @@ impl Pool {
         self.out.clear();
         let mut outgoing = Outgoing {
             talk: self.talk.of(connection),
+            space: space(&self.spaces, connection),
             out: &mut self.out,
             close: false,
         };
@@ -239,6 +278,7 @@ impl Pool {
                 connection,
                 outgoing: Outgoing {
                     talk: self.talk.of(connection),
+                    space: space(&self.spaces, connection),
                     out: &mut self.out,
                     close: false,
                 },
@@ -253,6 +293,13 @@ impl Pool {
             place.advance(event, &mut turn, &mut self.scratch)?;
         }
         Ok(count)
+    }
+}
+
+fn space(spaces: &[Vec<u8>], connection: usize) -> &[u8] {
+    match spaces.len() {
+        0 => &[],
+        count => &spaces[connection % count],
     }
 }
 
@@ -482,10 +529,8 @@ impl Connection {
         turn: &mut Turn<'_, F>,
     ) -> Result<(), LoadError> {
         let Talk { flavour, .. } = turn.outgoing.talk;
-        match (
-            flavour.classify(payload, turn.outgoing.talk.fillers()),
-            self.stage,
-        ) {
+        let incoming = flavour.classify(payload, turn.outgoing.talk.fillers(), turn.outgoing.space);
+        match (incoming, self.stage) {
             (Incoming::Reply(number), Stage::Ready) => turn.tell(Event::Reply(number)),
             (Incoming::Message(number), Stage::Ready) => turn.tell(Event::Message(number)),
             (Incoming::Heartbeat, _) => {
@@ -494,7 +539,7 @@ impl Connection {
             }
             (Incoming::Open, Stage::Opening) => {
                 self.stage = Stage::Joining;
-                flavour.put_join(turn.outgoing.out);
+                flavour.put_join(turn.outgoing.out, turn.outgoing.space);
                 Ok(())
             }
             (Incoming::Joined, Stage::Joining) => {

@@ -1,8 +1,15 @@
-//! The report: what was measured, gathered by server and mode, as a table to read, as JSON and as a plot.
+//! The report: what was measured, as tables to read, as JSON and as plots.
 
-pub(crate) mod svg;
-pub(crate) mod table;
+mod bars;
+pub(crate) mod footprint;
+mod goals;
+pub(crate) mod growth;
+pub(crate) mod latency;
+mod lines;
+pub(crate) mod side_by_side;
+mod svg;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -10,28 +17,20 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::cli::RunOptions;
-use crate::load::{Mode, Outcome, Plan, Shape};
-use crate::peers::Peer;
-use crate::stats::Summary;
+use crate::load::Plan;
 use crate::system::machine::Machine;
-
-/// One measurement.
-pub(crate) struct Measured {
-    /// Of which server.
-    pub(crate) peer: Peer,
-    /// In which mode.
-    pub(crate) mode: Mode,
-    /// What came out.
-    pub(crate) outcome: Outcome,
-}
+use footprint::Footprint;
+use growth::Growth;
+use latency::Latency;
+use side_by_side::SideBySide;
 
 /// One measurement that came to nothing.
 #[derive(Debug, Serialize)]
 pub(crate) struct Failure {
     /// Of which server.
     pub(crate) peer: &'static str,
-    /// In which mode.
-    pub(crate) mode: &'static str,
+    /// In which mode, or what else.
+    pub(crate) what: String,
     /// In which round.
     pub(crate) round: usize,
     /// Why.
@@ -40,97 +39,40 @@ pub(crate) struct Failure {
 
 /// Everything about one run.
 #[derive(Debug, Serialize)]
-pub(crate) struct Results {
+pub(crate) struct Report {
     machine: Machine,
+    command: String,
     rounds: usize,
     quick: bool,
     plan: Plan,
-    base: &'static str,
-    peers: Vec<PeerLine>,
-    modes: Vec<ModeTable>,
+    /// Every server in every mode.
+    pub(crate) modes: Option<SideBySide>,
+    /// One thread and two.
+    pub(crate) workers: Option<SideBySide>,
+    /// Latency at given rates.
+    pub(crate) latency: Option<Latency>,
+    /// More connections, rooms, namespaces.
+    pub(crate) growth: Vec<Growth>,
+    /// Build times and sizes.
+    pub(crate) footprint: Option<Footprint>,
     failures: Vec<Failure>,
 }
 
-#[derive(Debug, Serialize)]
-struct PeerLine {
-    name: &'static str,
-    title: &'static str,
-    protocol: &'static str,
-}
-
-/// All servers in one mode.
-#[derive(Debug, Serialize)]
-pub(crate) struct ModeTable {
-    name: &'static str,
-    title: String,
-    unit: &'static str,
-    shape: Shape,
-    cells: Vec<Cell>,
-    #[serde(skip)]
-    mode: Mode,
-}
-
-/// One server in one mode.
-#[derive(Debug, Serialize)]
-pub(crate) struct Cell {
-    peer: &'static str,
-    figure: Option<Summary>,
-    rounds: Vec<Outcome>,
-}
-
-impl Results {
+impl Report {
     /// Nothing measured yet.
     pub(crate) fn new(machine: Machine, options: &RunOptions, plan: Plan) -> Self {
-        let cells = || {
-            let cell = |peer: &Peer| Cell {
-                peer: peer.name,
-                figure: None,
-                rounds: Vec::new(),
-            };
-            options.peers.iter().map(cell).collect()
-        };
         Self {
             machine,
+            command: options.command.clone(),
             rounds: options.rounds,
             quick: options.quick,
             plan,
-            base: options.base.name,
-            peers: options
-                .peers
-                .iter()
-                .map(|peer| PeerLine {
-                    name: peer.name,
-                    title: peer.title,
-                    protocol: peer.flavour.as_str(),
-                })
-                .collect(),
-            modes: options
-                .modes
-                .iter()
-                .map(|&mode| ModeTable {
-                    name: mode.as_str(),
-                    title: mode.title(mode.shape()),
-                    unit: mode.unit(),
-                    shape: mode.shape(),
-                    cells: cells(),
-                    mode,
-                })
-                .collect(),
+            modes: None,
+            workers: None,
+            latency: None,
+            growth: Vec::new(),
+            footprint: None,
             failures: Vec::new(),
-        }
-    }
-
-    /// Adds a measurement.
-    pub(crate) fn add(&mut self, measured: Measured) {
-        let cell = self
-            .modes
-            .iter_mut()
-            .filter(|table| table.mode == measured.mode)
-            .flat_map(|table| &mut table.cells)
-            .find(|cell| cell.peer == measured.peer.name);
-        if let Some(cell) = cell {
-            cell.rounds.push(measured.outcome);
-            cell.figure = Summary::of(cell.rounds.iter().filter_map(|outcome| outcome.figure));
         }
     }
 
@@ -160,33 +102,67 @@ impl Results {
         let quick = if self.quick { ", quick" } else { "" };
         format!("{date}, {processor}, {cpus} CPUs, {memory} MiB, {kernel}; {rounds}{quick}")
     }
+
+    /// The whole report as Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!("# Benchmark\n\n{}.\n\n", self.circumstances());
+        let _ = write!(text, "```sh\n{}\n```\n", self.command);
+        for failure in &self.failures {
+            let error = failure.error.lines().next().unwrap_or_default();
+            let _ = write!(
+                text,
+                "\nFAILED in round {}: {} in {}: {error}\n",
+                failure.round, failure.peer, failure.what
+            );
+        }
+        goals::put_markdown(&mut text, self);
+        if let Some(modes) = &self.modes {
+            text += "\n## Cost\n\n";
+            modes.put_markdown(&mut text);
+        }
+        if let Some(workers) = &self.workers {
+            text += "\n## Two threads instead of one\n\nThe servers have both CPUs, and share one of them with the generator.\n\n";
+            workers.put_markdown(&mut text);
+        }
+        if let Some(latency) = &self.latency {
+            text += "\n## Latency\n\n";
+            latency.put_markdown(&mut text);
+        }
+        if !self.growth.is_empty() {
+            text += "\n## Growth\n";
+            for growth in &self.growth {
+                growth.put_markdown(&mut text);
+            }
+        }
+        if let Some(footprint) = &self.footprint {
+            text += "\n## Build time and size\n\n";
+            footprint.put_markdown(&mut text);
+        }
+        text
+    }
 }
 
-impl ModeTable {
-    fn median(&self, peer: &str) -> Option<f64> {
-        Some(self.cells.iter().find(|cell| cell.peer == peer)?.figure?.median)
-    }
-
-    fn ratio(&self, peer: &str, base: &str) -> Option<f64> {
-        let base = self.median(base).filter(|base| *base > 0.0)?;
-        Some(self.median(peer)? / base)
-    }
-}
-
-impl Cell {
-    fn middle(&self, of: impl Fn(&Outcome) -> Option<f64>) -> Option<f64> {
-        Some(Summary::of(self.rounds.iter().filter_map(of))?.median)
-    }
-}
-
-/// Writes `results.json`, `results.md` and `results.svg` into a folder.
-pub(crate) fn write(results: &Results, folder: &Path) -> io::Result<()> {
+/// Writes `results.json`, `results.md` and the plots that there are figures for into a folder.
+pub(crate) fn write(report: &Report, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let mut json = serde_json::to_string_pretty(results)?;
+    let mut json = serde_json::to_string_pretty(report)?;
     json.push('\n');
     fs::write(folder.join("results.json"), json)?;
-    fs::write(folder.join("results.md"), table::markdown(results))?;
-    fs::write(folder.join("results.svg"), svg::plot(results))
+    fs::write(folder.join("results.md"), report.markdown())?;
+    let circumstances = report.circumstances();
+    if let Some(modes) = &report.modes {
+        fs::write(folder.join("results.svg"), bars::plot(modes, &circumstances))?;
+    }
+    if let Some(latency) = &report.latency {
+        fs::write(folder.join("latency.svg"), latency.plot(&circumstances))?;
+    }
+    if !report.growth.is_empty() {
+        fs::write(
+            folder.join("growth.svg"),
+            growth::plot(&report.growth, &circumstances),
+        )?;
+    }
+    Ok(())
 }
 
 /// A figure with about three digits.
@@ -199,89 +175,60 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use crate::system::server::Cpus;
 
-    /// A run of two peers in two modes, the second mode without a result for the base.
-    pub(crate) fn sample() -> Results {
-        let peer = |name: &str| name.parse::<Peer>().unwrap();
-        let options = RunOptions {
-            peers: vec![peer("gatewire"), peer("socketioxide")],
-            modes: vec![Mode::Echo, Mode::Idle],
+    fn sample() -> Report {
+        Report {
+            machine: Machine {
+                date: "2026-01-02".to_owned(),
+                processor: "A <fast> one & more".to_owned(),
+                cpus: 2,
+                memory: 1024,
+                kernel: "Linux 6.1".to_owned(),
+            },
+            command: "cargo xtask bench".to_owned(),
             rounds: 3,
             quick: false,
-            base: peer("socketioxide"),
-            out: None,
-            cpus: Cpus {
-                server: 0,
-                generator: 1,
-            },
-            build: false,
-        };
-        let machine = Machine {
-            date: "2026-01-02".to_owned(),
-            processor: "A <fast> one & more".to_owned(),
-            cpus: 2,
-            memory: 1024,
-            kernel: "Linux 6.1".to_owned(),
-        };
-        let mut results = Results::new(machine, &options, Plan::FULL);
-        let outcome = |figure| Outcome {
-            figure: Some(figure),
-            count: 10,
-            per_second: 1_000.0,
-            server_share: Some(0.99),
-            generator_share: 0.5,
-            resident: Some(1 << 20),
-            overtaken: 0,
-        };
-        for (name, mode, figure) in [
-            ("gatewire", Mode::Echo, 4.0),
-            ("gatewire", Mode::Echo, 9.0),
-            ("gatewire", Mode::Echo, 3.0),
-            ("socketioxide", Mode::Echo, 8.0),
-            ("gatewire", Mode::Idle, 2_000.0),
-        ] {
-            results.add(Measured {
-                peer: peer(name),
-                mode,
-                outcome: outcome(figure),
-            });
+            plan: Plan::FULL,
+            modes: Some(side_by_side::tests::sample()),
+            workers: None,
+            latency: None,
+            growth: Vec::new(),
+            footprint: None,
+            failures: vec![Failure {
+                peer: "socketioxide",
+                what: "idle".to_owned(),
+                round: 1,
+                error: "gone\nand more".to_owned(),
+            }],
         }
-        results.fail(Failure {
-            peer: "socketioxide",
-            mode: "idle",
-            round: 1,
-            error: "gone\nand more".to_owned(),
-        });
-        results
     }
 
     #[test]
-    fn the_figure_is_the_median_and_the_ratio_is_to_the_base() {
-        let results = sample();
-        assert_eq!(results.modes[0].median("gatewire"), Some(4.0));
-        assert_eq!(results.modes[0].ratio("gatewire", "socketioxide"), Some(0.5));
-        assert_eq!(results.modes[0].ratio("socketioxide", "socketioxide"), Some(1.0));
-        assert_eq!(
-            results.modes[1].ratio("gatewire", "socketioxide"),
-            None,
-            "the base has no result"
-        );
-        assert_eq!(results.failures(), 1);
+    fn the_report_says_where_and_how_and_what_failed() {
+        let text = sample().markdown();
+        for line in [
+            "2026-01-02, A <fast> one & more, 2 CPUs, 1024 MiB, Linux 6.1; median of 3 rounds.",
+            "cargo xtask bench",
+            "FAILED in round 1: socketioxide in idle: gone",
+            "## Cost",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\nnot in\n{text}");
+        }
+        assert_eq!(sample().failures(), 1);
     }
 
     #[test]
     fn the_json_is_whole() {
         let value = serde_json::to_value(sample()).unwrap();
-        assert_eq!(value["modes"][0]["cells"][0]["figure"]["median"], 4.0);
+        let cell = &value["modes"]["modes"][0]["cells"][0];
+        assert_eq!(cell["figure"]["median"], 4.0);
+        assert_eq!(cell["rounds"].as_array().unwrap().len(), 3);
         assert_eq!(
-            value["modes"][0]["cells"][0]["rounds"].as_array().unwrap().len(),
-            3
+            value["modes"]["modes"][1]["cells"][1]["figure"],
+            serde_json::Value::Null
         );
-        assert_eq!(value["modes"][1]["cells"][1]["figure"], serde_json::Value::Null);
-        assert_eq!(value["base"], "socketioxide");
         assert_eq!(value["failures"][0]["peer"], "socketioxide");
     }
 

@@ -1,21 +1,23 @@
-//! Pinning to one CPU, and the limit of open files. A child inherits both from the thread that starts it.
+//! Pinning to CPUs, and the limit of open files. A child inherits both from the thread that starts it.
 
 use std::io;
 
-/// Confines the calling thread, and what it starts from now on, to one CPU.
+/// Confines the calling thread, and what it starts from now on, to these CPUs.
 #[cfg(target_os = "linux")]
-pub(crate) fn pin(cpu: usize) -> io::Result<()> {
+pub(crate) fn pin(cpus: &[usize]) -> io::Result<()> {
     use nix::sched::{CpuSet, sched_setaffinity};
     use nix::unistd::Pid;
 
     let mut set = CpuSet::new();
-    set.set(cpu)?;
+    for cpu in cpus {
+        set.set(*cpu)?;
+    }
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
 /// Pinning needs Linux.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn pin(_: usize) -> io::Result<()> {
+pub(crate) fn pin(_: &[usize]) -> io::Result<()> {
     Ok(())
 }
 

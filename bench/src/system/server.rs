@@ -54,6 +54,33 @@ pub(crate) struct Cpus {
     pub(crate) server: usize,
     /// The generator's.
     pub(crate) generator: usize,
+    /// Whether the server may use the generator's, too.
+    pub(crate) are_shared: bool,
+}
+
+impl Cpus {
+    /// The same, and the server may use both.
+    pub(crate) fn shared(self) -> Self {
+        Self {
+            are_shared: true,
+            ..self
+        }
+    }
+
+    fn of_server(self) -> Vec<usize> {
+        let other = self.are_shared.then_some(self.generator);
+        [self.server].into_iter().chain(other).collect()
+    }
+}
+
+impl Default for Cpus {
+    fn default() -> Self {
+        Self {
+            server: 0,
+            generator: 1,
+            are_shared: false,
+        }
+    }
 }
 
 impl Server {
@@ -81,9 +108,9 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
-        affinity::pin(cpus.server)?;
+        affinity::pin(&cpus.of_server())?;
         let spawned = command.spawn();
-        affinity::pin(cpus.generator)?;
+        affinity::pin(&[cpus.generator])?;
         let child = spawned.map_err(|source| StartError::Spawn {
             program: program.display().to_string(),
             source,
@@ -171,6 +198,7 @@ mod tests {
     const CPUS: Cpus = Cpus {
         server: 0,
         generator: 0,
+        are_shared: false,
     };
 
     fn shell(script: &str) -> Result<Server, StartError> {

@@ -87,10 +87,14 @@ impl Flavour {
         )
     }
 
-    /// The packet that joins the namespace `/`, where the protocol has one.
-    pub(crate) fn put_join(self, out: &mut Vec<u8>) {
+    /// The packet that joins a namespace, where the protocol has one. `space` is how packets name it: nothing for `/`, else
+    /// such as `/n1,`.
+    pub(crate) fn put_join(self, out: &mut Vec<u8>, space: &[u8]) {
         if !matches!(self, Self::Ws | Self::Sse) {
-            frame::put(out, Opcode::Text, |out| out.extend_from_slice(b"40"));
+            frame::put(out, Opcode::Text, |out| {
+                out.extend_from_slice(b"40");
+                out.extend_from_slice(space);
+            });
         }
     }
 
@@ -101,16 +105,10 @@ impl Flavour {
         }
     }
 
-    /// The request `ping` of the given number; the server answers it.
-    pub(crate) fn put_ping(self, out: &mut Vec<u8>, number: u32) {
+    /// The request `ping` of the given number in a namespace; the server answers it.
+    pub(crate) fn put_ping(self, out: &mut Vec<u8>, number: u32, space: &[u8]) {
         frame::put(out, Opcode::Text, |out| match self {
-            Self::SocketIo | Self::Recovery => {
-                out.extend_from_slice(b"42");
-                put_decimal(out, number);
-                out.extend_from_slice(b"[\"ping\",\"");
-                put_payload(out, number);
-                out.extend_from_slice(b"\"]");
-            }
+            Self::SocketIo | Self::Recovery => put_ping_packet(out, number, space),
             Self::Ws | Self::Sse => {
                 out.extend_from_slice(b"{\"event\":\"ping\",\"data\":\"");
                 put_payload(out, number);
@@ -135,13 +133,29 @@ impl Flavour {
         });
     }
 
-    /// What a text message of the server is; its whole content is compared. A broadcast has so many fillers.
-    pub(crate) fn classify(self, text: &[u8], fillers: usize) -> Incoming {
+    /// The event of this name with JSON as its one argument.
+    pub(crate) fn put_event(self, out: &mut Vec<u8>, name: &str, json: &str) {
+        frame::put(out, Opcode::Text, |out| {
+            let (start, middle, end) = match self {
+                Self::SocketIo | Self::Recovery => ("42[\"", "\",", "]"),
+                Self::Ws | Self::Sse => ("{\"event\":\"", "\",\"data\":", "}"),
+            };
+            for part in [start, name, middle, json, end] {
+                out.extend_from_slice(part.as_bytes());
+            }
+        });
+    }
+
+    /// What a text message of the server in a namespace is; its whole content is compared. A broadcast has so many fillers.
+    pub(crate) fn classify(self, text: &[u8], fillers: usize, space: &[u8]) -> Incoming {
         let found = match self {
             Self::SocketIo | Self::Recovery => match text {
-                [b'4', b'3', rest @ ..] => acknowledgement(rest),
+                [b'4', b'3', rest @ ..] => rest.strip_prefix(space).and_then(acknowledgement),
                 [b'4', b'2', rest @ ..] => message(rest, self == Self::Recovery, fillers),
-                [b'4', b'0', b'{', ..] => Some(Incoming::Joined),
+                [b'4', b'0', rest @ ..] => rest
+                    .strip_prefix(space)
+                    .filter(|rest| rest.starts_with(b"{"))
+                    .map(|_| Incoming::Joined),
                 [b'0', b'{', ..] => Some(Incoming::Open),
                 [b'2'] => Some(Incoming::Heartbeat),
                 _ => None,
@@ -285,6 +299,23 @@ fn payload_of(text: &[u8], fillers: usize) -> Option<u32> {
     if is_whole { decimal(digits) } else { None }
 }
 
+/// The packet of the request `ping`, as Engine.IO carries it on any transport.
+pub(crate) fn put_ping_packet(out: &mut Vec<u8>, number: u32, space: &[u8]) {
+    out.extend_from_slice(b"42");
+    out.extend_from_slice(space);
+    put_decimal(out, number);
+    out.extend_from_slice(b"[\"ping\",\"");
+    put_payload(out, number);
+    out.extend_from_slice(b"\"]");
+}
+
+/// The payload of a number, as text.
+pub(crate) fn payload_text(number: u32) -> String {
+    let mut payload = Vec::with_capacity(32);
+    put_payload(&mut payload, number);
+    String::from_utf8_lossy(&payload).into_owned()
+}
+
 fn put_payload(out: &mut Vec<u8>, number: u32) {
     put_long_payload(out, number, 1);
 }
@@ -422,10 +453,26 @@ mod tests {
         ];
         for (flavour, text, expected) in table {
             assert_eq!(
-                flavour.classify(text.as_bytes(), 1),
+                flavour.classify(text.as_bytes(), 1, b""),
                 expected,
                 "{flavour:?} {text}"
             );
+        }
+    }
+
+    #[test]
+    fn packets_name_their_namespace() {
+        let mut packet = Vec::new();
+        put_ping_packet(&mut packet, 7, b"/n1,");
+        let payload = payload_text(7);
+        assert_eq!(packet, format!("42/n1,7[\"ping\",\"{payload}\"]").as_bytes());
+        let reply = format!("43/n1,7[\"pong: {payload}\"]");
+        for (space, expected) in [
+            (&b"/n1,"[..], Incoming::Reply(7)),
+            (b"/n2,", Incoming::Unexpected),
+            (b"", Incoming::Unexpected),
+        ] {
+            assert_eq!(Flavour::SocketIo.classify(reply.as_bytes(), 1, space), expected);
         }
     }
 
@@ -465,7 +512,7 @@ mod tests {
         ];
         for (flavour, number, text) in table {
             let mut out = Vec::new();
-            flavour.put_ping(&mut out, number);
+            flavour.put_ping(&mut out, number, b"");
             let (head, body) = out.split_at(6);
             let plain: Vec<u8> = body
                 .iter()

@@ -145,6 +145,23 @@ pub(crate) fn put(out: &mut Vec<u8>, opcode: Opcode, fill: impl FnOnce(&mut Vec<
     }
 }
 
+/// Appends one frame as a server sends it, to compare with what came.
+pub(crate) fn put_unmasked(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    out.push(0x80 | opcode.bits());
+    match payload.len() {
+        len @ 0..126 => out.push(len as u8),
+        len @ 126..0x1_0000 => {
+            out.push(126);
+            out.extend_from_slice(&(len as u16).to_be_bytes());
+        }
+        len => {
+            out.push(127);
+            out.extend_from_slice(&(len as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(payload);
+}
+
 fn mask(payload: &mut [u8]) {
     // In words, which the compiler makes wide ones of; byte by byte it does not.
     let (words, rest) = payload.as_chunks_mut::<4>();
@@ -169,27 +186,16 @@ mod tests {
             .collect()
     }
 
-    fn server_frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![first];
-        match payload.len() {
-            len @ 0..126 => frame.push(len as u8),
-            len @ 126..0x1_0000 => {
-                frame.push(126);
-                frame.extend_from_slice(&(len as u16).to_be_bytes());
-            }
-            len => {
-                frame.push(127);
-                frame.extend_from_slice(&(len as u64).to_be_bytes());
-            }
-        }
-        frame.extend_from_slice(payload);
+    fn server_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        put_unmasked(&mut frame, opcode, payload);
         frame
     }
 
     #[test]
     fn a_frame_is_found_only_when_it_is_whole() {
         for len in [0, 1, 125, 126, 127, 65_535, 65_536] {
-            let frame = server_frame(0x81, &vec![b'x'; len]);
+            let frame = server_frame(Opcode::Text, &vec![b'x'; len]);
             for cut in [0, 1, 2, 3, 9, frame.len().saturating_sub(1)] {
                 if cut < frame.len() {
                     assert_eq!(parse(&frame[..cut], false), Ok(None), "{len} bytes cut at {cut}");
@@ -221,7 +227,7 @@ mod tests {
             Opcode::Ping,
             Opcode::Pong,
         ] {
-            let frame = server_frame(0x80 | opcode.bits(), b"ab");
+            let frame = server_frame(opcode, b"ab");
             assert_eq!(
                 parse(&frame, false),
                 Ok(Some(Frame {

@@ -37,7 +37,11 @@ pub fn serve(app: impl FnOnce() -> Router + Send + 'static) -> io::Result<()> {
     runtime.block_on(server).map_err(io::Error::other)?
 }
 
-fn number(name: &str, default: u16) -> io::Result<u16> {
+/// A number of the environment.
+///
+/// # Errors
+/// When it is none.
+pub fn number(name: &str, default: u16) -> io::Result<u16> {
     std::env::var(name).map_or(Ok(default), |text| {
         text.parse().map_err(|_| {
             io::Error::new(

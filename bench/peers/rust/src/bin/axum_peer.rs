@@ -1,6 +1,7 @@
 //! The hand-written axum peer: bare WebSocket with `{event, data}` envelopes, one task a connection, a broadcast
 //! channel for the fan-out, a small read buffer, and replies that leave together when several requests came
-//! together. It is what a careful user writes without a framework; it has no rooms, namespaces or heartbeats.
+//! together. A binary message comes back as it is. It is what a careful user writes without a framework; it has no rooms,
+//! namespaces or heartbeats. `BINARY=1` gives it a buffer for large messages.
 
 use std::io;
 
@@ -14,7 +15,8 @@ use gatewire_bench_peers::serve;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-const READ_BUFFER: usize = 8 << 10;
+/// For small messages, and for large ones.
+const READ_BUFFERS: [usize; 2] = [8 << 10, 128 << 10];
 
 type Channel = broadcast::Sender<Utf8Bytes>;
 
@@ -33,9 +35,10 @@ fn main() -> io::Result<()> {
 
 async fn upgrade(upgrade: WebSocketUpgrade, State(channel): State<Channel>) -> Response {
     // tungstenite clears its whole read buffer whenever it looks for input. With its default of 128 KiB that would be
-    // most of the CPU time here, and nearly all of the memory.
+    // most of the CPU time of small messages, and nearly all of the memory.
+    let is_binary = std::env::var("BINARY").is_ok_and(|value| value == "1");
     upgrade
-        .read_buffer_size(READ_BUFFER)
+        .read_buffer_size(READ_BUFFERS[usize::from(is_binary)])
         .on_upgrade(move |socket| connection(socket, channel))
 }
 
@@ -63,9 +66,12 @@ async fn connection(mut socket: WebSocket, channel: Channel) {
 async fn answer(socket: &mut WebSocket, channel: &Channel, message: Message) -> Result<(), axum::Error> {
     let mut next = Some(message);
     while let Some(message) = next {
-        if let Message::Text(text) = message
-            && let Some(reply) = handle(channel, &text)
-        {
+        let reply = match message {
+            Message::Text(text) => handle(channel, &text),
+            Message::Binary(bytes) => Some(Message::Binary(bytes)),
+            _ => None,
+        };
+        if let Some(reply) = reply {
             socket.feed(reply).await?;
         }
         next = match socket.next().now_or_never() {
