@@ -2,6 +2,7 @@
 //! the connection itself (hop-by-hop and WebSocket fields) are not kept.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -188,9 +189,15 @@ struct Query<'a>(&'a Handshake);
 impl Serialize for Query<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let pairs: Vec<_> = self.0.query_pairs().collect();
+        // A client may name thousands: each is looked up, not compared with all behind it.
+        let last: HashMap<&str, usize> = pairs
+            .iter()
+            .enumerate()
+            .map(|(at, (name, _))| (&**name, at))
+            .collect();
         let mut object = serializer.serialize_map(None)?;
         for (at, (name, value)) in pairs.iter().enumerate() {
-            if pairs[at + 1..].iter().all(|(later, _)| later != name) {
+            if last.get(&**name) == Some(&at) {
                 object.serialize_entry(name, value)?;
             }
         }
