@@ -56,6 +56,11 @@ export function missingServer(name) {
   return missing(`the program ${name} (cargo build -p gatewire-examples --bins --examples)`, command(name));
 }
 
+/** Where the program `name` is, for one that does not listen. */
+export function programOf(name) {
+  return command(name, false)?.[0];
+}
+
 /** A running program: where it listens, and how to stop it. */
 export class Server {
   #child;
