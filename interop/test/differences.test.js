@@ -3,7 +3,6 @@
 // here.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import net from "node:net";
 import { after, before, describe, test } from "node:test";
 import { Peer, Polling, request } from "../lib/raw.js";
@@ -29,17 +28,6 @@ async function exchange(server, text, ms) {
 const upgrade = (target) =>
   `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-test("each test that the document names exists", () => {
-  const document = new URL("../../docs/differences-from-node.md", import.meta.url);
-  const links = [...readFileSync(document, "utf8").matchAll(/\[`([^`]+)`\]\(([^)]+)\)/g)];
-  assert.ok(links.length > 30);
-  for (const [, name, path] of links) {
-    const file = readFileSync(new URL(path, document), "utf8");
-    const isThere = [`fn ${name}(`, `test("${name}"`, `["${name}"`].some((text) => file.includes(text));
-    assert.ok(isThere, `${path} has no test named ${name}`);
-  }
-});
 
 describe("differences of Engine.IO", { skip: missingServer("engine_echo") }, () => {
   let server, http, ws;

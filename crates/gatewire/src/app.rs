@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use gatewire_hub::cluster::{Cluster, SessionBus};
 use gatewire_hub::{HubConfig, Io};
-use gatewire_server::{Listener, SseServer, Tls};
+use gatewire_server::{Listener, ListenerConfig, SseServer, Tls};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::adapter::{Adapter, SocketIoAdapter, WsAdapter};
@@ -48,6 +48,7 @@ pub struct App {
     /// In which the namespaces of controllers are.
     requests: Io,
     sse: SseConfig,
+    listener: ListenerConfig,
     router: Option<axum::Router>,
     cors: Option<Cors>,
     tls: Option<Tls>,
@@ -236,6 +237,14 @@ impl App {
         self
     }
 
+    /// The bounds of connections before they are anybody's: their number, and what the head of a request may take in time and
+    /// bytes. They hold on every port. Where the application is a [router](Self::into_router), they are the matter of the
+    /// server that serves it.
+    pub fn listener_config(&mut self, config: ListenerConfig) -> &mut Self {
+        self.listener = config;
+        self
+    }
+
     /// How the streams of controllers are kept: heartbeats, what may wait for a client, the hint at a shutdown.
     pub fn sse_config(&mut self, config: SseConfig) -> &mut Self {
         self.sse = config;
@@ -358,6 +367,7 @@ impl App {
         let running = Arc::clone(&self.running);
         let tls = self.tls.clone();
         let reuse_port = self.reuse_port;
+        let config = self.listener.clone();
         let sites = self.into_sites(Some(local_addr.port()))?;
         let mut listeners = Vec::with_capacity(sites.len());
         let mut listener = Some(listener);
@@ -375,6 +385,7 @@ impl App {
                     bound.map_err(|error| Error::listen(address, &error))?
                 }
             };
+            let listener = listener.with_config(config.clone());
             let listener = match &tls {
                 Some(tls) => listener.with_tls(tls.clone()),
                 None => listener,
@@ -646,6 +657,7 @@ impl<M: Module> Create<M> {
             controllers: bound,
             requests,
             sse: SseConfig::default(),
+            listener: ListenerConfig::default(),
             router: None,
             cors: None,
             tls: None,

@@ -78,7 +78,7 @@ pub use gatewire_macros::{
     subscribe_message, subscriptions, use_filters, use_guards, use_interceptors, use_pipes,
     websocket_gateway,
 };
-pub use gatewire_server::{Secured, Tls, TlsError, rustls};
+pub use gatewire_server::{Http2Config, ListenerConfig, Secured, Tls, TlsError, rustls};
 pub use given::GivenListener;
 pub use logger::Logger;
 pub use module::verify;

@@ -9,7 +9,7 @@ use axum::extract::ConnectInfo;
 use axum::routing::get;
 use gatewire::gateway::GatewayOptions;
 use gatewire::prelude::*;
-use gatewire::{Error, module};
+use gatewire::{Error, ListenerConfig, module};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -50,6 +50,25 @@ async fn fetch(address: SocketAddr, path: &str) -> (String, String) {
 
 async fn create<M: module::Module>() -> App {
     App::create::<M>().without_logger().await.unwrap()
+}
+
+#[tokio::test]
+async fn bounds_of_connections_are_options() {
+    let mut app = create::<MainModule>().await;
+    app.listener_config(ListenerConfig {
+        max_head: 8 << 10,
+        ..ListenerConfig::default()
+    });
+    let bound = app.bind("127.0.0.1:0").await.unwrap();
+    let address = bound.local_addr();
+    let served = tokio::spawn(bound.serve_with_shutdown(std::future::pending()));
+    let long = format!("/nothing?{}", "x".repeat(40 << 10));
+    assert_eq!(
+        fetch(address, &long).await.0,
+        "HTTP/1.1 431 Request Header Fields Too Large"
+    );
+    assert_eq!(fetch(address, "/nothing").await.0, "HTTP/1.1 404 Not Found");
+    served.abort();
 }
 
 #[tokio::test]

@@ -17,6 +17,9 @@ pub struct HubConfig {
     pub parser: Option<Arc<dyn Parser>>,
     /// Namespaces that one connection may have joined at a time. Default 64.
     pub max_namespaces_per_connection: usize,
+    /// Rooms that one socket may be in at a time, beside the one of its id; [`join`](crate::Socket::join) enters no more.
+    /// Default 10,000.
+    pub max_rooms_per_socket: usize,
     /// Acknowledgements that one socket may owe at a time; further requests fail. Default 10,000.
     pub max_pending_acks: usize,
     /// Namespaces of parents, as [`of_pattern`](crate::Io::of_pattern) makes them, that there may be at a time; a CONNECT
@@ -56,6 +59,7 @@ impl Default for HubConfig {
             limits: Limits::default(),
             parser: None,
             max_namespaces_per_connection: 64,
+            max_rooms_per_socket: 10_000,
             max_pending_acks: 10_000,
             max_dynamic_namespaces: 10_000,
             cleanup_empty_child_namespaces: false,

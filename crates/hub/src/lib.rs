@@ -88,6 +88,7 @@ pub use prepared::{FramedText, Message, Prepared};
 pub use presence::{Presence, PresenceConfig, PresenceEvent, PresentSocket};
 pub use recovery::Recovery;
 pub use remote::{FetchError, RemoteAckRequest, RemoteSocket};
+pub use room::TooManyRooms;
 pub use selection::{IntoRoom, IntoRooms, Room, Selection};
 pub use server_side::{ServerSideAck, ServerSideEvent, ServerSideRequest};
 pub use socket::{EventError, ListenerId, Socket};

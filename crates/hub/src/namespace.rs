@@ -15,7 +15,7 @@ use crate::guard::guarded_in;
 use crate::handler::Silent;
 use crate::hooks::{Hooks, OnRoom};
 use crate::presence::Watcher;
-use crate::room::{Changes, Members, Receivers};
+use crate::room::{Changes, Members, Receivers, TooManyRooms};
 use crate::selection::{IntoRooms, Room, Selection};
 use crate::{
     Broadcast, BroadcastAckRequest, ConnectError, EmitError, Id, Io, NamespaceHandler, Payload, RemoteSocket,
@@ -431,15 +431,29 @@ impl Namespace {
         }
     }
 
+    /// Those of the rooms that do not fit are left out, which is logged.
     pub(crate) fn join(&self, socket: &Socket, rooms: Vec<Room>) {
+        if let Err(error) = self.try_join(socket, rooms) {
+            tracing::warn!(namespace = self.name(), socket = socket.id_str(), %error, "a room was not entered");
+        }
+    }
+
+    pub(crate) fn try_join(&self, socket: &Socket, rooms: Vec<Room>) -> Result<(), TooManyRooms> {
         let changes = self.join_untold(socket, rooms);
         self.tell_joined(socket, &changes);
+        if changes.is_full {
+            return Err(TooManyRooms {
+                limit: self.io.config().max_rooms_per_socket,
+            });
+        }
+        Ok(())
     }
 
     /// Calls nobody: [`tell_joined`](Self::tell_joined) is to follow.
     pub(crate) fn join_untold(&self, socket: &Socket, rooms: Vec<Room>) -> Changes {
         let is_heard = self.room_listeners().is_some();
-        lock(&self.shared.members).join(socket, rooms, is_heard)
+        let max = self.io.config().max_rooms_per_socket;
+        lock(&self.shared.members).join(socket, rooms, max, is_heard)
     }
 
     pub(crate) fn tell_joined(&self, socket: &Socket, changes: &Changes) {

@@ -21,6 +21,14 @@ pub(crate) struct Members {
     is_closed: bool,
 }
 
+/// A socket is in as many rooms as it may be in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a socket is in no more than {limit} rooms: see `max_rooms_per_socket`")]
+pub struct TooManyRooms {
+    /// `max_rooms_per_socket`.
+    pub limit: usize,
+}
+
 /// What a change of a socket's rooms did.
 #[derive(Default)]
 pub(crate) struct Changes {
@@ -28,6 +36,8 @@ pub(crate) struct Changes {
     pub(crate) rooms: Vec<Room>,
     /// Rooms that the socket entered or left, its own included; empty if nobody wants to know.
     pub(crate) memberships: Vec<Room>,
+    /// Whether the socket did not enter all of them, for it is in as many as it may be in.
+    pub(crate) is_full: bool,
 }
 
 impl Members {
@@ -50,10 +60,12 @@ impl Members {
         Changes {
             rooms,
             memberships: if is_heard { left } else { Vec::new() },
+            is_full: false,
         }
     }
 
-    pub(crate) fn join(&mut self, socket: &Socket, rooms: Vec<Room>, is_heard: bool) -> Changes {
+    /// `max` is how many rooms a socket may be in, beside its own.
+    pub(crate) fn join(&mut self, socket: &Socket, rooms: Vec<Room>, max: usize, is_heard: bool) -> Changes {
         let mut changes = Changes::default();
         // A socket that has left meanwhile would never be taken out again.
         if self.everyone.get(&socket.id()) != Some(socket) {
@@ -66,6 +78,14 @@ impl Members {
                 if is_heard {
                     changes.memberships.push(room);
                 }
+                continue;
+            }
+            if local.rooms.len() >= max {
+                // It may be in there already.
+                changes.is_full |= !self
+                    .rooms
+                    .get(&room)
+                    .is_some_and(|crowd| crowd.contains(&socket.id()));
                 continue;
             }
             if !self.rooms.contains_key(&room) {

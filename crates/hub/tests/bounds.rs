@@ -2,7 +2,7 @@
 
 mod support;
 
-use gatewire_hub::{ConnectError, HubConfig};
+use gatewire_hub::{ConnectError, HubConfig, TooManyRooms};
 use support::{Gate, Log, Peer, Script, serve, serve_with};
 
 #[test]
@@ -151,4 +151,33 @@ async fn a_question_that_is_asked_later_wakes_who_does_not_read() {
     assert!(peer.client.wants_input());
     drop(question);
     assert!(!peer.client.wants_input());
+}
+
+#[test]
+fn a_socket_is_in_so_many_rooms() {
+    let config = HubConfig {
+        max_rooms_per_socket: 3,
+        ..HubConfig::default()
+    };
+    let (io, namespace) = serve_with(config, Script::default());
+    let _peer = Peer::joined(&io, "/");
+    let socket = namespace.sockets()[0].clone();
+    let full = Err(TooManyRooms { limit: 3 });
+    assert_eq!(socket.try_join(["a", "b"]), Ok(()));
+    assert_eq!(socket.try_join(["c", "d", "e"]), full);
+    socket.join("f");
+    namespace.sockets_join("g");
+    let mut rooms = socket.rooms();
+    rooms.sort_unstable();
+    rooms.retain(|room| **room != *socket.id().as_str());
+    assert_eq!(rooms, ["a", "b", "c"].map(Into::into));
+    assert_eq!(
+        namespace.rooms().len(),
+        3,
+        "rooms that nobody entered are not there"
+    );
+    // Where it is already it may be; its own room counts for nothing; and who leaves has room again.
+    assert_eq!(socket.try_join([socket.id().as_str(), "a", "c"]), Ok(()));
+    socket.leave("a");
+    assert_eq!(socket.try_join("d"), Ok(()));
 }

@@ -33,6 +33,14 @@ pub struct ListenerConfig {
     pub max_connections: usize,
     /// Time within which the head of a request must have come; with HTTP/2, that of the first one. Default 10 s.
     pub header_timeout: Duration,
+    /// Bytes of the head of a request, at least 8 KiB; one that is longer by more than what comes with one read is answered
+    /// with 431 and the connection closed. A session keeps the head that it was opened with. With HTTP/2 it is 16 KiB in any
+    /// case. Default 16 KiB, as in Node.
+    pub max_head: usize,
+    /// Time within which a client must take an answer, or 64 KiB of a longer one; else the connection is dropped. It is
+    /// not about WebSockets and streams of events, which have heartbeats and a bound on what waits, nor about HTTP/2.
+    /// Default 60 s.
+    pub write_timeout: Duration,
     /// How long open requests may go on after the shutdown has begun. Default 10 s.
     pub drain_timeout: Duration,
     /// Bounds of connections with HTTP/2.
@@ -75,11 +83,29 @@ impl Default for ListenerConfig {
         Self {
             max_connections: 65_536,
             header_timeout: Duration::from_secs(10),
+            max_head: 16 << 10,
+            write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(10),
             http2: Http2Config::default(),
         }
     }
 }
+
+impl ListenerConfig {
+    /// What speaks HTTP/1.1 within these bounds.
+    pub(crate) fn http1(&self) -> http1::Builder {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_timeout)
+            // A head must find room in the buffer; less than this hyper does not take.
+            .max_buf_size(self.max_head.max(MIN_HEAD));
+        builder
+    }
+}
+
+/// The least that may be the most of a head.
+const MIN_HEAD: usize = 8 << 10;
 
 /// Wait after a failed `accept`, so that a lack of file descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -282,12 +308,12 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (stream, loan) = lend(stream);
+    let config = ListenerConfig::default();
+    let (stream, loan) = lend(stream, config.write_timeout);
     let service =
         service_fn(|request| loan.answer(request, &handler, |stream| Stream::Other(Other::new(stream))));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(ListenerConfig::default().header_timeout)
+    let connection = config
+        .http1()
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -50,15 +50,15 @@ where
     where
         S: AsyncRead + AsyncWrite + Into<Stream> + Unpin + Send + 'static,
     {
-        let (stream, loan) = lend(stream);
+        let (stream, loan) = lend(stream, self.config.write_timeout);
         let has_asked = AtomicBool::new(false);
         let service = service_fn(|request| {
             has_asked.store(true, Ordering::Relaxed);
             loan.answer(request, |request| (self.handler)(request, self.peer), Into::into)
         });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.config.header_timeout)
+        let connection = self
+            .config
+            .http1()
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);

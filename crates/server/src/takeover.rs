@@ -7,8 +7,8 @@ use std::future::{Future, pending};
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
 
 use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::response::Parts;
@@ -16,6 +16,7 @@ use http::{Method, Request, Response, Version};
 use http_body::Body;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
+use tokio::time::{Sleep, sleep};
 
 use crate::outbox::Outbox;
 use crate::stream::Stream;
@@ -34,18 +35,35 @@ struct Slot<S> {
     stream: Option<S>,
     /// Nothing was written since the last flush, which hyper asks for when it has nothing left to write.
     is_clean: bool,
+    /// How long a client may take for [`PORTION`] bytes.
+    write_timeout: Duration,
+    /// What a client has that takes its time.
+    slowness: Option<Slowness>,
 }
+
+/// A client that does not take an answer as fast as it is written.
+struct Slowness {
+    deadline: Pin<Box<Sleep>>,
+    /// Bytes that it has taken since the deadline was set.
+    taken: usize,
+}
+
+/// Bytes that a client must take within the write timeout, if so many wait for it.
+const PORTION: usize = 64 << 10;
 
 /// Said by a response, in its extensions: the body may be written by this outbox instead.
 #[derive(Clone)]
 pub(crate) struct Offer(pub(crate) Arc<Outbox>);
 
-/// A stream for hyper, and the means to take it back.
-pub(crate) fn lend<S>(stream: S) -> (Lent<S>, Arc<Loan<S>>) {
+/// A stream for hyper, and the means to take it back. As long as it is lent, a client that does not take what is written
+/// within the timeout is an error.
+pub(crate) fn lend<S>(stream: S, write_timeout: Duration) -> (Lent<S>, Arc<Loan<S>>) {
     let loan = Arc::new(Loan {
         slot: Mutex::new(Slot {
             stream: Some(stream),
             is_clean: true,
+            write_timeout,
+            slowness: None,
         }),
         taken: Notify::new(),
     });
@@ -146,26 +164,63 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lent<S> {
     }
 }
 
+impl<S> Slot<S> {
+    /// Ready when the client has had its time.
+    fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let slowness = self.slowness.get_or_insert_with(|| Slowness {
+            deadline: Box::pin(sleep(self.write_timeout)),
+            taken: 0,
+        });
+        ready!(slowness.deadline.as_mut().poll(cx));
+        Poll::Ready(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client did not take the answer within the write timeout",
+        ))
+    }
+
+    /// The client has taken so many bytes.
+    fn note_taken(&mut self, bytes: usize) {
+        let Some(slowness) = &mut self.slowness else {
+            return;
+        };
+        slowness.taken += bytes;
+        if slowness.taken >= PORTION {
+            self.slowness = None;
+        }
+    }
+}
+
 impl<S: AsyncWrite + Unpin> Lent<S> {
     fn poll_with<T>(
         &self,
-        poll: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<T>>,
-        is_clean: impl FnOnce(bool) -> bool,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+        done: impl FnOnce(&mut Slot<S>, &T),
     ) -> Poll<io::Result<T>> {
         let mut slot = self.0.lock();
         let slot = &mut *slot;
         let Some(stream) = &mut slot.stream else {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
-        let polled = poll(Pin::new(stream));
-        slot.is_clean = is_clean(matches!(polled, Poll::Ready(Ok(_))));
-        polled
+        slot.is_clean = false;
+        match poll(Pin::new(stream), cx) {
+            Poll::Ready(Ok(value)) => {
+                done(slot, &value);
+                Poll::Ready(Ok(value))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => slot.poll_slow(cx).map(Err),
+        }
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Lent<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_with(|stream| stream.poll_write(cx, bytes), |_| false)
+        self.poll_with(
+            cx,
+            |stream, cx| stream.poll_write(cx, bytes),
+            |slot, taken| slot.note_taken(*taken),
+        )
     }
 
     fn poll_write_vectored(
@@ -173,7 +228,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lent<S> {
         cx: &mut Context<'_>,
         chunks: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_with(|stream| stream.poll_write_vectored(cx, chunks), |_| false)
+        self.poll_with(
+            cx,
+            |stream, cx| stream.poll_write_vectored(cx, chunks),
+            |slot, taken| slot.note_taken(*taken),
+        )
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -182,10 +241,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lent<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_with(|stream| stream.poll_flush(cx), |is_done| is_done)
+        self.poll_with(
+            cx,
+            |stream, cx| stream.poll_flush(cx),
+            |slot, ()| {
+                slot.is_clean = true;
+                slot.slowness = None;
+            },
+        )
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_with(|stream| stream.poll_shutdown(cx), |_| false)
+        self.poll_with(cx, |stream, cx| stream.poll_shutdown(cx), |_, ()| ())
     }
 }

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use crate::encode::{self, Arguments, Encoded, One, Spread};
 use crate::fanout::{self, Job};
 use crate::plain::Wire;
-use crate::room::Receivers;
+use crate::room::{Receivers, TooManyRooms};
 use crate::selection::{Flags, IntoRooms, Room, Selection};
 use crate::{
     AckRequest, Broadcast, DisconnectReason, EmitError, Handshake, Id, Namespace, NamespaceHandler, Outbox,
@@ -179,9 +179,18 @@ impl Socket {
             .collect()
     }
 
-    /// Enters rooms. Nothing happens if the socket has left its namespace.
+    /// Enters rooms. Nothing happens if the socket has left its namespace. Rooms beyond
+    /// [`max_rooms_per_socket`](crate::HubConfig::max_rooms_per_socket) are not entered, which is logged.
     pub fn join(&self, rooms: impl IntoRooms) {
         self.0.namespace.join(self, rooms.into_rooms());
+    }
+
+    /// As [`join`](Self::join), for rooms that clients choose.
+    ///
+    /// # Errors
+    /// If the socket is in as many rooms as it may be in; those of `rooms` that came first and did fit are entered.
+    pub fn try_join(&self, rooms: impl IntoRooms) -> Result<(), TooManyRooms> {
+        self.0.namespace.try_join(self, rooms.into_rooms())
     }
 
     /// Leaves rooms; without those it is not in.

@@ -1,0 +1,60 @@
+//! What the documentation says is proved by a test: the test is there.
+
+use std::fs;
+use std::path::Path;
+
+/// Pages that name tests as `[`name`](path)`.
+const PAGES: [&str; 2] = ["docs/security.md", "docs/differences-from-node.md"];
+
+#[test]
+fn tests_that_are_named_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut missing = Vec::new();
+    for page in PAGES {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let mut count = 0;
+        for (name, target) in links(&text) {
+            let path = root.join("docs").join(target);
+            let Ok(source) = fs::read_to_string(&path) else {
+                if !path.exists() {
+                    missing.push(format!("{page}: {target} is not there"));
+                }
+                continue;
+            };
+            let (is_test, is_there) = match path.extension().and_then(|extension| extension.to_str()) {
+                Some("rs") => (name.is_some(), has_rust_test(&source, name.unwrap_or_default())),
+                Some("js") => (name.is_some(), source.contains(name.unwrap_or_default())),
+                _ => (false, true),
+            };
+            count += usize::from(is_test);
+            if is_test && !is_there {
+                missing.push(format!(
+                    "{page}: {target} has no test {}",
+                    name.unwrap_or_default()
+                ));
+            }
+        }
+        assert!(count > 20, "{page} names {count} tests");
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// Links to files of the repository, with the text where that stands in backticks.
+fn links(page: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
+    page.match_indices("](").filter_map(|(at, _)| {
+        let target = page[at + 2..].split(')').next()?;
+        let text = &page[page[..at].rfind('[')? + 1..at];
+        let name = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
+        let is_file = target.starts_with("../") && !target.contains('#');
+        is_file.then_some((name, target))
+    })
+}
+
+/// Whether there is a function of that name with `#[test]`, or `#[tokio::test]`, right above, or within `proptest!`.
+fn has_rust_test(source: &str, name: &str) -> bool {
+    let Some(at) = source.find(&format!("fn {name}(")) else {
+        return false;
+    };
+    let above = source[..at].rsplit("\n}\n").next().unwrap_or_default();
+    above.contains("test")
+}
