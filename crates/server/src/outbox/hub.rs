@@ -7,7 +7,8 @@ use gatewire_hub::{FramedText, Id, Message, Prepared};
 use gatewire_proto::engineio::{CloseReason, TransportKind};
 use gatewire_proto::websocket::{CloseCode, Deflate, DeflateOptions, Opcode};
 
-use super::{Frame, Lane, Outbox};
+use super::lane::Frame;
+use super::{Lane, Outbox};
 use crate::cork;
 
 /// The frames of a packet in the form that was agreed on with the client.

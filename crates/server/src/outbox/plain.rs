@@ -7,7 +7,8 @@ use std::time::Instant;
 use gatewire_proto::engineio::{CloseReason, Packet};
 use gatewire_proto::websocket::{self, CloseCode, Opcode};
 
-use super::{Frame, Outbox, State};
+use super::lane::Frame;
+use super::{Outbox, State};
 use crate::dialect::Dialect;
 
 impl Outbox {

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use gatewire_proto::engineio::{CloseReason, Packet};
 use gatewire_proto::sse::{self, CHUNK_ROOM, PREAMBLE, SseEvent};
 
-use super::{Frame, Lane, Outbox, SocketLane, State};
+use super::lane::{Frame, SocketLane};
+use super::{Lane, Outbox, State};
 use crate::stream::Stream;
 
 /// A comment without words.

@@ -1,11 +1,13 @@
 //! A stream that holds back what it was given, as TLS does, and the driver that must see it out.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::AtomicUsize;
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::bound::HIGH_WATER;
 use super::*;
 use crate::stream::Other;
 
