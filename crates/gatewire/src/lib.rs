@@ -121,6 +121,8 @@ mod guide {
     struct Testing;
     #[doc = include_str!("../../../docs/presence.md")]
     struct PresenceChapter;
+    #[doc = include_str!("../../../docs/slow-consumers.md")]
+    struct SlowConsumers;
     #[doc = include_str!("../../../docs/tls.md")]
     struct TlsChapter;
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout_at};
 
 use crate::ack::{PendingAck, Relay};
 use crate::cluster::{RecoveryLog, SilentNodes};
@@ -219,6 +221,43 @@ impl Broadcast {
                 silent_nodes,
             }),
         }
+    }
+
+    /// Waits until the large broadcasts before it are out, and each chosen socket of this process has taken so much of what
+    /// it was sent that there is room for more, or has left. Who sends much, and could send it later, waits here between two
+    /// messages, as [`Socket::writable`] does for one client; `emit` itself never waits.
+    ///
+    /// One client that takes nothing would hold up everybody: those who have no room after the
+    /// [`timeout`](Self::timeout) (without one, [`ack_timeout`](crate::HubConfig::ack_timeout)) are returned, to be left to
+    /// the bound of their connection, left out next time, or disconnected. Await it within a tokio runtime.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # async fn send(namespace: gatewire_hub::Namespace, lines: Vec<String>) {
+    /// for line in lines {
+    ///     namespace.to("log").emit("line", &line);
+    ///     for slow in namespace.to("log").timeout(Duration::from_secs(1)).writable().await {
+    ///         slow.disconnect(true);
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn writable(&self) -> Vec<Socket> {
+        let deadline = Instant::now() + self.timeout_or_default();
+        let fanout = &self.namespace.shared().fanout;
+        // Large broadcasts that take longer keep nobody's connection from taking more.
+        let _ = timeout_at(deadline, fanout.idle()).await;
+        let slice = self.namespace.io().config().fanout_slice.max(1);
+        let mut slow = Vec::new();
+        for (looked_at, socket) in self.receivers().iter().enumerate() {
+            if looked_at > 0 && looked_at % slice == 0 {
+                yield_now().await;
+            }
+            if timeout_at(deadline, socket.writable()).await.is_err() {
+                slow.push(socket.clone());
+            }
+        }
+        slow
     }
 
     /// The chosen sockets enter rooms.

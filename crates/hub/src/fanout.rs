@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::Notify;
+
 use crate::lock;
 use crate::namespace::Shared;
 use crate::room::Receivers;
@@ -18,6 +20,8 @@ pub(crate) struct Fanout {
     /// Invariant: changes only under the lock of `queue`; true while a task works at it.
     busy: AtomicBool,
     queue: Mutex<VecDeque<Item>>,
+    /// Told when `busy` becomes false.
+    idle: Notify,
 }
 
 /// What waits for its turn.
@@ -79,6 +83,18 @@ impl Fanout {
     /// different threads have no order.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
+    }
+
+    /// Waits until no large broadcast is under way.
+    pub(crate) async fn idle(&self) {
+        loop {
+            // Before the look: what it is told from now on, it hears.
+            let idle = self.idle.notified();
+            if !self.is_busy() {
+                return;
+            }
+            idle.await;
+        }
     }
 }
 
@@ -176,6 +192,8 @@ impl Worker {
             *queue = VecDeque::new();
             self.namespace.fanout.busy.store(false, Ordering::Release);
             self.is_done = true;
+            drop(queue);
+            self.namespace.fanout.idle.notify_waiters();
             return None;
         };
         let first = match first {
@@ -209,6 +227,7 @@ impl Drop for Worker {
             let items = std::mem::take(&mut *queue);
             self.namespace.fanout.busy.store(false, Ordering::Release);
             drop(queue);
+            self.namespace.fanout.idle.notify_waiters();
             for item in items {
                 if let Item::End(socket, close) = item {
                     socket.end(close);

@@ -296,6 +296,11 @@ impl Namespace {
         self.everyone().local()
     }
 
+    /// Waits until everyone has room for more; see [`Broadcast::writable`].
+    pub async fn writable(&self) -> Vec<Socket> {
+        self.everyone().writable().await
+    }
+
     /// A broadcast whose answers are waited for so long.
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
         self.everyone().timeout(timeout)

@@ -191,6 +191,14 @@ impl Outbox for ObservedConnection {
         self.outbox.has_room()
     }
 
+    fn is_lossy(&self) -> bool {
+        self.outbox.is_lossy()
+    }
+
+    fn drops_event(&self) -> bool {
+        self.outbox.drops_event()
+    }
+
     fn transport(&self) -> TransportKind {
         self.outbox.transport()
     }

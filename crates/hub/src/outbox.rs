@@ -58,6 +58,16 @@ pub trait Outbox: Send + Sync + 'static {
         true
     }
 
+    /// Whether events that the client does not take are dropped, one by one, and its connection is kept. Asked once.
+    fn is_lossy(&self) -> bool {
+        false
+    }
+
+    /// Whether an event is to be dropped now, of a connection that [is lossy](Self::is_lossy). A `true` counts one.
+    fn drops_event(&self) -> bool {
+        false
+    }
+
     /// What carries the packets at present.
     fn transport(&self) -> TransportKind;
 

@@ -10,6 +10,7 @@ use crate::client_files::ClientFilesError;
 use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::origin::Origin;
+use crate::slow_consumer::SlowConsumer;
 
 /// The options of one [`Engine`](crate::Engine). Defaults are those of the Node server.
 #[derive(Debug, Clone, PartialEq)]
@@ -187,8 +188,15 @@ pub(crate) fn check_deflate(options: &DeflateOptions) -> Result<(), ConfigError>
 /// Bounds on what one client, or all together, may make the server keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes that may wait for one connection to take them; above it the connection is closed. Default 64 MiB.
+    /// Bytes that may wait for one connection to take them; then [`slow_consumer`](Self::slow_consumer) says what happens.
+    /// Default 64 MiB.
     pub max_outbox: usize,
+    /// Bytes that may wait for all connections of the server together, without the first 64 KiB of each; whoever would be
+    /// above it is closed as by `max_outbox`. A message that many have still to take counts for each of them, though
+    /// it is kept once. Default `None`: no bound but that of each connection.
+    pub max_outbox_total: Option<usize>,
+    /// What becomes of a client that does not take what it is sent. Default: its connection is closed.
+    pub slow_consumer: SlowConsumer,
     /// Fragments of one WebSocket message. Default 100,000.
     pub max_fragments: usize,
     /// Packets in the body of one polling POST. Default 16,384.
@@ -206,6 +214,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_outbox: 64 << 20,
+            max_outbox_total: None,
+            slow_consumer: SlowConsumer::default(),
             max_fragments: 100_000,
             max_packets_per_payload: 16_384,
             max_sessions: 250_000,

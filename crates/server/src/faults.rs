@@ -4,7 +4,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A kind of fault of a client. Each but [`Request`](Self::Request) and [`Upgrade`](Self::Upgrade) ends the session.
+/// A kind of fault of a client. Each but [`Request`](Self::Request), [`Upgrade`](Self::Upgrade) and
+/// [`Dropped`](Self::Dropped) ends the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
@@ -26,13 +27,16 @@ pub enum Fault {
     Message,
     /// Messages that the client does not take: more than [`max_outbox`](crate::Limits::max_outbox) bytes wait.
     Unread,
+    /// An event that is dropped, since the client does not take its messages and the server is told to drop what is for
+    /// such a one ([`SlowConsumer::DropEvents`](crate::SlowConsumer::DropEvents)).
+    Dropped,
     /// No namespace was joined within [`connect_timeout`](crate::EngineConfig::connect_timeout).
     NotJoined,
 }
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Request,
         Self::Upgrade,
         Self::WebSocket,
@@ -42,6 +46,7 @@ impl Fault {
         Self::Packet,
         Self::Message,
         Self::Unread,
+        Self::Dropped,
         Self::NotJoined,
     ];
 
@@ -58,6 +63,7 @@ impl Fault {
             Self::Packet => "packet",
             Self::Message => "message",
             Self::Unread => "unread",
+            Self::Dropped => "dropped",
             Self::NotJoined => "not joined",
         }
     }

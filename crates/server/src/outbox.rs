@@ -68,6 +68,10 @@ pub(crate) struct State {
     pub(crate) lane: Lane,
     pub(crate) closing: Option<CloseReason>,
     pub(crate) handover: Option<Box<Handover>>,
+    /// Bytes that may wait before more is to be granted.
+    granted: usize,
+    /// Events that were dropped since the client takes too little.
+    dropped: u32,
     /// When the client must have joined a namespace; on a plain WebSocket, when the next message must have come.
     deadline: Instant,
 }
@@ -132,6 +136,8 @@ impl Outbox {
                 lane,
                 closing: None,
                 handover: None,
+                granted: bound::free_grant(&rules.limits),
+                dropped: 0,
                 deadline: now + rules.idle_timeout.unwrap_or(rules.connect_timeout),
             }),
         })
@@ -226,6 +232,7 @@ impl Outbox {
     pub(crate) fn shut(&self) {
         let mut state = self.lock();
         state.lane = Lane::Closed;
+        self.note_taken(&mut state);
         self.closing.store(true, Ordering::Release);
         if let Some(stream) = self.stream.get() {
             stream.shutdown(Shutdown::Both);

@@ -48,9 +48,9 @@ impl WriteQueue {
         self.first.is_none()
     }
 
-    /// Bytes that wait.
+    /// Bytes that wait, with those that keeping each chunk takes: small ones cost more than they hold.
     pub(crate) fn len(&self) -> usize {
-        self.bytes
+        self.bytes + self.rest.len() * size_of::<Chunk>()
     }
 
     /// Appends a frame that other queues hold, too.
@@ -90,16 +90,30 @@ impl WriteQueue {
         }
     }
 
-    /// The next chunks, filled into `slices`; how many there are.
-    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
-        let Some(first) = &self.first else { return 0 };
-        slices[0] = IoSlice::new(&first.bytes()[self.written..]);
-        let mut count = 1;
-        for (slice, chunk) in slices[1..].iter_mut().zip(&self.rest) {
-            *slice = IoSlice::new(chunk.bytes());
+    /// The next chunks, filled into `slices`, the last one cut so that they hold no more than `share` bytes together; how
+    /// many there are, and their bytes.
+    pub(crate) fn slices<'a>(
+        &'a self,
+        slices: &mut [IoSlice<'a>; MAX_SLICES],
+        share: usize,
+    ) -> (usize, usize) {
+        let Some(first) = &self.first else {
+            return (0, 0);
+        };
+        let mut bytes = &first.bytes()[self.written..];
+        let mut rest = self.rest.iter();
+        let (mut count, mut offered) = (0, 0);
+        for slice in slices {
+            bytes = &bytes[..bytes.len().min(share - offered)];
+            *slice = IoSlice::new(bytes);
             count += 1;
+            offered += bytes.len();
+            match rest.next() {
+                Some(chunk) if offered < share => bytes = chunk.bytes(),
+                _ => break,
+            }
         }
-        count
+        (count, offered)
     }
 
     /// Drops `count` bytes from the front: they are written.
@@ -123,6 +137,15 @@ impl WriteQueue {
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
+
+    /// Drops all but the first chunk, part of which may be written: what follows it begins with a frame of its own.
+    pub(crate) fn keep_begun(&mut self) {
+        self.rest = VecDeque::new();
+        self.bytes = self
+            .first
+            .as_ref()
+            .map_or(0, |first| first.bytes().len() - self.written);
+    }
 }
 
 #[cfg(test)]
@@ -131,7 +154,7 @@ mod tests {
 
     fn content(queue: &WriteQueue) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let count = queue.slices(&mut slices);
+        let (count, _) = queue.slices(&mut slices, usize::MAX);
         slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
     }
 
@@ -143,7 +166,7 @@ mod tests {
         queue.push_shared(Bytes::from_static(b"cd"));
         queue.push_copy(b"e");
         assert_eq!(content(&queue), b"abcde");
-        assert_eq!(queue.len(), 5);
+        assert_eq!(queue.bytes, 5);
     }
 
     #[test]
@@ -160,8 +183,46 @@ mod tests {
                 left -= step;
             }
             assert_eq!(content(&queue), b"abcdef"[taken..]);
-            assert_eq!(queue.len(), 6 - taken);
+            assert_eq!(queue.bytes, 6 - taken);
         }
+    }
+
+    #[test]
+    fn no_more_than_a_share_is_offered() {
+        let mut queue = WriteQueue::default();
+        queue.push_shared(Bytes::from_static(b"abc"));
+        queue.push_shared(Bytes::from_static(b"def"));
+        for (share, wanted) in [(1, (1, 1)), (3, (1, 3)), (4, (2, 4)), (6, (2, 6)), (7, (2, 6))] {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            assert_eq!(queue.slices(&mut slices, share), wanted, "{share}");
+        }
+    }
+
+    #[test]
+    fn small_chunks_count_for_what_they_cost() {
+        let mut queue = WriteQueue::default();
+        for _ in 0..100 {
+            queue.push_shared(Bytes::from_static(b"a"));
+        }
+        assert!(queue.len() >= 99 * size_of::<Chunk>());
+        queue.advance(100);
+        assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
+    fn what_has_begun_can_be_ended() {
+        let mut queue = WriteQueue::default();
+        queue.push_shared(Bytes::from_static(b"abcd"));
+        queue.push_shared(Bytes::from_static(b"ef"));
+        queue.push_copy(b"gh");
+        queue.advance(1);
+        queue.keep_begun();
+        queue.push_copy(b"!");
+        assert_eq!(content(&queue), b"bcd!");
+        queue.advance(4);
+        queue.keep_begun();
+        assert!(queue.is_empty());
+        assert_eq!(queue.len(), 0);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use gatewire_proto::websocket::{self, Decoder, Deflate, DeflateOptions};
 use crate::config::{EngineConfig, Limits};
 use crate::faults::Faults;
 use crate::refusals::Refusals;
+use crate::slow_consumer::Budget;
 use crate::sse::SseConfig;
 use crate::stats::Meter;
 use crate::websocket::WebSocketConfig;
@@ -37,6 +38,8 @@ pub(crate) struct Rules {
     pub(crate) faults: Faults,
     pub(crate) refusals: Refusals,
     pub(crate) meter: OnceLock<Meter>,
+    /// Nor is this: what all sessions may keep for their clients together.
+    pub(crate) budget: Budget,
 }
 
 impl From<&EngineConfig> for Rules {
@@ -58,6 +61,7 @@ impl From<&EngineConfig> for Rules {
             faults: Faults::default(),
             refusals: Refusals::default(),
             meter: OnceLock::new(),
+            budget: Budget::default(),
         }
     }
 }

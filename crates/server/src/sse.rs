@@ -17,6 +17,7 @@ use crate::connection::Input;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::rules::Rules;
+use crate::slow_consumer::SlowConsumer;
 use crate::stats::{self, Meter, ServerStats};
 use crate::takeover::Offer;
 use crate::transport::sse::SseBody;
@@ -29,8 +30,11 @@ pub struct SseConfig {
     /// When clients are told to come back if the server shuts down (`retry:`): each at another time within, so that they do
     /// not come all at once. `None` tells them nothing. Default 1 s to 5 s.
     pub retry_at_shutdown: Option<RangeInclusive<Duration>>,
-    /// Bytes that may wait for one client to take them; above it the connection is closed. Default 4 MiB.
+    /// Bytes that may wait for one client to take them; then [`slow_consumer`](Self::slow_consumer) says what happens.
+    /// Default 4 MiB.
     pub max_pending: usize,
+    /// What becomes of a client that does not take what it is sent. Default: its connection is closed.
+    pub slow_consumer: SlowConsumer,
     /// Streams open at a time; above it none is opened. Default 250,000.
     pub max_streams: usize,
     /// How long a stream that ends waits for its client to take what is left. Default 5 s.
@@ -43,6 +47,7 @@ impl Default for SseConfig {
             heartbeat: Duration::from_secs(15),
             retry_at_shutdown: Some(Duration::from_secs(1)..=Duration::from_secs(5)),
             max_pending: 4 << 20,
+            slow_consumer: SlowConsumer::default(),
             max_streams: 250_000,
             close_timeout: Duration::from_secs(5),
         }
@@ -244,6 +249,7 @@ impl From<&SseConfig> for Limits {
     fn from(config: &SseConfig) -> Self {
         Self {
             max_outbox: config.max_pending,
+            slow_consumer: config.slow_consumer,
             max_sessions: config.max_streams,
             close_timeout: config.close_timeout,
             ..Self::default()

@@ -15,7 +15,9 @@ use crate::gateway::Cors;
 use crate::gateway::plan::ServerPlan;
 
 pub use gatewire_proto::envelope;
-pub use gatewire_server::{Cookie, DeflateOptions, Hooks, Limits, SameSite, SharingConfig};
+pub use gatewire_server::{
+    CloseCode, Cookie, DeflateOptions, Hooks, Limits, SameSite, SharingConfig, SlowConsumer,
+};
 pub use socketio::SocketIoAdapter;
 pub use ws::WsAdapter;
 

@@ -327,6 +327,14 @@ impl Outbox for Wire {
         self.outbox.has_room()
     }
 
+    fn is_lossy(&self) -> bool {
+        self.outbox.is_lossy()
+    }
+
+    fn drops_event(&self) -> bool {
+        self.outbox.drops_event()
+    }
+
     fn transport(&self) -> TransportKind {
         self.outbox.transport()
     }

@@ -30,6 +30,8 @@ const OWN_ROOM_TOLD: u8 = 16;
 const SEEN: u8 = 32;
 /// There are listeners of upgrades, or of the data.
 pub(super) const CHANGES: u8 = 64;
+/// Events that the client does not take are dropped.
+pub(super) const LOSSY: u8 = 128;
 /// There are listeners of some kind.
 const LISTENERS: u8 = EVENTS | OUTGOING | LEAVING | CHANGES;
 
@@ -449,7 +451,7 @@ impl Socket {
 
     /// Whether what is sent is to be looked at before.
     pub(super) fn looks_at_outgoing(&self) -> bool {
-        self.uses(OUTGOING | SEEN)
+        self.uses(OUTGOING | SEEN | LOSSY)
     }
 
     pub(super) fn mark_seen(&self, has_seen: bool) {
@@ -460,9 +462,12 @@ impl Socket {
         }
     }
 
-    /// Tells the listeners of what is sent. False if it must not be: the client has it already.
+    /// Tells the listeners of what is sent. False if it must not be: the client has it already, or takes nothing at present.
     pub(super) fn look_at_outgoing(&self, message: &Prepared) -> bool {
         if self.uses(SEEN) && self.has_seen(message) {
+            return false;
+        }
+        if self.uses(LOSSY) && self.outbox().drops_event() {
             return false;
         }
         if self.uses(OUTGOING) {

@@ -68,7 +68,7 @@ impl Socket {
             state: AtomicU8::new(State::Connecting as u8),
             in_own_room: AtomicBool::new(true),
             reason: AtomicU8::new(0),
-            uses: AtomicU8::new(0),
+            uses: AtomicU8::new(if outbox.is_lossy() { listen::LOSSY } else { 0 }),
             handler: namespace.handler(),
             namespace,
             outbox,

@@ -22,8 +22,25 @@ pub struct Recorder {
     lines: Mutex<VecDeque<String>>,
     pub writable: AtomicBool,
     pub full: AtomicBool,
+    /// Events are dropped while it is full.
+    pub lossy: bool,
+    pub dropped: AtomicUsize,
     pub polling: AtomicBool,
     pub wakes: AtomicUsize,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            lines: Mutex::default(),
+            writable: AtomicBool::new(true),
+            full: AtomicBool::new(false),
+            lossy: false,
+            dropped: AtomicUsize::new(0),
+            polling: AtomicBool::new(false),
+            wakes: AtomicUsize::new(0),
+        }
+    }
 }
 
 impl Recorder {
@@ -80,6 +97,16 @@ impl Outbox for Recorder {
         !self.full.load(Ordering::SeqCst)
     }
 
+    fn is_lossy(&self) -> bool {
+        self.lossy
+    }
+
+    fn drops_event(&self) -> bool {
+        let drops = self.full.load(Ordering::SeqCst);
+        self.dropped.fetch_add(usize::from(drops), Ordering::SeqCst);
+        drops
+    }
+
     fn transport(&self) -> TransportKind {
         if self.polling.load(Ordering::SeqCst) {
             TransportKind::Polling
@@ -107,27 +134,36 @@ impl Wake for Flag {
 
 impl Peer {
     pub fn new(io: &Io) -> Self {
-        Self::open(false, |outbox| Client::new(io, outbox, handshake()))
+        Self::open(Recorder::default(), |outbox| Client::new(io, outbox, handshake()))
+    }
+
+    /// A peer whose events are dropped while it is full.
+    pub fn lossy(io: &Io) -> Self {
+        let outbox = Recorder {
+            lossy: true,
+            ..Recorder::default()
+        };
+        Self::open(outbox, |outbox| Client::new(io, outbox, handshake()))
     }
 
     /// A peer on the polling transport.
     pub fn polling(io: &Io) -> Self {
-        Self::open(true, |outbox| Client::new(io, outbox, handshake()))
+        let outbox = Recorder {
+            polling: AtomicBool::new(true),
+            ..Recorder::default()
+        };
+        Self::open(outbox, |outbox| Client::new(io, outbox, handshake()))
     }
 
     /// A client of Socket.IO 2, on the connection of that id.
     pub fn v2(io: &Io, sid: Id) -> Self {
-        Self::open(false, |outbox| Client::new_v2(io, outbox, handshake(), sid))
+        Self::open(Recorder::default(), |outbox| {
+            Client::new_v2(io, outbox, handshake(), sid)
+        })
     }
 
-    fn open(is_polling: bool, client: impl FnOnce(Arc<Recorder>) -> Client) -> Self {
-        let outbox = Arc::new(Recorder {
-            lines: Mutex::default(),
-            writable: AtomicBool::new(true),
-            full: AtomicBool::new(false),
-            polling: AtomicBool::new(is_polling),
-            wakes: AtomicUsize::new(0),
-        });
+    fn open(outbox: Recorder, client: impl FnOnce(Arc<Recorder>) -> Client) -> Self {
+        let outbox = Arc::new(outbox);
         let client = client(outbox.clone());
         Self {
             client,

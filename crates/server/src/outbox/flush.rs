@@ -12,6 +12,10 @@ use super::{Lane, Outbox, State};
 use crate::queue::{MAX_SLICES, WriteQueue};
 use crate::stream::Stream;
 
+/// Bytes that are written for one client in a row: the thread and the lock are wanted for others, and a client that takes
+/// up what it has missed may take it as fast as it is written.
+const FAIR_SHARE: usize = 2 << 20;
+
 impl Outbox {
     /// Writes what waits, as far as it is taken; what is not makes the driver wait for writability.
     pub(crate) fn flush(&self) {
@@ -23,33 +27,31 @@ impl Outbox {
             Lane::Polling(lane) => {
                 lane.corked = false;
                 lane.flush();
-                self.tell_room(lane.len());
             }
             Lane::WebSocket(lane) => {
                 lane.corked = false;
                 if lane.blocked {
                     return;
                 }
-                match self.write_queue(lane) {
-                    Ok(()) => self.tell_room(lane.queue.len()),
-                    Err(reason) => {
-                        lane.queue.clear();
-                        self.begin_close_locked(state, reason);
-                    }
+                if let Err(reason) = self.write_queue(lane) {
+                    lane.queue.clear();
+                    self.begin_close_locked(state, reason);
                 }
             }
-            Lane::Body(_) | Lane::Closed => {}
+            Lane::Body(_) | Lane::Closed => return,
         }
+        self.note_taken(state);
     }
 
     fn write_queue(&self, lane: &mut SocketLane) -> Result<(), CloseReason> {
+        let mut share = FAIR_SHARE;
         while !lane.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = lane.queue.slices(&mut slices);
-            let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            let (count, offered) = lane.queue.slices(&mut slices, share);
             let written = self.try_write(&slices[..count])?;
             lane.queue.advance(written);
-            if written < offered {
+            share -= written;
+            if written < offered || (share == 0 && !lane.queue.is_empty()) {
                 self.set_blocked(lane);
                 break;
             }
@@ -101,30 +103,40 @@ impl Outbox {
         let Some(stream) = self.stream.get() else {
             return Poll::Ready(());
         };
-        if let Err(error) = ready!(poll_write_out(stream, &mut lane.queue, cx)) {
-            tracing::debug!(sid = %self.sid, %error, "writing to the client failed");
-            lane.queue.clear();
-            self.begin_close_locked(&mut state, CloseReason::TransportClose);
-        }
-        if let Lane::WebSocket(lane) = &mut state.lane {
+        let written_out = poll_write_out(stream, &mut lane.queue, cx);
+        if written_out.is_ready() {
             lane.blocked = false;
             if let (Some(since), Some(meter)) = (lane.blocked_since.take(), self.rules.meter.get()) {
                 meter.waited(since);
             }
         }
+        if let Poll::Ready(Err(error)) = &written_out {
+            tracing::debug!(sid = %self.sid, %error, "writing to the client failed");
+            lane.queue.clear();
+            self.begin_close_locked(&mut state, CloseReason::TransportClose);
+        }
+        self.note_taken(&mut state);
+        if written_out.is_pending() {
+            return Poll::Pending;
+        }
         self.blocked.store(false, Ordering::Release);
-        self.tell_room(0);
         Poll::Ready(())
     }
 }
 
-/// Writes all of `queue`, and has it leave.
+/// Writes all of `queue`, and has it leave; not more than [`FAIR_SHARE`] before others get their turn.
 fn poll_write_out(stream: &Stream, queue: &mut WriteQueue, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let mut share = FAIR_SHARE;
     while !queue.is_empty() {
+        if share == 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let count = queue.slices(&mut slices);
+        let (count, _) = queue.slices(&mut slices, share);
         let written = ready!(stream.poll_write(cx, &slices[..count]))?;
         queue.advance(written);
+        share -= written;
     }
     stream.poll_flush(cx)
 }

@@ -118,6 +118,14 @@ impl gatewire_hub::Outbox for Outbox {
         has_room
     }
 
+    fn is_lossy(&self) -> bool {
+        Self::is_lossy(self)
+    }
+
+    fn drops_event(&self) -> bool {
+        Self::drops_event(self)
+    }
+
     fn transport(&self) -> TransportKind {
         Self::transport(self)
     }

@@ -176,7 +176,7 @@ pub(crate) async fn poll(outbox: &Outbox, callback: Option<&str>, headers: &Head
         let (sender, receiver) = oneshot::channel();
         lane.poll = Some(sender);
         lane.flush();
-        outbox.tell_room(lane.len());
+        outbox.note_taken(&mut state);
         if state.closing.is_some() {
             // The last packets of a session that the server has closed are taken now.
             outbox.driver.wake();

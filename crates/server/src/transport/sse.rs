@@ -113,9 +113,8 @@ impl http_body::Body for SseBody {
             return Poll::Ready(None);
         };
         let polled = lane.poll(cx);
-        let waiting = lane.len();
+        self.0.note_taken(&mut state);
         drop(state);
-        self.0.tell_room(waiting);
         if matches!(polled, Poll::Ready(None)) {
             // Who says goodbye waits for it.
             self.0.driver.wake();
