@@ -19,6 +19,7 @@ mod engine;
 mod faults;
 mod hooks;
 mod http;
+mod lapses;
 mod listener;
 mod origin;
 mod outbox;

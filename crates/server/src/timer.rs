@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use crate::clock;
+use crate::lapses::Lapses;
 
 /// Ticks into which the shortest deadline is cut, so that any deadline is at most one per cent late.
 const TICKS: u32 = 100;
@@ -17,8 +18,9 @@ const SLOTS: usize = 128;
 
 /// Something with deadlines.
 pub(crate) trait Timed: Send + Sync + 'static {
-    /// Acts on the deadlines that have passed and names the next; `None` leaves the wheel for good.
-    fn on_time(&self, now: Instant) -> Option<Instant>;
+    /// Acts on the deadlines that have passed and names the next; `None` leaves the wheel for good. `lapse` is the time before
+    /// `now` in which the process did not run, if it was long: what came meanwhile is not read yet.
+    fn on_time(&self, now: Instant, lapse: Option<Duration>) -> Option<Instant>;
 }
 
 /// A hashed wheel. Entries are weak: what is gone just falls out.
@@ -79,13 +81,32 @@ impl<T: Timed> Wheel<T> {
     pub(crate) async fn run(&self) {
         let mut interval = tokio::time::interval(self.tick);
         interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut lapses = Lapses::new(self.tick + self.horizon / 4);
         loop {
             if self.lock().entries == 0 {
                 self.filled.notified().await;
+                lapses.look();
             }
             interval.tick().await;
-            self.advance(clock::now());
+            match lapses.look() {
+                None => self.advance(clock::now()),
+                Some(lapse) => self.resume(clock::now(), lapse),
+            }
         }
+    }
+
+    /// Asks every entry: the process did not run for a while.
+    fn resume(&self, now: Instant, lapse: Duration) {
+        tracing::warn!(
+            ?lapse,
+            "the process did not run for a while: clients are given the time that they could not be heard in"
+        );
+        let entries: Vec<Weak<T>> = {
+            let mut inner = self.lock();
+            inner.turned = self.tick_of(now);
+            inner.slots.iter_mut().flat_map(std::mem::take).collect()
+        };
+        self.ask(entries, now, Some(lapse));
     }
 
     /// Asks every entry whose slot lies at or before `now`.
@@ -100,13 +121,17 @@ impl<T: Timed> Wheel<T> {
                 let slot = slot_of(inner.turned);
                 std::mem::take(&mut inner.slots[slot])
             };
-            for entry in due {
-                let next = entry.upgrade().and_then(|timed| timed.on_time(now));
-                let mut inner = self.lock();
-                match next {
-                    Some(deadline) => self.place(&mut inner, entry, deadline, now),
-                    None => inner.entries -= 1,
-                }
+            self.ask(due, now, None);
+        }
+    }
+
+    fn ask(&self, entries: Vec<Weak<T>>, now: Instant, lapse: Option<Duration>) {
+        for entry in entries {
+            let next = entry.upgrade().and_then(|timed| timed.on_time(now, lapse));
+            let mut inner = self.lock();
+            match next {
+                Some(deadline) => self.place(&mut inner, entry, deadline, now),
+                None => inner.entries -= 1,
             }
         }
     }
@@ -154,8 +179,11 @@ mod tests {
     }
 
     impl Timed for Alarm {
-        fn on_time(&self, now: Instant) -> Option<Instant> {
+        fn on_time(&self, now: Instant, lapse: Option<Duration>) -> Option<Instant> {
             let mut deadline = self.deadline.lock().unwrap();
+            if let (Some(deadline), Some(lapse)) = (&mut *deadline, lapse) {
+                *deadline += lapse;
+            }
             if deadline.is_some_and(|deadline| deadline <= now) {
                 self.rung.lock().unwrap().push(now);
                 *deadline = None;
@@ -219,6 +247,24 @@ mod tests {
         }
         wheel.advance(start + Duration::from_secs(60));
         assert!(alarms.iter().all(|alarm| alarm.rung.lock().unwrap().len() == 1));
+    }
+
+    #[test]
+    fn after_a_lapse_everyone_is_told_of_it_once() {
+        let start = Instant::now();
+        let wheel = Wheel::new(100 * MS, start);
+        let alarms: Vec<_> = (1..=50).map(|n| Alarm::at(start + n * 7 * MS)).collect();
+        for (n, alarm) in (1..).zip(&alarms) {
+            wheel.insert(Arc::downgrade(alarm), start + n * 7 * MS, start);
+        }
+        let minute = Duration::from_secs(60);
+        wheel.resume(start + minute, minute);
+        assert!(alarms.iter().all(|alarm| alarm.rung.lock().unwrap().is_empty()));
+        for step in 1..=400 {
+            wheel.advance(start + minute + step * MS);
+        }
+        assert!(alarms.iter().all(|alarm| alarm.rung.lock().unwrap().len() == 1));
+        assert_eq!(wheel.lock().entries, 0);
     }
 
     #[test]

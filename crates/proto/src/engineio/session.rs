@@ -36,6 +36,8 @@ pub struct Session {
     transport: TransportKind,
     heartbeat: Heartbeat,
     closed: bool,
+    /// The client has not answered since time was given again for one in which the server did not run.
+    resumed: bool,
     /// When the ping is due, or when the pong (of a client of version 3: its next ping) is overdue.
     heartbeat_due: Instant,
     /// Until when the upgrade under way must be done.
@@ -53,6 +55,7 @@ impl Session {
             transport,
             heartbeat: Heartbeat::Resting,
             closed: false,
+            resumed: false,
             heartbeat_due: ping_interval.after(now),
             upgrade_due: None,
         }
@@ -107,6 +110,7 @@ impl Session {
         }
         if matches!(packet, Packet::Pong(_)) {
             self.heartbeat = Heartbeat::Resting;
+            self.resumed = false;
             self.heartbeat_due = self.ping_interval.after(now);
             return Ok(None);
         }
@@ -130,6 +134,7 @@ impl Session {
         match packet {
             Packet::Message(_) | Packet::Binary(_) => Ok(Some(packet)),
             Packet::Ping(_) => {
+                self.resumed = false;
                 self.heartbeat_due = self.client_ping_due(now);
                 Ok(Some(packet))
             }
@@ -170,6 +175,27 @@ impl Session {
         } else {
             self.close();
             Some(Timeout::PingTimeout)
+        }
+    }
+
+    /// The server did not run for a while, up to `now`: it was stopped, or had no turn. What the client has sent meanwhile
+    /// is not read yet, so call this before [`handle_timeout`](Self::handle_timeout).
+    ///
+    /// A ping is due at once, whether one is out or not: the client may be about to miss it. It has the whole ping timeout to
+    /// answer, and so has a client of version 3 to send its next one; an upgrade under way has its timeout again. All this
+    /// until the client has answered only once, so that one which is gone is found out, however often the server stops.
+    pub fn resume(&mut self, now: Instant) {
+        if self.closed || std::mem::replace(&mut self.resumed, true) {
+            return;
+        }
+        if self.heartbeat == Heartbeat::Client {
+            self.heartbeat_due = self.heartbeat_due.max(self.ping_timeout.after(now));
+        } else {
+            self.heartbeat = Heartbeat::Resting;
+            self.heartbeat_due = now;
+        }
+        if let Some(due) = &mut self.upgrade_due {
+            *due = self.upgrade_timeout.after(now).max(*due);
         }
     }
 

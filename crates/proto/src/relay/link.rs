@@ -109,6 +109,14 @@ impl Link {
         }
     }
 
+    /// This server did not run for a while, up to `now`: what the peer has answered meanwhile is not read yet. Call it before
+    /// [`handle_timeout`](Self::handle_timeout). A peer that was asked has its whole patience again.
+    pub fn resume(&mut self, now: Instant) {
+        if let Some(asked) = &mut self.asked {
+            *asked = now;
+        }
+    }
+
     /// What is due, if something is. After [`Timeout::Ask`] the clock goes on, after the others the link is over.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Timeout> {
         if self.poll_timeout() > now {
@@ -188,6 +196,21 @@ mod tests {
         assert_eq!(a.handle_timeout(after(now, 11)), Some(Timeout::Ask));
         assert_eq!(a.handle_timeout(after(now, 12)), None);
         assert_eq!(a.handle_timeout(after(now, 13)), Some(Timeout::Silent));
+    }
+
+    #[test]
+    fn a_peer_is_not_dead_because_this_server_stood_still() {
+        let (mut a, mut b, now) = pair();
+        a.set_idle(false, now);
+        assert_eq!(a.handle_timeout(after(now, 5)), Some(Timeout::Ask));
+        a.resume(after(now, 60));
+        assert_eq!(a.handle_timeout(after(now, 60)), None);
+        a.receive(b.next_number(), after(now, 61)).unwrap();
+        assert_eq!(a.handle_timeout(after(now, 63)), None);
+        // A longer stop before it was asked: it is asked now.
+        a.resume(after(now, 120));
+        assert_eq!(a.handle_timeout(after(now, 120)), Some(Timeout::Ask));
+        assert_eq!(a.handle_timeout(after(now, 122)), Some(Timeout::Silent));
     }
 
     #[test]

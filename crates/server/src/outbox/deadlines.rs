@@ -1,7 +1,7 @@
 //! The deadlines of a session, as the timer wheel asks for them: heartbeat, connect timeout, idle timeout.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gatewire_proto::engineio::{self, CloseReason, Protocol, Timeout};
 use gatewire_proto::websocket::CloseCode;
@@ -12,10 +12,14 @@ use crate::faults::Fault;
 use crate::timer::Timed;
 
 impl Timed for Outbox {
-    fn on_time(&self, now: Instant) -> Option<Instant> {
+    fn on_time(&self, now: Instant, lapse: Option<Duration>) -> Option<Instant> {
         let mut state = self.lock();
         if state.closing.is_some() {
             return None;
+        }
+        if let Some(lapse) = lapse {
+            state.session.resume(now);
+            state.deadline += lapse;
         }
         if !self.is_joined() && state.deadline <= now {
             tracing::debug!(sid = %self.sid, "the client joined no namespace within the connect timeout");

@@ -144,6 +144,11 @@ impl LinkEnd {
         self.lock().broken
     }
 
+    /// This process did not run for a while: what the peer has answered is not read yet.
+    pub(super) fn resume(&self) {
+        self.lock().link.resume(clock::now());
+    }
+
     /// Acts on the deadlines; an error is the end of the link, of which the peer needs not be told if it is just idle.
     pub(super) fn on_time(&self) -> Result<(), Timeout> {
         let due = self.lock().link.handle_timeout(clock::now());

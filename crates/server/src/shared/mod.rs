@@ -23,6 +23,7 @@ use hashbrown::HashMap;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
+use crate::lapses::Lapses;
 use link::{Broken, LinkEnd};
 use owners::Owners;
 use tunnel::Pipe;
@@ -304,9 +305,13 @@ impl Node {
             let shortest = self.config.keepalive.min(self.config.peer_timeout);
             let (me, tick) = (self.me.clone(), (shortest / 4).max(Duration::from_millis(1)));
             tokio::spawn(async move {
+                let mut lapses = Lapses::new(2 * tick);
                 loop {
                     tokio::time::sleep(tick).await;
                     let Some(node) = me.upgrade() else { return };
+                    if lapses.look().is_some() {
+                        node.links().iter().for_each(|link| link.resume());
+                    }
                     node.on_time();
                 }
             })
@@ -314,9 +319,12 @@ impl Node {
         });
     }
 
+    fn links(&self) -> Vec<Arc<LinkEnd>> {
+        lock(&self.links).values().cloned().collect()
+    }
+
     fn on_time(&self) {
-        let links: Vec<_> = lock(&self.links).values().cloned().collect();
-        for link in links {
+        for link in self.links() {
             if let Err(over) = link.on_time() {
                 if over == Timeout::Silent {
                     tracing::warn!(peer = %link.peer, "another node does not answer: what is relayed to it and from it ends");

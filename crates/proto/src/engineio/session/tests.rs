@@ -61,6 +61,13 @@ impl Transcript {
         self
     }
 
+    /// Nobody asks what is due until `at`, and what the client sends meanwhile is not read.
+    fn stand_still_until(&mut self, at: u64) -> &mut Self {
+        self.now = at;
+        self.session.resume(self.instant());
+        self
+    }
+
     /// The client sends this packet on the session's transport; it means nothing to the protocol above.
     fn client(&mut self, text: &str) -> &mut Self {
         let now = self.instant();
@@ -179,6 +186,57 @@ fn a_late_call_gives_the_whole_ping_timeout() {
     let now = transcript.instant();
     assert_eq!(transcript.session.handle_timeout(now), Some(SendPing));
     transcript.until(10_199, &[]).client("3").until(10_498, &[]);
+}
+
+#[test]
+fn whoever_answered_while_the_server_stood_still_is_not_missed() {
+    Transcript::open(WebSocket)
+        .until(310, &[(300, SendPing)])
+        // The pong lies unread, its time is long over, and the client waits for the next ping.
+        .stand_still_until(60_310)
+        .until(60_311, &[(60_310, SendPing)])
+        .client("3")
+        .until(60_320, &[])
+        .client("3")
+        .until(60_900, &[(60_620, SendPing), (60_820, PingTimeout)]);
+}
+
+#[test]
+fn whoever_is_gone_is_found_out_however_often_the_server_stands_still() {
+    Transcript::open(WebSocket)
+        .until(310, &[(300, SendPing)])
+        .stand_still_until(1_000)
+        .until(1_100, &[(1_000, SendPing)])
+        .stand_still_until(2_000)
+        .until(2_001, &[(2_000, PingTimeout)]);
+}
+
+#[test]
+fn a_client_that_rests_is_pinged_after_a_stop() {
+    Transcript::open(WebSocket)
+        .stand_still_until(250)
+        .until(251, &[(250, SendPing)])
+        .client("3")
+        // Once more.
+        .stand_still_until(900)
+        .until(1_200, &[(900, SendPing), (1_100, PingTimeout)]);
+}
+
+#[test]
+fn an_upgrade_under_way_survives_a_stop() {
+    let mut transcript = Transcript::open(Polling);
+    assert_eq!(transcript.upgrade(), Ok(()));
+    transcript.stand_still_until(250).until(251, &[(250, SendPing)]);
+    assert_eq!(transcript.probe("5"), Ok(Probe::Done));
+}
+
+#[test]
+fn in_version_3_a_ping_that_lies_unread_counts() {
+    Transcript::open_v3(WebSocket)
+        .stand_still_until(10_000)
+        .until(10_100, &[])
+        .client_message("2")
+        .until(10_700, &[(10_600, PingTimeout)]);
 }
 
 #[test]
