@@ -271,9 +271,12 @@ impl Peer {
         self.abilities.contains(&ability)
     }
 
-    /// Whether it sends heartbeats to idle clients.
+    /// Whether what its heartbeats cost is of interest: NestJS's are those of Node's socket.io.
     pub(crate) fn has_heartbeats(&self) -> bool {
-        self.flavour == Flavour::SocketIo || self.name.starts_with("gatewire")
+        matches!(
+            self.name,
+            "gatewire" | "gatewire-ws" | "socketioxide" | "socketio"
+        )
     }
 
     /// Whether it can be measured in a mode.

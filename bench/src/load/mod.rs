@@ -48,8 +48,8 @@ pub(crate) struct Plan {
 impl Plan {
     /// Results to keep.
     pub(crate) const FULL: Self = Self {
-        warm_up: 1.2,
-        measure: 2.0,
+        warm_up: 1.0,
+        measure: 1.8,
         settle: 4.0,
         hold: 26.0,
     };

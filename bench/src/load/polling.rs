@@ -47,8 +47,10 @@ struct Client {
     post: Line,
     sid: String,
     is_joined: bool,
-    /// The number of the request that is in flight, or will be.
+    /// The number of the last request.
     number: u32,
+    /// Packets that wait until the POST that is under way is answered.
+    waiting: Vec<u8>,
     /// Whether its answer has come; the next one goes out when the POST was answered, too.
     is_answered: bool,
 }
@@ -62,8 +64,6 @@ struct Clients {
     scratch: Vec<u8>,
     joined: usize,
     answered: u64,
-    /// Whether clients send requests once they have joined.
-    is_talking: bool,
 }
 
 /// Runs request and answer.
@@ -75,7 +75,6 @@ pub(super) fn echo(
 ) -> Result<Outcome, LoadError> {
     let mut all = Clients::new(address, clients)?;
     all.open(0, clients)?;
-    all.is_talking = true;
     for at in 0..clients {
         // As if it had its answer: the POST by which it joined may still be under way.
         all.clients[at].is_answered = true;
@@ -128,7 +127,6 @@ impl Clients {
             scratch: vec![0; 64 << 10],
             joined: 0,
             answered: 0,
-            is_talking: false,
         })
     }
 
@@ -230,7 +228,16 @@ impl Clients {
         self.post(at, &packet)
     }
 
+    /// Sends packets, behind those of the POST that is under way.
     fn post(&mut self, at: usize, packets: &[u8]) -> Result<(), LoadError> {
+        let client = &mut self.clients[at];
+        if client.post.is_asked {
+            if !client.waiting.is_empty() {
+                client.waiting.push(SEPARATOR);
+            }
+            client.waiting.extend_from_slice(packets);
+            return Ok(());
+        }
         let mut request = Vec::with_capacity(1024);
         http::put_post(&mut request, &self.host, &self.clients[at].sid, packets);
         self.ask(at, Lane::Post, &request)
@@ -268,7 +275,13 @@ impl Clients {
             line.is_asked = false;
             match lane {
                 Lane::Get => self.told(at, &response.body)?,
-                Lane::Post if response.body == b"ok" => self.proceed(at)?,
+                Lane::Post if response.body == b"ok" => {
+                    let waiting = std::mem::take(&mut self.clients[at].waiting);
+                    if !waiting.is_empty() {
+                        self.post(at, &waiting)?;
+                    }
+                    self.proceed(at)?;
+                }
                 Lane::Post => return Err(wrong(at, &response.body)),
             }
         }
@@ -294,7 +307,7 @@ impl Clients {
                     self.clients[at].is_joined = true;
                     self.joined += 1;
                 }
-                Incoming::Heartbeat if !self.is_talking => self.post(at, b"3")?,
+                Incoming::Heartbeat => self.post(at, b"3")?,
                 Incoming::Reply(number)
                     if number == self.clients[at].number && !self.clients[at].is_answered =>
                 {

@@ -24,8 +24,8 @@ impl Bench<'_> {
             .collect();
         let most = affinity::raise_open_files().map_or(u64::MAX, |limit| limit.saturating_sub(200));
         let plan = Plan {
-            warm_up: self.plan.warm_up.min(0.8),
-            measure: self.plan.measure.min(1.5),
+            warm_up: self.plan.warm_up.min(0.5),
+            measure: self.plan.measure.min(1.0),
             ..self.plan
         };
         let mut growths: Vec<Growth> = Kind::ALL.iter().map(|kind| Growth::new(*kind, &peers)).collect();
