@@ -27,6 +27,7 @@ use crate::module::{Container, Graph, Module, Provider, Stage, VerifyError, insp
 use crate::pipeline::{BodyPipe, ExceptionFilter, Globals, Guard, Interceptor};
 use crate::running::{AppHandle, Running};
 use crate::site::{Site, not_found};
+use crate::watch::{Exporter, Figures, Health, OperatorSite};
 
 /// An application: everything is built and its hooks of the start have run; nothing is served yet.
 ///
@@ -54,6 +55,7 @@ pub struct App {
     tls: Option<Tls>,
     reuse_port: bool,
     globals: Arc<Globals>,
+    operators: OperatorSite,
 }
 
 /// The creation of an [`App`]; await it.
@@ -245,6 +247,23 @@ impl App {
         self
     }
 
+    /// Takes the figures of the application to those who read them, as `gatewire_metrics::Metrics` does to Prometheus; without
+    /// a call next to nothing is counted. To be called before the application is served.
+    pub fn use_metrics(&mut self, exporter: impl Exporter) -> &mut Self {
+        self.globals.handlers.turn_on();
+        self.running.meter();
+        self.requests.meter();
+        let figures = Figures::new(&self.running, &self.globals.handlers);
+        self.operators.add(exporter.begin(figures));
+        self
+    }
+
+    /// Tells at HTTP routes whether the application is alive, and whether it is ready for clients.
+    pub fn use_health(&mut self, health: Health) -> &mut Self {
+        self.operators.add(health.begin(&self.running));
+        self
+    }
+
     /// How the streams of controllers are kept: heartbeats, what may wait for a client, the hint at a shutdown.
     pub fn sse_config(&mut self, config: SseConfig) -> &mut Self {
         self.sse = config;
@@ -360,7 +379,7 @@ impl App {
     }
 
     /// The other ports are bound beside the application's own.
-    async fn bind_all(self, listener: Listener) -> Result<Bound> {
+    async fn bind_all(mut self, listener: Listener) -> Result<Bound> {
         let local_addr = listener
             .local_addr()
             .map_err(|error| Error::listen("a listener", &error))?;
@@ -368,6 +387,7 @@ impl App {
         let tls = self.tls.clone();
         let reuse_port = self.reuse_port;
         let config = self.listener.clone();
+        let operators = self.operators.split();
         let sites = self.into_sites(Some(local_addr.port()))?;
         let mut listeners = Vec::with_capacity(sites.len());
         let mut listener = Some(listener);
@@ -377,12 +397,7 @@ impl App {
                 (None, Some(listener)) => listener,
                 (port, _) => {
                     let address = SocketAddr::new(local_addr.ip(), port.unwrap_or(0));
-                    let bound = if reuse_port {
-                        Listener::bind_shared(address).await
-                    } else {
-                        Listener::bind(address).await
-                    };
-                    bound.map_err(|error| Error::listen(address, &error))?
+                    bind_beside(address, reuse_port).await?
                 }
             };
             let listener = listener.with_config(config.clone());
@@ -391,6 +406,11 @@ impl App {
                 None => listener,
             };
             listeners.push((listener, Arc::new(site)));
+        }
+        for (address, routes) in operators {
+            let listener = bind_beside(address, reuse_port).await?;
+            let site = Site::new(None, Arc::clone(&running)).with_operators(routes);
+            listeners.push((listener.with_config(config.clone()), Arc::new(site)));
         }
         Ok(Bound::new(local_addr, listeners, reuse_port, running))
     }
@@ -402,11 +422,17 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Config`] if the options make no sense.
-    pub fn into_router(self) -> Result<axum::Router> {
+    pub fn into_router(mut self) -> Result<axum::Router> {
         if self.tls.is_some() {
             tracing::warn!(
                 target: "gatewire", context = "App",
                 "`use_tls` says nothing here: TLS is the matter of the server that serves the router"
+            );
+        }
+        for (address, _) in self.operators.split() {
+            tracing::warn!(
+                target: "gatewire", context = "App",
+                "what operators look at on {address} is not served: a router has no address of its own"
             );
         }
         let mut router = axum::Router::new();
@@ -455,7 +481,8 @@ impl App {
             (Some(router), Some(cors)) => Some(router.layer(cors::layer(cors))),
             (router, _) => router,
         };
-        let mut sites = vec![(None, Site::new(router, Arc::clone(&self.running)))];
+        let own = Site::new(router, Arc::clone(&self.running)).with_operators(self.operators);
+        let mut sites = vec![(None, own)];
         for (plan, io) in self.servers {
             let fault = |message: String| Error::Config {
                 server: plan.to_string(),
@@ -663,8 +690,19 @@ impl<M: Module> Create<M> {
             tls: None,
             reuse_port: false,
             globals,
+            operators: OperatorSite::default(),
         })
     }
+}
+
+/// Binds an address other than the application's own.
+async fn bind_beside(address: SocketAddr, reuse_port: bool) -> Result<Listener> {
+    let bound = if reuse_port {
+        Listener::bind_shared(address).await
+    } else {
+        Listener::bind(address).await
+    };
+    bound.map_err(|error| Error::listen(address, &error))
 }
 
 /// The namespaces of these servers' gateways, in declared order.

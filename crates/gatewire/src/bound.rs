@@ -51,6 +51,13 @@ impl Bound {
         self.listeners.iter().any(|(listener, _)| listener.is_secure())
     }
 
+    /// All addresses that it is bound to: its own first, then those of gateways with a port of their own, and of what
+    /// operators look at.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        let addresses = self.listeners.iter().map(|(listener, _)| listener.local_addr());
+        addresses.flatten().collect()
+    }
+
     /// How long clients, the handlers that still run and their disconnect hooks are waited for at the end. Default 10 s.
     #[must_use]
     pub fn drain_timeout(mut self, patience: Duration) -> Self {
@@ -116,13 +123,14 @@ impl Bound {
 
     async fn run(self, told: impl Future<Output = Option<ShutdownSignal>> + Send) {
         let serving = self.running.serve();
-        let scheme = if self.is_secure() { "https" } else { "http" };
+        let scheme = scheme_of(self.is_secure());
         log("App", format_args!("Listening on {scheme}://{}", self.local_addr));
         let (ending, _) = watch::channel(false);
         let served = join_all(self.listeners.into_iter().map(|(listener, site)| {
             if let Ok(address) = listener.local_addr()
                 && address != self.local_addr
             {
+                let scheme = scheme_of(listener.is_secure());
                 log("App", format_args!("Listening on {scheme}://{address} too"));
             }
             // It stops first where another process takes over, and else last.
@@ -164,4 +172,8 @@ impl Bound {
         let (_, signal) = join(served, end).await;
         serving.end(signal).await;
     }
+}
+
+fn scheme_of(is_secure: bool) -> &'static str {
+    if is_secure { "https" } else { "http" }
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use bytes::Bytes;
-use gatewire_server::{Engine, PlainSockets, WebSocketServer, is_websocket_connect};
+use gatewire_server::{Engine, PlainSockets, ServerStats, WebSocketServer, is_websocket_connect};
 use http::{Request, header};
+
+use crate::watch::ServerKind;
 
 #[derive(Clone)]
 pub(crate) enum Endpoint {
@@ -91,6 +93,21 @@ impl Endpoint {
                 routes
             }
             Self::Ws(ws) => ws.routes.clone(),
+        }
+    }
+
+    /// From now on it counts what its figures tell.
+    pub(crate) fn meter(&self) {
+        match self {
+            Self::SocketIo(engine) => engine.meter(),
+            Self::Ws(ws) => ws.server.meter(),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> (ServerKind, ServerStats) {
+        match self {
+            Self::SocketIo(engine) => (ServerKind::SocketIo, engine.stats()),
+            Self::Ws(ws) => (ServerKind::Ws, ws.server.stats()),
         }
     }
 

@@ -36,7 +36,8 @@
 //!
 //! What is here: modules and injection ([`mod@module`]), gateways and their extractors ([`gateway`]), controllers for HTTP
 //! and Server-Sent Events ([`mod@controller`]), the exceptions of
-//! the message pipeline ([`pipeline`]), the platform adapter ([`adapter`]), the [`App`] and the [`logger`]. What is not:
+//! the message pipeline ([`pipeline`]), the platform adapter ([`adapter`]), the [`App`] and the [`logger`], and
+//! what operators look at ([`watch`]). What is not:
 //! protocols, rooms and connections, which live in the crates below.
 
 // The macros write `::gatewire::..`; this makes that true inside the crate too.
@@ -63,6 +64,7 @@ mod running;
 mod signal;
 mod site;
 pub mod testing;
+pub mod watch;
 
 pub use app::{App, Create};
 pub use bound::Bound;

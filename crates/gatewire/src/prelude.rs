@@ -18,6 +18,7 @@ pub use crate::pipeline::{
     Answer, Argument, BodyPipe, DefaultValue, Exception, ExceptionFilter, ExecutionContext, Expiry, Guard,
     Interceptor, Next, ParseBool, ParseFloat, ParseInt, Pipe, Throttle, Timeout, Trim, WsException,
 };
+pub use crate::watch::{Health, HealthIndicator};
 pub use crate::{DisconnectReason, ParentServer, Payload, Server, Socket, Tls};
 pub use crate::{controller, delete, get, patch, post, put, routes, sse};
 pub use crate::{

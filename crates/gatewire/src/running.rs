@@ -2,10 +2,12 @@
 //! accepts nobody; [`Bound`](crate::Bound) and the routers do.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
+use gatewire_hub::cluster::ClusterStatus;
 use gatewire_hub::{Io, Namespace};
 use gatewire_server::SseServer;
 use tokio::sync::watch;
@@ -14,6 +16,7 @@ use crate::Server;
 use crate::counts::Counts;
 use crate::endpoint::Endpoint;
 use crate::module::{Container, ShutdownSignal, Stage};
+use crate::watch::{AppStats, ServerKind};
 
 /// Where another process takes over, clients that were connected in the last moment are let in, and told like the others.
 const STRAGGLERS: Duration = Duration::from_millis(250);
@@ -47,6 +50,10 @@ pub(crate) struct Running {
     /// The streams of controllers, once they are served.
     streams: OnceLock<SseServer>,
     phase: watch::Sender<Phase>,
+    /// Somebody wants figures.
+    is_metered: AtomicBool,
+    /// How long the end is known before it begins.
+    notice: Mutex<Duration>,
 }
 
 /// How far the application is.
@@ -70,16 +77,67 @@ impl Running {
             endpoints: Mutex::default(),
             streams: OnceLock::new(),
             phase: watch::Sender::new(Phase::Built),
+            is_metered: AtomicBool::new(false),
+            notice: Mutex::default(),
         }
     }
 
+    /// Has everything count what its figures tell.
+    pub(crate) fn meter(&self) {
+        self.is_metered.store(true, Ordering::Release);
+        self.ios.iter().for_each(Io::meter);
+        self.endpoints().iter().for_each(Endpoint::meter);
+        self.streams.get().into_iter().for_each(SseServer::meter);
+    }
+
+    fn is_metered(&self) -> bool {
+        self.is_metered.load(Ordering::Acquire)
+    }
+
+    /// The figures but for those of the handlers.
+    pub(crate) fn stats(&self) -> AppStats {
+        let served = self.served();
+        let mut stats = AppStats::default();
+        stats.hubs = self.ios.iter().map(Io::stats).collect();
+        stats.servers = served.endpoints.iter().map(Endpoint::stats).collect();
+        let streams = served.streams.iter();
+        stats
+            .servers
+            .extend(streams.map(|streams| (ServerKind::Sse, streams.stats())));
+        stats.is_accepting = self.is_accepting();
+        stats
+    }
+
+    /// Whether clients are taken, as far as this knows: where another server serves the application, until it is ended.
+    pub(crate) fn is_accepting(&self) -> bool {
+        *self.phase.borrow() <= Phase::Served
+    }
+
+    /// Of the servers in a cluster one that cannot reach it, or else any.
+    pub(crate) fn cluster_status(&self) -> Option<ClusterStatus> {
+        let statuses = self.ios.iter().filter_map(Io::cluster_status);
+        statuses.min_by_key(|status| status.is_connected)
+    }
+
+    /// How long to wait at the end before anything ends.
+    pub(crate) fn set_notice(&self, notice: Duration) {
+        *self.notice.lock().unwrap_or_else(PoisonError::into_inner) = notice;
+    }
+
     pub(crate) fn add(&self, endpoint: Endpoint) {
+        if self.is_metered() {
+            endpoint.meter();
+        }
         self.endpoints().push(endpoint);
     }
 
     /// The streams of its controllers; one server of them, however often it is served.
     pub(crate) fn streams(&self, make: impl FnOnce() -> SseServer) -> SseServer {
-        self.streams.get_or_init(make).clone()
+        let streams = self.streams.get_or_init(make).clone();
+        if self.is_metered() {
+            streams.meter();
+        }
+        streams
     }
 
     pub(crate) fn served(&self) -> Served {
@@ -117,6 +175,10 @@ impl Running {
             mut spread,
             hand_over,
         } = farewell;
+        let notice = *self.notice.lock().unwrap_or_else(PoisonError::into_inner);
+        if !notice.is_zero() {
+            tokio::time::sleep(notice).await;
+        }
         let served = self.served();
         if hand_over {
             spread = spread.max(STRAGGLERS);

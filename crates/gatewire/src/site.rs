@@ -16,12 +16,15 @@ use tower_service::Service;
 
 use crate::endpoint::Endpoint;
 use crate::running::Running;
+use crate::watch::OperatorSite;
 
 /// The endpoints and other routes of one port.
 pub(crate) struct Site {
     /// Longest path first, so that `/a/b` is not taken for something below `/a`.
     endpoints: Vec<Endpoint>,
     router: Option<Router>,
+    /// For operators.
+    operators: OperatorSite,
     /// Lives as long as the site.
     running: Arc<Running>,
 }
@@ -31,8 +34,15 @@ impl Site {
         Self {
             endpoints: Vec::new(),
             router,
+            operators: OperatorSite::default(),
             running,
         }
+    }
+
+    /// With routes for operators, which go before all else.
+    pub(crate) fn with_operators(mut self, operators: OperatorSite) -> Self {
+        self.operators = operators;
+        self
     }
 
     /// Adds an endpoint.
@@ -54,6 +64,9 @@ impl Site {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        if let Some(route) = self.operators.find(request.uri().path()) {
+            return route.answer(request, peer).await;
+        }
         let has_others = self.router.is_some();
         if let Some(endpoint) = self
             .endpoints
@@ -77,16 +90,25 @@ impl Site {
     /// The same as routes of an axum router.
     pub(crate) fn into_router(self) -> Router {
         let mut router = self.router.unwrap_or_default();
+        for route in self.operators.into_routes() {
+            let path = route.path().to_owned();
+            let running = Arc::clone(&self.running);
+            let serve = any(move |request: Request<Body>| {
+                let (route, _running) = (route.clone(), Arc::clone(&running));
+                async move {
+                    let peer = peer_of(&request);
+                    route.answer(request, peer).await
+                }
+            });
+            router = router.route(&path, serve);
+        }
         for endpoint in self.endpoints {
             let routes = endpoint.routes();
             let running = Arc::clone(&self.running);
             let serve = any(move |request: Request<Body>| {
                 let (endpoint, _running) = (endpoint.clone(), Arc::clone(&running));
                 async move {
-                    let peer = request
-                        .extensions()
-                        .get::<ConnectInfo<SocketAddr>>()
-                        .map(|info| info.0);
+                    let peer = peer_of(&request);
                     if !endpoint.is_for(&request, false) {
                         return not_found(request).await;
                     }
@@ -99,6 +121,11 @@ impl Site {
         }
         router
     }
+}
+
+fn peer_of<B>(request: &Request<B>) -> Option<SocketAddr> {
+    let info = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    info.map(|info| info.0)
 }
 
 /// NestJS's answer to a request for nothing.

@@ -21,7 +21,7 @@ pub struct HubStats {
     /// Answers that clients were asked for, one for each receiver.
     pub acks_asked: u64,
     /// Those that are awaited at present.
-    pub acks_pending: u64,
+    pub acks_pending: usize,
     /// Those that did not come in time.
     pub acks_timed_out: u64,
     /// How long events waited in their socket's mailbox, since a handler still ran or CONNECT was not answered. Events that
@@ -56,7 +56,6 @@ pub(crate) struct Counts {
     pub(crate) dropped_volatile: Count,
     pub(crate) dropped_held: Count,
     pub(crate) acks_asked: Count,
-    pub(crate) acks_settled: Count,
     pub(crate) acks_timed_out: Count,
     pub(crate) mailbox_wait: Times,
 }
@@ -68,17 +67,17 @@ impl Meter {
 }
 
 impl Io {
-    /// From now on the server counts what [`stats`](Self::stats) gives. To be called before clients come: an answer that is
-    /// awaited already would never be counted as asked for.
+    /// From now on the server counts what [`stats`](Self::stats) gives.
     pub fn meter(&self) {
         self.set_meter();
     }
 
-    /// The figures of the server. Each namespace is locked for a moment: to be asked for now and then.
+    /// The figures of the server. Each namespace and socket is locked for a moment: to be asked for now and then.
     #[must_use]
     pub fn stats(&self) -> HubStats {
         let mut stats = HubStats {
             namespaces: self.namespace_stats(),
+            acks_pending: self.namespaces().iter().map(Namespace::pending_acks).sum(),
             cluster: self.cluster_status(),
             ..HubStats::default()
         };
@@ -87,10 +86,7 @@ impl Io {
         };
         stats.dropped_volatile = lanes.sum(|counts| &counts.dropped_volatile);
         stats.dropped_held = lanes.sum(|counts| &counts.dropped_held);
-        // What is settled is read first: whatever is settled between the two looks has been asked for before.
-        let settled = lanes.sum(|counts| &counts.acks_settled);
         stats.acks_asked = lanes.sum(|counts| &counts.acks_asked);
-        stats.acks_pending = stats.acks_asked.saturating_sub(settled);
         stats.acks_timed_out = lanes.sum(|counts| &counts.acks_timed_out);
         stats.mailbox_wait = lanes.iter().map(|counts| &counts.mailbox_wait).collect();
         stats

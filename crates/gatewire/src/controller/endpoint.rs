@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use gatewire_hub::meter::Stamp;
 use gatewire_hub::{Handshake, HandshakeParts, Io, SseClient};
 use gatewire_server::{Connection, NoMoreStreams, Secured, Session, SseServer, put_headers};
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -26,6 +27,7 @@ use crate::pipeline::{
     BoundEnhancers, ContextKind, Destination, ExecutionContext, Globals, Route, Target, answer,
 };
 use crate::running::Running;
+use crate::watch::{HandlerId, HandlerMeter};
 use crate::{Server, Socket};
 
 /// A controller with its instance, its type erased.
@@ -82,7 +84,9 @@ pub(crate) fn router(controllers: &[Arc<dyn BoundController>], host: &Arc<Host>)
                 kind,
                 namespace: namespace.clone(),
                 host: Arc::clone(host),
+                path: path.clone(),
                 route: OnceLock::new(),
+                meter: OnceLock::new(),
             });
             router = router.route(&path, endpoint.serve(&method));
         }
@@ -94,6 +98,8 @@ pub(crate) fn router(controllers: &[Arc<dyn BoundController>], host: &Arc<Host>)
 struct Endpoint {
     controller: Arc<dyn BoundController>,
     index: usize,
+    /// The whole path.
+    path: String,
     pattern: &'static str,
     handler: &'static str,
     kind: ContextKind,
@@ -102,6 +108,8 @@ struct Endpoint {
     host: Arc<Host>,
     /// Made when the first request comes: the application has bound what it wants by then.
     route: OnceLock<Option<Arc<Route>>>,
+    /// Its times; `None` if nobody wants figures.
+    meter: OnceLock<Option<Arc<HandlerMeter>>>,
 }
 
 impl Endpoint {
@@ -128,6 +136,10 @@ impl Endpoint {
 
     async fn respond(&self, request: Request) -> Result<Response, HttpError> {
         let route = self.route.get_or_init(|| self.route());
+        let meter = self
+            .meter
+            .get_or_init(|| self.meter(request.method(), route.as_ref()));
+        let _run = meter.as_ref().map(|meter| meter.run(0, Stamp::now()));
         let is_bare_head = self.kind == ContextKind::Sse && request.method() == Method::HEAD;
         let (mut parts, body) = request.into_parts();
         let mut client = None;
@@ -223,6 +235,23 @@ impl Endpoint {
         let globals = self.host.globals.get();
         let scopes = [&globals.bound, self.controller.enhancers(), own.enhancers];
         Route::new(to, globals.include_cause, &scopes)
+    }
+
+    /// A meter of its own, if anybody wants figures.
+    fn meter(&self, method: &Method, route: Option<&Arc<Route>>) -> Option<Arc<HandlerMeter>> {
+        // What HEAD asks for is the answer to GET.
+        let method = if *method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        let id = HandlerId {
+            owner: self.controller.name(),
+            handler: self.handler,
+            pattern: self.path.clone(),
+            method: Some(method.to_string()),
+        };
+        self.host.globals.handlers.meter(vec![(id, route.cloned())], &[])
     }
 
     fn stand_in(&self, parts: &Parts) -> Socket {

@@ -2,12 +2,13 @@
 //! in the order in which the gateways are declared.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use gatewire_hub::meter::Stamp;
 use gatewire_hub::{AckSender, ConnectError, Event, NamespaceHandler};
 use tokio::time::timeout;
 
@@ -22,6 +23,7 @@ use crate::pipeline::{
     BoundEnhancers, Destination, Exception, ExecutionContext, Globals, INTERNAL, Route, Target, WsException,
     run,
 };
+use crate::watch::{HandlerId, HandlerMeter};
 use crate::{DisconnectReason, Server, Socket};
 
 /// A gateway with its instance, its type erased.
@@ -49,7 +51,6 @@ pub(crate) struct NamespaceGateways {
     gateways: Arc<[Arc<dyn BoundGateway>]>,
     /// Sorted by length and name; looked up without hashing, allocation or lock.
     events: Box<[Entry]>,
-    unknown: AtomicU64,
     /// Whether any gateway has the hook: clients of those without cost nothing for it.
     has_connection: bool,
     has_disconnect: bool,
@@ -62,6 +63,8 @@ pub(crate) struct NamespaceGateways {
 struct Routes {
     /// By place in [`NamespaceGateways::events`]; most handlers have none.
     events: Box<[Option<Arc<Route>>]>,
+    /// By the same places; `None` if nobody wants figures.
+    meter: Option<Arc<HandlerMeter>>,
     /// The connection's, by gateway; `None` if nothing is bound to any.
     connection: Option<Arc<[Option<Arc<Route>>]>>,
     /// How long a gateway may take to let a client in.
@@ -95,7 +98,6 @@ impl NamespaceGateways {
             has_disconnect: gateways.iter().any(|gateway| gateway.has_disconnect()),
             gateways: gateways.into(),
             events: events.into(),
-            unknown: AtomicU64::new(0),
             globals,
             routes: OnceLock::new(),
         }
@@ -124,9 +126,21 @@ impl NamespaceGateways {
             .ok()
     }
 
+    /// Calls the handler at this place of `events`.
+    fn handle(&self, at: usize, routes: &Routes, socket: &Socket, event: &Event<'_>) -> Handled {
+        let entry = &self.events[at];
+        let gateway = &self.gateways[entry.gateway];
+        let Some(route) = &routes.events[at] else {
+            return gateway.call(entry.subscription, socket, event, routes.include_cause);
+        };
+        let context = ExecutionContext::message(socket.clone(), Arc::clone(route), event);
+        gateway.detach(entry.subscription, socket, Box::pin(run(context)))
+    }
+
     /// Nobody handles it: counted, logged, and answered if an answer is waited for.
     fn unknown(&self, socket: &Socket, event: &Event<'_>) {
-        let count = self.unknown.fetch_add(1, Ordering::Relaxed) + 1;
+        let refused = self.globals.handlers.refused();
+        let count = refused.events.fetch_add(1, Ordering::Relaxed) + 1;
         let name = event.name();
         let namespace = socket.namespace().name();
         tracing::debug!(target: "gatewire", context = namespace, count, "no handler for the event {name:?} of {}", socket.id());
@@ -165,18 +179,31 @@ impl NamespaceGateways {
 
 impl Routes {
     fn new(gateways: &[Arc<dyn BoundGateway>], events: &[Entry], globals: &Globals) -> Self {
+        let meters = &globals.handlers;
         let globals = globals.get();
         let include_cause = globals.include_cause;
-        let events = events.iter().map(|entry| {
-            let gateway = &gateways[entry.gateway];
-            let (pattern, handler, own) = gateway.events()[entry.subscription];
-            let to = Destination {
-                target: Target::Gateway(Arc::clone(gateway), Some(entry.subscription)),
-                handler,
-                pattern,
-            };
-            Route::new(to, include_cause, &[&globals.bound, gateway.enhancers(), own])
-        });
+        let (events, ids): (Vec<_>, Vec<_>) = events
+            .iter()
+            .map(|entry| {
+                let gateway = &gateways[entry.gateway];
+                let (pattern, handler, own) = gateway.events()[entry.subscription];
+                let id = HandlerId {
+                    owner: gateway.name(),
+                    handler,
+                    pattern: pattern.to_owned(),
+                    method: None,
+                };
+                let to = Destination {
+                    target: Target::Gateway(Arc::clone(gateway), Some(entry.subscription)),
+                    handler,
+                    pattern,
+                };
+                (
+                    Route::new(to, include_cause, &[&globals.bound, gateway.enhancers(), own]),
+                    id,
+                )
+            })
+            .unzip();
         // Of several gateways only the first asks the application's guards: a client is asked once.
         let connection = gateways.iter().enumerate().map(|(at, gateway)| {
             let to = Destination {
@@ -191,8 +218,10 @@ impl Routes {
             Route::new(to, include_cause, &[&outer, gateway.enhancers()])
         });
         let connection: Arc<[_]> = connection.collect();
+        let handlers = ids.into_iter().zip(events.iter().cloned()).collect();
         Self {
-            events: events.collect(),
+            meter: meters.meter(handlers, &connection),
+            events: events.into(),
             connection: connection.iter().any(Option::is_some).then_some(connection),
             connect_limit: globals.connect_limit,
             include_cause,
@@ -215,6 +244,7 @@ impl NamespaceHandler for NamespaceGateways {
             return Box::pin(std::future::ready(Ok(())));
         }
         let (gateways, socket) = (Arc::clone(&self.gateways), socket.clone());
+        let refused = Arc::clone(self.globals.handlers.refused());
         Box::pin(async move {
             for (at, gateway) in gateways.iter().enumerate() {
                 let route = routes.as_ref().and_then(|routes| routes[at].as_ref());
@@ -222,10 +252,12 @@ impl NamespaceHandler for NamespaceGateways {
                 let Err(exception) = entered.unwrap_or_else(|_| {
                     let name = gateway.name();
                     tracing::error!(target: "gatewire", context = name, "a connection was not decided on within {limit:?}");
+                    refused.late.fetch_add(1, Ordering::Relaxed);
                     Err(WsException::new("Connection timed out"))
                 }) else {
                     continue;
                 };
+                refused.connections.fetch_add(1, Ordering::Relaxed);
                 if let Some(hidden) = exception.hidden() {
                     let name = gateway.name();
                     tracing::error!(target: "gatewire", context = name, "handle_connection failed: {hidden}");
@@ -245,13 +277,12 @@ impl NamespaceHandler for NamespaceGateways {
             self.unknown(socket, &event);
             return None;
         };
-        let (entry, routes) = (&self.events[at], self.routes());
-        let gateway = &self.gateways[entry.gateway];
-        let Some(route) = &routes.events[at] else {
-            return gateway.call(entry.subscription, socket, &event, routes.include_cause);
+        let routes = self.routes();
+        let Some(meter) = &routes.meter else {
+            return self.handle(at, routes, socket, &event);
         };
-        let context = ExecutionContext::message(socket.clone(), Arc::clone(route), &event);
-        gateway.detach(entry.subscription, socket, Box::pin(run(context)))
+        let since = Stamp::now();
+        meter.watch(at, since, self.handle(at, routes, socket, &event))
     }
 
     fn too_deep(&self, socket: &Socket, event: &str, ack: Option<AckSender>) {

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::{Answer, AnswerKind, Argument, Exception, ExecutionContext, INTERNAL,
 use crate::Payload;
 use crate::controller::{HttpCall, HttpError};
 use crate::gateway::{BoundGateway, MessageContext, Reply, panic_text};
+use crate::watch::Handlers;
 
 /// What is bound to one handler, at all three scopes, in the order in which it is asked.
 pub(crate) struct Route {
@@ -31,6 +33,8 @@ pub(crate) struct Route {
     interceptors: Box<[Arc<dyn DynInterceptor>]>,
     pipes: Box<[Arc<dyn DynPipe>]>,
     filters: Box<[Arc<dyn DynFilter>]>,
+    /// How often a guard has said no.
+    refusals: AtomicU64,
 }
 
 /// To whom it is.
@@ -50,7 +54,11 @@ pub(crate) struct Destination {
 
 /// What applies to every gateway.
 #[derive(Default)]
-pub(crate) struct Globals(Mutex<GlobalEnhancers>);
+pub(crate) struct Globals {
+    enhancers: Mutex<GlobalEnhancers>,
+    /// The times of the handlers, if anybody wants figures.
+    pub(crate) handlers: Arc<Handlers>,
+}
 
 #[derive(Clone)]
 pub(crate) struct GlobalEnhancers {
@@ -72,12 +80,15 @@ impl Default for GlobalEnhancers {
 
 impl Globals {
     pub(crate) fn change(&self, change: impl FnOnce(&mut GlobalEnhancers)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.enhancers.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// As they are now.
     pub(crate) fn get(&self) -> GlobalEnhancers {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.enhancers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -115,6 +126,7 @@ impl Route {
             interceptors,
             pipes,
             filters,
+            refusals: AtomicU64::new(0),
         }))
     }
 
@@ -130,14 +142,23 @@ impl Route {
         !self.interceptors.is_empty()
     }
 
+    /// How often a guard has said no.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
     /// Asks the guards; an error if one says no.
     pub(crate) async fn guard(&self, context: &ExecutionContext) -> Result<(), Exception> {
         for guard in &self.guards {
             let asked = AssertUnwindSafe(guard.check(context)).catch_unwind().await;
-            let allowed = asked.unwrap_or_else(|panic| Err(self.panicked(guard.name(), &*panic)))?;
-            if !allowed {
-                return Err(WsException::new(FORBIDDEN).into());
-            }
+            let exception = match asked {
+                Ok(Ok(true)) => continue,
+                Ok(Ok(false)) => WsException::new(FORBIDDEN).into(),
+                Ok(Err(exception)) => exception,
+                Err(panic) => self.panicked(guard.name(), &*panic),
+            };
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+            return Err(exception);
         }
         Ok(())
     }

@@ -388,9 +388,7 @@ impl Socket {
         for waker in self.take_writers() {
             waker.wake();
         }
-        let acks = acks.unwrap_or_default();
-        self.count(|counts| &counts.acks_settled, acks.len());
-        for pending in acks {
+        for pending in acks.into_iter().flatten() {
             pending.1.fail(self.id());
         }
         Some(before)
@@ -455,9 +453,6 @@ impl Socket {
         let mut local = self.locked();
         let pending = local.rare.as_mut()?.acks.remove(&id);
         local.trim();
-        if pending.is_some() {
-            self.count(|counts| &counts.acks_settled, 1);
-        }
         pending
     }
 
