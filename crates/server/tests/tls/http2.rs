@@ -441,6 +441,34 @@ async fn a_stream_that_is_reset_has_left() {
     assert_eq!(other.receive_text().await, "still here");
 }
 
+/// CVE-2023-44487: requests that are taken back as soon as they are made are no more under way than the bound says.
+#[tokio::test]
+async fn rapid_resets_harm_nobody_else() {
+    let (server, authority) = start(ListenerConfig::default(), Limits::default()).await;
+    let mut attacker = Client::connect(&server, &authority).await;
+    let mut other = Client::connect(&server, &authority).await;
+    let mut rounds = 0;
+    while rounds < 10_000 {
+        let request = Request::get("https://localhost/nothing").body(()).unwrap();
+        // The server may have had enough of it.
+        let Ok((_, mut sending)) = attacker.requests.send_request(request, false) else {
+            break;
+        };
+        // Both go out, one behind the other.
+        tokio::task::yield_now().await;
+        sending.send_reset(Reason::CANCEL);
+        tokio::task::yield_now().await;
+        rounds += 1;
+        if rounds % 1_000 == 0 {
+            assert_eq!(other.fetch(Method::GET, "/nothing", "").await.0.status(), 404);
+        }
+    }
+    assert!(rounds > 100, "the attack is over after {rounds} rounds");
+    assert_eq!(other.fetch(Method::GET, "/nothing", "").await.0.status(), 404);
+    let mut late = Client::connect(&server, &authority).await;
+    assert_eq!(late.fetch(Method::GET, "/nothing", "").await.0.status(), 404);
+}
+
 #[tokio::test]
 async fn the_servers_end_is_a_close_frame_and_the_end_of_the_stream() {
     let (mut server, authority) = start(ListenerConfig::default(), Limits::default()).await;
