@@ -15,7 +15,9 @@ fuzz_target!(|input: &[u8]| {
 
     let script = wrap("7", text);
     assert!(!script.contains(['\u{2028}', '\u{2029}', '\n', '\r']));
-    let argument = script.strip_prefix("___eio[7](").and_then(|rest| rest.strip_suffix(");"));
+    let argument = script
+        .strip_prefix("___eio[7](")
+        .and_then(|rest| rest.strip_suffix(");"));
     let argument: String = serde_json::from_str(argument.expect("a call")).expect("a string");
     assert_eq!(argument, text);
 });

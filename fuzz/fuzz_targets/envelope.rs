@@ -31,16 +31,23 @@ fuzz_target!(|data: &str| {
     // Half a surrogate pair is JSON for the scanner, and the type's affair for serde.
     let Ok(reference) = reference else { return };
     if let Some(read) = &incoming.data {
-        assert_eq!(serde_json::from_str::<Value>(read).ok().as_ref(), reference.get("data"));
+        assert_eq!(
+            serde_json::from_str::<Value>(read).ok().as_ref(),
+            reference.get("data")
+        );
     }
-    let Subject::Event(event) = &incoming.subject else { return };
+    let Subject::Event(event) = &incoming.subject else {
+        return;
+    };
     assert_eq!(Some(&**event), reference["event"].as_str());
     comes_back(&JsonCodec, incoming);
 });
 
 /// What was taken is taken again when it is sent.
 fn comes_back(codec: &dyn MessageCodec, incoming: Incoming<'_>) {
-    let Subject::Event(event) = &incoming.subject else { return };
+    let Subject::Event(event) = &incoming.subject else {
+        return;
+    };
     let message = Outgoing {
         event,
         data: incoming.data.as_deref(),
@@ -61,6 +68,13 @@ fn comes_back(codec: &dyn MessageCodec, incoming: Incoming<'_>) {
 
 /// The parts that come back byte for byte: a form without JSON writes numbers in its own way.
 fn of(incoming: Incoming<'_>) -> (String, bool, bool, usize) {
-    let Subject::Event(event) = incoming.subject else { unreachable!("it was an event") };
-    (event.into_owned(), incoming.data.is_some(), incoming.id.is_some(), incoming.attachments.len())
+    let Subject::Event(event) = incoming.subject else {
+        unreachable!("it was an event")
+    };
+    (
+        event.into_owned(),
+        incoming.data.is_some(),
+        incoming.id.is_some(),
+        incoming.attachments.len(),
+    )
 }

@@ -1,4 +1,4 @@
-//! What the documentation says is proved by a test: the test is there.
+//! What the documentation says is there: the tests that prove something, the fuzz targets.
 
 use std::fs;
 use std::path::Path;
@@ -37,6 +37,32 @@ fn tests_that_are_named_exist() {
         assert!(count > 20, "{page} names {count} tests");
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn fuzz_targets_are_listed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("fuzz");
+    let [page, manifest] =
+        ["README.md", "Cargo.toml"].map(|name| fs::read_to_string(folder.join(name)).unwrap());
+    for entry in fs::read_dir(folder.join("fuzz_targets")).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let target = file.strip_suffix(".rs").unwrap();
+        assert!(
+            page.contains(&format!("| `{target}` |")),
+            "{target} is not in fuzz/README.md"
+        );
+        assert!(
+            manifest.contains(&format!("path = \"fuzz_targets/{file}\"")),
+            "{target} is in no manifest"
+        );
+        assert!(
+            folder.join("corpus").join(target).is_dir(),
+            "{target} has no corpus"
+        );
+    }
 }
 
 /// Links to files of the repository, with the text where that stands in backticks.

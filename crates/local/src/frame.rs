@@ -93,6 +93,22 @@ pub(crate) async fn read(
     Ok(read == len)
 }
 
+/// Reads any bytes as a connection does, and writes what it understood again; for the fuzz target of the frames.
+#[cfg(fuzzing)]
+pub fn fuzz_frames(mut bytes: &[u8]) {
+    use futures_util::FutureExt;
+
+    const MAX: usize = 1 << 10;
+    let mut buffer = Vec::new();
+    while let Some(Ok(true)) = read(&mut bytes, &mut buffer, MAX).now_or_never() {
+        assert!(buffer.len() <= MAX);
+        if let Ok(frame) = Frame::decode(&buffer) {
+            let written = frame.encode(MAX).expect("it was as long when it came");
+            assert_eq!(written[4..], buffer);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,46 @@
+//! What another node says about who is in which room, as events between servers: any JSON, in an order of any kind. Never a
+//! panic, and nobody is in a room twice.
+#![no_main]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatewire_hub::cluster::InProcess;
+use gatewire_hub::{HubConfig, Io};
+use libfuzzer_sys::fuzz_target;
+use serde_json::value::RawValue;
+
+fuzz_target!(|text: &str| {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let cluster = InProcess::new();
+        let [here, there] =
+            [(); 2].map(|()| Io::with_cluster(HubConfig::default(), Arc::new(cluster.clone())));
+        let namespace = here.of("/");
+        let _ = there.of("/");
+        let presence = namespace.presence("red");
+        presence.on_change(|_| ());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        for line in text.lines().take(32) {
+            let Ok(message) = serde_json::from_str::<&RawValue>(line) else {
+                continue;
+            };
+            there.of("/").server_side_emit("gatewire:presence", message);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let known = presence.known();
+            for (at, socket) in known.iter().enumerate() {
+                assert!(
+                    known[..at].iter().all(|other| other.id() != socket.id()),
+                    "{line}"
+                );
+            }
+        }
+        // Who says nothing more is forgotten.
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(presence.known().is_empty());
+    });
+});
