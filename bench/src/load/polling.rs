@@ -101,8 +101,8 @@ pub(super) fn idle(
     all.until(seconds(plan.settle.min(1.0)), false, |_| false)?;
     let before = probe.sample()?;
     all.open(first, clients)?;
-    // Longer than servers keep the connection of the POST, which has nothing to do: five seconds with Node.
-    all.until(seconds(plan.settle * 1.75), false, |_| false)?;
+    // Longer than servers keep the connection of the POST, which has nothing to do: Node five seconds, Gatewire ten.
+    all.until(seconds(plan.settle * 3.0), false, |_| false)?;
     let end = probe.sample()?;
     let grown = end
         .resident

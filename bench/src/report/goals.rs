@@ -66,7 +66,9 @@ pub(super) fn put_markdown(text: &mut String, report: &Report) {
 
 /// With as many digits as the limit has, and one more.
 fn precise(reached: f64, limit: f64) -> String {
-    if limit < 0.1 {
+    if reached >= 1_000.0 {
+        number(reached)
+    } else if limit < 0.1 {
         format!("{reached:.4}")
     } else if limit < 10.0 {
         format!("{reached:.3}")
