@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use gatewire_proto::large;
 use gatewire_proto::socketio::{self, Limits, Packet, PacketKind};
 use gatewire_proto::websocket::{self, DeflateOptions, MAX_HEADER, Opcode};
 use serde::Serialize;
@@ -141,7 +142,7 @@ impl Prepared {
             .iter()
             .map(|data| frames.push(Opcode::Binary, data))
             .collect();
-        let frames = Bytes::from(frames.0);
+        let frames = large::share(frames.0);
         // Slices of the one allocation, so that the originals can go.
         let rest = ends
             .iter()
@@ -153,12 +154,13 @@ impl Prepared {
 
     /// WebSocket messages in a row: a packet in another form than the text one.
     pub(crate) fn from_messages(messages: &[(Opcode, &[u8])]) -> Self {
-        let mut frames = Frames::default();
+        let len = messages.iter().map(|(_, data)| data.len() + MAX_HEADER).sum();
+        let mut frames = Frames(large::buffer(len));
         let ends: Vec<usize> = messages
             .iter()
             .map(|(opcode, data)| frames.push(*opcode, data))
             .collect();
-        let frames = Bytes::from(frames.0);
+        let frames = large::share(frames.0);
         let rest = ends.iter().zip(messages).map(|(&end, (opcode, data))| {
             let data = frames.slice(end - data.len()..end);
             match opcode {
@@ -167,6 +169,14 @@ impl Prepared {
             }
         });
         Self::build(frames.clone(), 0, 0, rest.collect())
+    }
+
+    /// One binary message that stands behind room for its header in a buffer, which is kept for the next when this is gone.
+    pub(crate) fn from_binary(mut buffer: Vec<u8>) -> Self {
+        let start = websocket::seal(&mut buffer, Opcode::Binary);
+        let buffer = large::share(buffer);
+        let message = Message::Binary(buffer.slice(MAX_HEADER..));
+        Self::build(buffer.slice(start..), 0, 0, Box::new([message]))
     }
 
     /// Bytes that go to a connection as they are: a packet in a form that is no WebSocket's.
@@ -353,7 +363,7 @@ struct Frames(Vec<u8>);
 impl Frames {
     fn with_capacity(text: usize, attachments: &[Bytes]) -> Self {
         let extra: usize = attachments.iter().map(|data| data.len() + MAX_HEADER).sum();
-        Self(Vec::with_capacity(text + extra))
+        Self(large::buffer(text + extra))
     }
 
     /// Where the frame ends.

@@ -14,6 +14,7 @@
 pub mod engineio;
 pub mod envelope;
 mod json;
+pub mod large;
 pub mod relay;
 pub mod socketio;
 pub mod sse;

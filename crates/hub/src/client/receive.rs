@@ -3,6 +3,7 @@
 use std::task::Context;
 
 use bytes::Bytes;
+use gatewire_proto::large;
 use gatewire_proto::socketio::{
     self, ArgSlice, Assembler, AttachmentError, Decoder, Limits, Packet, PacketKind, Received,
 };
@@ -74,7 +75,7 @@ impl Client {
         match self.reader.as_deref_mut() {
             None => Err(AttachmentError::Unannounced.into()),
             Some(Reader::Waiting(assembler)) => {
-                if let Some((packet, attachments)) = assembler.push(Bytes::copy_from_slice(data))? {
+                if let Some((packet, attachments)) = assembler.push(large::copy(data))? {
                     self.reader = None;
                     self.receive(&packet.as_packet(), &attachments, cx)?;
                 }

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use gatewire_proto::engineio::{CloseReason, TransportKind};
 use gatewire_proto::envelope::{MessageCodec, Outgoing, WireKind};
+use gatewire_proto::large;
 use gatewire_proto::socketio::{self, ArgSlice, Packet, PacketKind};
 use gatewire_proto::websocket::{MAX_HEADER, Opcode};
 use serde_json::{Value, json};
@@ -25,6 +27,9 @@ const NORMAL: u16 = 1000;
 const KEPT_QUESTIONS: usize = 4;
 /// A larger buffer is not kept by the thread after use, in bytes.
 const MAX_KEPT: usize = 64 * 1024;
+
+/// Room for what a codec writes around a message of bytes.
+const ENVELOPE: usize = 256;
 
 thread_local! {
     // Another one than that of the data's encoding, which is in use meanwhile.
@@ -224,11 +229,20 @@ impl Wire {
 
     /// Sends one message to this client alone.
     fn send_now(&self, outgoing: &Outgoing<'_>) {
-        let mut buffer = SCRATCH.take();
+        let attached: usize = outgoing.attachments.iter().map(Bytes::len).sum();
+        let mut buffer = if attached < large::LEAST {
+            SCRATCH.take()
+        } else {
+            large::buffer(attached + outgoing.data.map_or(0, str::len) + MAX_HEADER + ENVELOPE)
+        };
         buffer.clear();
         buffer.resize(MAX_HEADER, 0);
         match encode(&**self.codec(), outgoing, &mut buffer) {
             Some(WireKind::Text) => self.outbox.send_text(&FramedText::seal(&mut buffer)),
+            Some(WireKind::Binary) if attached >= large::LEAST => {
+                self.outbox.send(&Prepared::from_binary(buffer));
+                return;
+            }
             Some(WireKind::Binary) => {
                 let message = &buffer[MAX_HEADER..];
                 self.outbox

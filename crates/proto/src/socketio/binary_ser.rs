@@ -9,6 +9,7 @@ use serde::ser::{Impossible, Serialize, Serializer};
 use serde_json::ser::Formatter;
 
 use crate::json::put_json_string;
+use crate::large;
 
 /// Appends `value` as JSON to `out`. Every piece of it that is serialised as bytes (`bytes::Bytes`, `serde_bytes`)
 /// becomes `{"_placeholder":true,"num":n}` and is pushed to `attachments`; `n` counts on from what is there already.
@@ -49,7 +50,7 @@ struct Placeholders<'a> {
 impl Formatter for Placeholders<'_> {
     fn write_byte_array<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: &[u8]) -> io::Result<()> {
         let num = self.attachments.len();
-        self.attachments.push(Bytes::copy_from_slice(value));
+        self.attachments.push(large::copy(value));
         writer.write_all(b"{\"_placeholder\":true,\"num\":")?;
         writer.write_all(itoa::Buffer::new().format(num).as_bytes())?;
         writer.write_all(b"}")

@@ -6,6 +6,7 @@ use super::deflate::{self, Deflate, History};
 use super::frame::{ClientHeader, MAX_CLIENT_HEADER, MAX_CONTROL, Opcode};
 use super::utf8::PartialText;
 use super::{Event, Limits, Violation, mask};
+use crate::large;
 
 /// How many bytes are unmasked, checked and copied in one go, so that they are still in the first-level cache at each
 /// step. A multiple of four, for the mask.
@@ -98,7 +99,13 @@ impl Unfinished {
     pub(super) fn settle(&mut self) -> bool {
         if self.delivered {
             self.delivered = false;
-            self.message = None;
+            if let Some(Message {
+                body: Body::Binary(data),
+                ..
+            }) = self.message.take()
+            {
+                large::keep(data);
+            }
         }
         self.header_len == 0 && self.frame.is_none() && self.message.is_none() && self.history.is_empty()
     }
@@ -318,7 +325,12 @@ impl Message {
             Body::Text(text) => text.spare(),
             Body::Binary(data) | Body::Deflated { payload: data, .. } => data.capacity() - data.len(),
         };
-        if spare < piece.len() {
+        if let Body::Binary(data) = &mut self.body
+            && data.capacity() == 0
+            && let Some(kept) = large::kept(frame.left)
+        {
+            *data = kept;
+        } else if spare < piece.len() {
             // Doubled, but not beyond the announced end: an announcement alone costs no memory, and what came last
             // fits exactly.
             let double = piece.len().max(self.len());

@@ -16,6 +16,7 @@ use super::write::{
 use super::{ArgSlice, Data, MAX_DEPTH};
 use crate::json::put_json_string;
 use crate::json::scanner::{Fault, Scanner};
+use crate::large;
 use crate::socketio::attachments::{NUM, PLACEHOLDER, put_placeholder};
 use crate::socketio::{Limits, Packet};
 
@@ -219,7 +220,7 @@ impl MessagePack<'_, '_> {
                     return Err(TranscodeError::TooManyAttachments { max });
                 }
                 put_placeholder(self.out, self.attachments.len());
-                self.attachments.push(Bytes::copy_from_slice(bytes));
+                self.attachments.push(large::copy(bytes));
             }
             Token::Date(ms) => match iso_string(ms) {
                 Some(text) => put_json_string(self.out, &text),
