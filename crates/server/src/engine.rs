@@ -16,6 +16,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use crate::application::{Application, Connection};
 use crate::client_files::ClientFiles;
 use crate::clock;
+use crate::compression::Encoding;
 use crate::config::{ConfigError, EngineConfig};
 use crate::connection::{Input, SocketInput};
 use crate::dialect::Dialect;
@@ -276,6 +277,19 @@ impl Engine {
         }
         let is_handshake = matches!(target, Target::Handshake(..));
         let mut response = match target {
+            Target::Polling(outbox, callback)
+                if parts.method == Method::GET && !self.0.hooks.change_answers() =>
+            {
+                // It may wait for long: nothing that came with the request is kept meanwhile.
+                let accepted = Encoding::accepted(&parts.headers);
+                let is_old = answer::is_old_browser(&parts.headers);
+                drop((parts, body));
+                let mut response = polling::poll(&outbox, callback.as_deref(), accepted).await;
+                if response.status() == StatusCode::OK && is_old {
+                    answer::calm(response.headers_mut());
+                }
+                return response;
+            }
             Target::Polling(outbox, callback) => {
                 polling::handle(outbox, callback.as_deref(), &mut parts, body).await
             }
@@ -412,7 +426,7 @@ impl Engine {
         if !self.start(&outbox, handshake, Input::Polling(None)) {
             return self.refuse(&BadRequest::NoId.into(), parts);
         }
-        let mut response = polling::poll(&outbox, callback, &parts.headers).await;
+        let mut response = polling::poll(&outbox, callback, Encoding::accepted(&parts.headers)).await;
         if let Some(cookie) = config
             .cookie
             .as_ref()

@@ -66,13 +66,22 @@ pub(crate) fn websocket_refusal(status: StatusCode, message: &str) -> Response<B
 
 /// Tells old Internet Explorers, as the Node server does, not to look for attacks in what they poll: they would change it.
 pub(crate) fn calm_old_browsers(headers: &mut HeaderMap, request: &HeaderMap) {
-    let is_old = request.get(USER_AGENT).is_some_and(|agent| {
+    if is_old_browser(request) {
+        calm(headers);
+    }
+}
+
+/// Whether a request is one of a browser that [`calm`] is for.
+pub(crate) fn is_old_browser(request: &HeaderMap) -> bool {
+    request.get(USER_AGENT).is_some_and(|agent| {
         let agent = agent.as_bytes();
         contains(agent, b";MSIE") || contains(agent, b"Trident/")
-    });
-    if is_old {
-        headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("0"));
-    }
+    })
+}
+
+/// Has an old browser show the answer as it is.
+pub(crate) fn calm(headers: &mut HeaderMap) {
+    headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("0"));
 }
 
 fn contains(text: &[u8], words: &[u8]) -> bool {

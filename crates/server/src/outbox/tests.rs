@@ -110,8 +110,7 @@ fn the_driver_hears_of_room_that_was_asked_for() {
     let woken = || wakes.0.swap(0, Ordering::SeqCst);
     let poll = || {
         outbox.driver.register(&waker);
-        let headers = http::HeaderMap::new();
-        let mut poll = std::pin::pin!(crate::transport::polling::poll(&outbox, None, &headers));
+        let mut poll = std::pin::pin!(crate::transport::polling::poll(&outbox, None, None));
         assert!(
             poll.as_mut()
                 .poll(&mut Context::from_waker(Waker::noop()))

@@ -153,15 +153,18 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     match parts.method {
-        Method::GET => poll(&outbox, callback, &parts.headers).await,
+        Method::GET => poll(&outbox, callback, Encoding::accepted(&parts.headers)).await,
         Method::POST => post(&outbox, callback, &mut parts.headers, body).await,
         _ => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
 
-/// Waits until there is something to say, and says it.
-pub(crate) async fn poll(outbox: &Outbox, callback: Option<&str>, headers: &HeaderMap) -> Response<Body> {
-    let accepted = Encoding::accepted(headers);
+/// Waits until there is something to say, and says it, compressed as is `accepted` if it is worth it.
+pub(crate) async fn poll(
+    outbox: &Outbox,
+    callback: Option<&str>,
+    accepted: Option<Encoding>,
+) -> Response<Body> {
     let waiting = {
         let mut state = outbox.lock();
         let Lane::Polling(lane) = &mut state.lane else {

@@ -246,8 +246,7 @@ fn a_poll_gives_room_and_what_was_granted_back() {
     outbox.send(&event(512 * 1024));
     assert!(!outbox.has_room());
     assert!(rules.budget.granted() > 0);
-    let headers = http::HeaderMap::new();
-    let mut poll = std::pin::pin!(crate::transport::polling::poll(&outbox, None, &headers));
+    let mut poll = std::pin::pin!(crate::transport::polling::poll(&outbox, None, None));
     let polled = poll.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(polled.is_ready());
     assert!(outbox.has_room());
