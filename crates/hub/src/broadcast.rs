@@ -17,6 +17,7 @@ use crate::recovery::{Delivery, Keeper, Store, WithOffset, offset_text};
 use crate::room::Receivers;
 use crate::selection::{Flags, IntoRooms, Selection};
 use crate::socket::log;
+use crate::task;
 use crate::{
     BroadcastAckRequest, EmitError, FetchError, Namespace, Payload, Prepared, RemoteSocket, Socket, cluster,
 };
@@ -176,7 +177,7 @@ impl Broadcast {
             && let Some(runtime) = self.namespace.io().runtime()
         {
             let timeout = self.timeout_or_default();
-            runtime.spawn(async move {
+            task::spawn_on(&runtime, "gatewire answers", async move {
                 tokio::time::sleep(timeout).await;
                 for socket in receivers.iter() {
                     socket.remove_ack(id);

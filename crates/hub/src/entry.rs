@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use gatewire_proto::socketio::{self, DecodeError, Limits, Packet};
+use tracing::{Instrument, Level};
 
 use crate::client::ProtocolError;
 use crate::guard::{All, guarded, poll_guarded};
@@ -16,6 +17,9 @@ use crate::{AckSender, ConnectError, DisconnectReason, Event, HubConfig, OwnedEv
 
 /// Waiting events that are handed over at a time, before other tasks get their turn.
 const BUDGET: usize = 64;
+
+/// Bytes of an event's name that a span has.
+const MAX_NAME: usize = 64;
 
 /// A socket of the connection.
 pub(crate) struct Entry {
@@ -242,6 +246,24 @@ fn size(event: &OwnedEvent) -> u32 {
 
 /// Hands an event to whom it is for; what of it still runs.
 fn handle(socket: &Socket, event: Event<'_>, cx: &mut Context<'_>) -> Option<BoxFuture<'static, ()>> {
+    if !tracing::span_enabled!(target: "gatewire::message", Level::TRACE) {
+        return call(socket, event, cx);
+    }
+    // Clients choose the names of events: what is too long for a line in a log is cut.
+    let name = event.name();
+    let span = tracing::trace_span!(
+        target: "gatewire::message",
+        "message",
+        socket = %socket.id(),
+        namespace = socket.namespace().name(),
+        event = &name[..name.floor_char_boundary(MAX_NAME)],
+        handler = tracing::field::Empty,
+    );
+    let future = span.in_scope(|| call(socket, event, cx))?;
+    Some(Box::pin(future.instrument(span)))
+}
+
+fn call(socket: &Socket, event: Event<'_>, cx: &mut Context<'_>) -> Option<BoxFuture<'static, ()>> {
     let call = || {
         if socket.hears_events() {
             return socket::dispatch(socket, event);

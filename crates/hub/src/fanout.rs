@@ -12,6 +12,7 @@ use crate::lock;
 use crate::namespace::Shared;
 use crate::room::Receivers;
 use crate::selection::Flags;
+use crate::task;
 use crate::{Namespace, Prepared, Socket};
 
 /// The queue of one namespace.
@@ -112,6 +113,9 @@ pub(crate) fn submit(namespace: &Namespace, job: Job) {
         if queue.len() < config.max_fanout_queue {
             queue.push_back(Item::Message(job));
         } else {
+            if let Some(meter) = namespace.io().metered() {
+                meter.count(|counts| &counts.dropped_fanout, job.receivers.len());
+            }
             tracing::warn!(
                 namespace = namespace.name(),
                 "a message was dropped: max_fanout_queue others wait"
@@ -130,7 +134,11 @@ pub(crate) fn submit(namespace: &Namespace, job: Job) {
         namespace: namespace.shared().clone(),
         is_done: false,
     };
-    runtime.spawn(worker.run(config.fanout_slice.max(1)));
+    task::spawn_on(
+        &runtime,
+        "gatewire broadcast",
+        worker.run(config.fanout_slice.max(1)),
+    );
 }
 
 /// Has the socket disconnected behind what waits; false if that would be now.

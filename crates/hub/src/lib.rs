@@ -64,6 +64,8 @@ mod server_side;
 mod socket;
 mod sse;
 mod stats;
+#[doc(hidden)]
+pub mod task;
 mod v2;
 
 pub use ack::{AckError, AckRequest, AckSender, BroadcastAckError, BroadcastAckRequest};

@@ -18,6 +18,9 @@ pub struct HubStats {
     pub dropped_volatile: u64,
     /// Messages for a socket whose CONNECT was not answered yet, above [`max_held`](crate::HubConfig::max_held).
     pub dropped_held: u64,
+    /// Messages that were dropped, since [`max_fanout_queue`](crate::HubConfig::max_fanout_queue) others waited; one for each
+    /// receiver.
+    pub dropped_fanout: u64,
     /// Answers that clients were asked for, one for each receiver.
     pub acks_asked: u64,
     /// Those that are awaited at present.
@@ -55,6 +58,7 @@ pub(crate) struct Meter {
 pub(crate) struct Counts {
     pub(crate) dropped_volatile: Count,
     pub(crate) dropped_held: Count,
+    pub(crate) dropped_fanout: Count,
     pub(crate) acks_asked: Count,
     pub(crate) acks_timed_out: Count,
     pub(crate) mailbox_wait: Times,
@@ -86,6 +90,7 @@ impl Io {
         };
         stats.dropped_volatile = lanes.sum(|counts| &counts.dropped_volatile);
         stats.dropped_held = lanes.sum(|counts| &counts.dropped_held);
+        stats.dropped_fanout = lanes.sum(|counts| &counts.dropped_fanout);
         stats.acks_asked = lanes.sum(|counts| &counts.acks_asked);
         stats.acks_timed_out = lanes.sum(|counts| &counts.acks_timed_out);
         stats.mailbox_wait = lanes.iter().map(|counts| &counts.mailbox_wait).collect();

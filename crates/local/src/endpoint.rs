@@ -20,6 +20,7 @@ use crate::frame::{self, Frame, FrameError};
 use crate::lock;
 use crate::peer::Peer;
 use crate::stats::{Counters, add};
+use gatewire_hub::task;
 
 /// How long what waits is still written when a node leaves.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -88,7 +89,8 @@ impl Endpoint {
             is_closed: AtomicBool::new(false),
             next_connection: AtomicU64::new(0),
         });
-        let task = runtime.spawn(run(shared.clone(), meeting)).abort_handle();
+        let task =
+            task::spawn_on(runtime, "gatewire local node", run(shared.clone(), meeting)).abort_handle();
         Self { shared, task }
     }
 
@@ -129,6 +131,12 @@ impl Endpoint {
         if table.namespaces.remove(namespace) {
             self.shared.tell(&table, Frame::Close(namespace));
         }
+    }
+
+    /// Messages that wait for other nodes.
+    pub(crate) fn queued(&self) -> usize {
+        let table = lock(&self.shared.table);
+        table.peers.values().map(|peer| peer.queued()).sum()
     }
 
     /// The others that have a namespace.

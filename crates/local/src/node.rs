@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use gatewire_cluster::node::{Carrier, Inbox, Node, Settings, random_name};
 use gatewire_cluster::wire::cluster::{Form, Message};
 use gatewire_cluster::wire::{DecodeError, Limits};
+use gatewire_hub::cluster::ClusterStatus;
 use gatewire_hub::{BoxFuture, Namespace};
 
 use crate::cluster::Shared;
@@ -89,6 +90,16 @@ impl Carrier for Mesh {
 
     fn others(&self, namespace: &str) -> Option<Vec<Box<str>>> {
         Some(self.endpoint.others(namespace))
+    }
+
+    fn status(&self) -> ClusterStatus {
+        let mut status = ClusterStatus::default();
+        let stats = self.counters.stats();
+        // The main namespace is on every node.
+        status.nodes = Some(1 + self.endpoint.others("/").len());
+        status.queued = self.endpoint.queued();
+        (status.received, status.lost, status.malformed) = (stats.received, stats.lost, stats.malformed);
+        status
     }
 
     fn malformed(&self, channel: &str, reason: &DecodeError) {

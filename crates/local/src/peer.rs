@@ -61,6 +61,12 @@ impl Peer {
         })
     }
 
+    /// Messages that wait, or are being written.
+    pub(crate) fn queued(&self) -> usize {
+        let state = lock(&self.state);
+        state.queue.len() + state.under_way
+    }
+
     /// Puts a message behind those that wait; false if it is lost, because there are too many.
     pub(crate) fn push(&self, frame: Bytes, shared: &Shared) -> bool {
         let mut state = lock(&self.state);

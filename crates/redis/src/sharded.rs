@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use gatewire_hub::cluster::ClusterError;
+use gatewire_hub::cluster::{ClusterError, ClusterStatus};
 use gatewire_hub::{BoxFuture, Namespace, Room, RoomEvent};
 use redis::{ErrorKind, ServerErrorKind, cmd};
 
@@ -139,6 +139,10 @@ impl Carrier for Channels {
     fn count(&self, namespace: &str) -> BoxFuture<'static, Option<usize>> {
         let topic = Topic::Shard(self.0.channel(namespace).into());
         Box::pin(self.0.publisher.count_subscribers(&topic))
+    }
+
+    fn status(&self) -> ClusterStatus {
+        self.0.publisher.cluster_status()
     }
 
     fn malformed(&self, channel: &str, reason: &DecodeError) {

@@ -167,6 +167,7 @@ impl Driver {
             if let Some(meter) = outbox.rules.meter.get() {
                 meter.upgraded();
             }
+            tracing::debug!(sid = %outbox.sid, "a session has gone over to a WebSocket");
             self.session.upgraded();
         }
         false

@@ -34,6 +34,7 @@ use crate::shared::{Host, Node, Refused, SharingConfig, Tunnel};
 use crate::stats::{self, Meter, ServerStats};
 use crate::transport::polling;
 use crate::transport::websocket::{self as socket, Handshaking, Opened};
+use gatewire_hub::task;
 
 /// One Engine.IO server. Cheap to clone; all clones are the same server.
 #[derive(Clone)]
@@ -496,7 +497,7 @@ impl Host for Sessions {
         let Some(engine) = self.0.upgrade().map(Engine) else {
             return;
         };
-        tokio::spawn(async move {
+        task::spawn("gatewire relayed request", async move {
             let served = serve_stream(tunnel, |request| {
                 let (parts, body) = request.into_parts();
                 let engine = &engine;

@@ -24,6 +24,7 @@ use crate::serving::Serving;
 use crate::stream::{Other, Stream};
 use crate::takeover::lend;
 use crate::tls::Tls;
+use gatewire_hub::task;
 
 /// Bounds of a [`Listener`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,8 +224,8 @@ impl Listener {
             };
             // Two tasks of their own kind: a plain connection has no room for TLS and HTTP/2.
             match &self.tls {
-                None => tokio::spawn(serving.http1(stream)),
-                Some(tls) => tokio::spawn(serving.tls(stream, tls.clone())),
+                None => task::spawn("gatewire http", serving.http1(stream)),
+                Some(tls) => task::spawn("gatewire https", serving.tls(stream, tls.clone())),
             };
         };
         let mut shutdown = std::pin::pin!(shutdown);

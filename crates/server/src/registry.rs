@@ -17,6 +17,8 @@ use crate::outbox::Outbox;
 use crate::refusals::Refusal;
 use crate::sessions::Sessions;
 use crate::timer::Wheel;
+use gatewire_hub::task;
+use tracing::Instrument;
 
 /// The sessions of one server.
 pub(crate) struct Registry {
@@ -149,7 +151,7 @@ impl Registry {
     fn turn_wheel(&self) {
         self.wheel_task.get_or_init(|| {
             let wheel = self.wheel.clone();
-            tokio::spawn(async move { wheel.run().await }).abort_handle()
+            task::spawn("gatewire timers", async move { wheel.run().await }).abort_handle()
         });
     }
 }
@@ -191,7 +193,19 @@ impl Registration {
         } else if registry.draining.load(Ordering::Acquire) {
             self.outbox.begin_drain();
         }
-        tokio::spawn(Driver::new(self, session, input));
+        // A task carries a span only if somebody wants to see it.
+        let span = tracing::debug_span!(
+            target: "gatewire::connection",
+            "connection",
+            sid = %self.outbox.sid,
+            transport = self.outbox.transport().as_str(),
+        );
+        let driver = Driver::new(self, session, input);
+        if span.is_disabled() {
+            task::spawn("gatewire connection", driver);
+        } else {
+            task::spawn("gatewire connection", driver.instrument(span));
+        }
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use gatewire_hub::cluster::{
-    BroadcastOptions, ClusterAdapter, FoundSockets, RecoveryLog, RemoteAcks, SilentNodes,
+    BroadcastOptions, ClusterAdapter, ClusterStatus, FoundSockets, RecoveryLog, RemoteAcks, SilentNodes,
 };
 use gatewire_hub::{BoxFuture, Namespace, Payload, Prepared, Room, Selection, WeakIo};
 use tokio::time::Instant;
@@ -58,6 +58,11 @@ pub trait Carrier: Send + Sync + 'static {
 
     /// A message has come that cannot be read.
     fn malformed(&self, channel: &str, reason: &DecodeError);
+
+    /// See [`ClusterAdapter::status`].
+    fn status(&self) -> ClusterStatus {
+        ClusterStatus::default()
+    }
 
     /// See [`ClusterAdapter::recovery_log`].
     fn recovery_log(&self) -> Option<Arc<dyn RecoveryLog>> {
@@ -373,6 +378,10 @@ impl ClusterAdapter for Node {
     fn server_count(&self, namespace: &str) -> BoxFuture<'static, usize> {
         let (member, count) = (self.0.clone(), self.0.carrier.count(namespace));
         Box::pin(async move { member.others_counted(count).await + 1 })
+    }
+
+    fn status(&self) -> ClusterStatus {
+        self.0.carrier.status()
     }
 
     fn recovery_log(&self) -> Option<Arc<dyn RecoveryLog>> {

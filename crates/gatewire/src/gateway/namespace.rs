@@ -126,6 +126,16 @@ impl NamespaceGateways {
             .ok()
     }
 
+    /// Tells the span of the message, which the hub has begun, who handles it.
+    #[cold]
+    fn name_handler(&self, at: usize) {
+        let entry = &self.events[at];
+        let gateway = &self.gateways[entry.gateway];
+        let (_, handler, _) = gateway.events()[entry.subscription];
+        let name = format_args!("{}::{handler}", gateway.name());
+        tracing::Span::current().record("handler", tracing::field::display(name));
+    }
+
     /// Calls the handler at this place of `events`.
     fn handle(&self, at: usize, routes: &Routes, socket: &Socket, event: &Event<'_>) -> Handled {
         let entry = &self.events[at];
@@ -277,6 +287,9 @@ impl NamespaceHandler for NamespaceGateways {
             self.unknown(socket, &event);
             return None;
         };
+        if tracing::span_enabled!(target: "gatewire::message", tracing::Level::TRACE) {
+            self.name_handler(at);
+        }
         let routes = self.routes();
         let Some(meter) = &routes.meter else {
             return self.handle(at, routes, socket, &event);

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{INTERNAL, WsException};
 use crate::Socket;
 use crate::gateway::panic_text;
+use gatewire_hub::task;
 
 /// Puts a client out of its namespace when its identity ends, a token for instance: it gets an `exception` that says so,
 /// then the disconnect. Set again, with a new token, the new end counts. What has no end of its own, such as a session in
@@ -146,7 +147,7 @@ impl Expiry {
         if client.transport() == TransportKind::Sse {
             client.set(StreamEnd(Mutex::new(Some(end))));
         }
-        let timer = tokio::spawn(async move {
+        let timer = task::spawn("gatewire expiry", async move {
             loop {
                 tokio::time::sleep_until(expiry.at).await;
                 let Some(client) = namespace.socket(id.as_str()) else {

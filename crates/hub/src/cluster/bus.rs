@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use thiserror::Error;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::Id;
+use crate::task;
 
 /// Messages that wait for one node of a [`MemoryBus`]; what comes above is lost, as on any bus that is too slow.
 const QUEUE: usize = 16_384;
@@ -73,7 +73,7 @@ impl SessionBus for MemoryBus {
         let (sender, mut messages) = mpsc::channel::<Bytes>(QUEUE);
         self.lock().insert(node, sender);
         // Ends with the sender, that is, when the node leaves or the bus is gone.
-        Handle::current().spawn(async move {
+        task::spawn("gatewire bus", async move {
             while let Some(message) = messages.recv().await {
                 let Some(receiver) = receiver.upgrade() else {
                     return;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{BroadcastOptions, Cluster, ClusterAdapter, FoundSocket, FoundSockets, RemoteAcks, SilentNodes};
 use crate::selection::{Room, Selection};
+use crate::task;
 use crate::{Broadcast, Namespace, Payload, Prepared, WeakIo, lock};
 
 /// What other nodes do that may wait for a node; further ones are dropped, which is logged.
@@ -134,7 +135,9 @@ impl Node {
         drop(state);
         let Some(node) = self.own.upgrade() else { return };
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(async move { node.work().await })),
+            Ok(runtime) => drop(task::spawn_on(&runtime, "gatewire node", async move {
+                node.work().await
+            })),
             Err(_) => while node.step() {},
         }
     }

@@ -13,12 +13,10 @@ pub struct ClusterStatus {
     pub outages: u64,
     /// Nodes that are known, this one included; `None` if the adapter does not keep count.
     pub nodes: Option<usize>,
-    /// How long ago the node was heard that has been silent longest; `None` if there is no other, or nodes do not tell that
-    /// they are there.
-    pub silence: Option<Duration>,
     /// Messages that wait to be sent.
     pub queued: usize,
-    /// How long the last message took that came back to the node that had sent it; `None` if none has, or none does.
+    /// How long the oldest message of the last batch took, from when it was to be sent to when the broker had taken it; `None`
+    /// if there was none, or there is no broker.
     pub lag: Option<Duration>,
     /// Messages that were sent.
     pub sent: u64,
@@ -37,7 +35,6 @@ impl Default for ClusterStatus {
             is_connected: true,
             outages: 0,
             nodes: None,
-            silence: None,
             queued: 0,
             lag: None,
             sent: 0,

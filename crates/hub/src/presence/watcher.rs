@@ -12,6 +12,7 @@ use super::roster::{Change, Entry, Roster};
 use super::wire::{EVENT, Envelope, Member, Members, Message};
 use super::{PresenceConfig, PresenceEvent, PresentSocket};
 use crate::guard::guarded_in;
+use crate::task;
 use crate::{Id, Io, Namespace, Payload, Room, RoomEvent, WeakIo, lock};
 
 type Listener = Arc<dyn Fn(PresenceEvent<'_>) + Send + Sync>;
@@ -420,7 +421,7 @@ impl Watcher {
         }
         drop(state);
         let (watcher, heartbeat) = (Arc::downgrade(self), self.config.heartbeat);
-        runtime.spawn(async move {
+        task::spawn_on(&runtime, "gatewire presence", async move {
             // More often at first: others may not have been ready to hear.
             let mut pause = heartbeat / 16;
             loop {

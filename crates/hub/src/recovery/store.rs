@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{Claim, Extensions, Recovery};
 use crate::selection::{Room, Selection};
+use crate::task;
 use crate::{Id, Prepared, lock};
 
 /// What a socket gets back.
@@ -165,7 +166,7 @@ impl Store {
             return;
         }
         let (store, pause) = (Arc::downgrade(self), self.options.max_disconnection_duration);
-        runtime.spawn(async move {
+        task::spawn_on(&runtime, "gatewire recovery", async move {
             loop {
                 tokio::time::sleep(pause.max(Duration::from_secs(1))).await;
                 if store.upgrade().is_none_or(|store| !store.purge()) {

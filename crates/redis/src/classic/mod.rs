@@ -12,7 +12,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
-use gatewire_hub::cluster::{BroadcastOptions, ClusterAdapter, FoundSockets, RemoteAcks, SilentNodes};
+use gatewire_hub::cluster::{
+    BroadcastOptions, ClusterAdapter, ClusterStatus, FoundSockets, RemoteAcks, SilentNodes,
+};
 use gatewire_hub::{Namespace, Payload, Prepared, Room, Selection};
 use tokio::time::Instant;
 
@@ -239,6 +241,10 @@ impl ClusterAdapter for Classic {
         member
             .count(Instant::now() + self.shared.config.requests_timeout)
             .boxed()
+    }
+
+    fn status(&self) -> ClusterStatus {
+        self.shared.publisher.cluster_status()
     }
 
     fn close_namespace(&self, namespace: &str) {

@@ -3,13 +3,17 @@
 //! may have arrived.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::FutureExt;
+use gatewire_hub::cluster::ClusterStatus;
+use gatewire_hub::task;
 use redis::{Cmd, RedisResult, Value, cmd};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::source::OnPush;
@@ -46,6 +50,8 @@ impl Drop for Owner {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Nanoseconds that the oldest message of the last batch took; 0 if there was none.
+    lag: AtomicU64,
     wake: Notify,
     max_queue: usize,
     max_queue_bytes: usize,
@@ -57,6 +63,8 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     items: VecDeque<Item>,
+    /// Since when something waits.
+    since: Option<Instant>,
     bytes: usize,
     is_closed: bool,
     /// Messages that were dropped since the queue was full; told of when it is empty again.
@@ -81,6 +89,7 @@ impl Publisher {
     ) -> Self {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
+            lag: AtomicU64::new(0),
             wake: Notify::new(),
             max_queue: config.max_queue,
             max_queue_bytes: config.max_queue_bytes,
@@ -93,13 +102,28 @@ impl Publisher {
             part: status.part(),
             backoff: Backoff::new(config.max_reconnect_delay),
         };
-        runtime.spawn(sender.run(link));
+        task::spawn_on(runtime, "gatewire redis publisher", sender.run(link));
         Self(Arc::new(Owner(shared)))
     }
 
     /// Whether what is sent goes out now, and does not wait for Redis to come back.
     pub(crate) fn is_connected(&self) -> bool {
         self.0.0.is_connected.load(Ordering::Relaxed)
+    }
+
+    /// How a node of this adapter is.
+    pub(crate) fn cluster_status(&self) -> ClusterStatus {
+        let shared = &self.0.0;
+        let stats = shared.status.stats();
+        let mut status = ClusterStatus::default();
+        status.is_connected = stats.is_connected;
+        status.outages = stats.outages;
+        status.queued = lock(&shared.queue).items.len();
+        let lag = shared.lag.load(Ordering::Relaxed);
+        status.lag = (lag > 0).then(|| Duration::from_nanos(lag));
+        (status.sent, status.received) = (stats.sent, stats.received);
+        (status.lost, status.malformed) = (stats.lost, stats.malformed);
+        status
     }
 
     /// Sends a message to a channel.
@@ -178,6 +202,9 @@ impl Shared {
         let size = size + OVERHEAD;
         let mut queue = lock(&self.queue);
         queue.bytes += size;
+        if queue.items.is_empty() {
+            queue.since = Some(Instant::now());
+        }
         queue.items.push_back(Item {
             command,
             size,
@@ -203,8 +230,8 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// What goes out next; `None` if nothing is there.
-    fn batch(&self) -> Option<Vec<Item>> {
+    /// What goes out next, and since when its oldest waits; `None` if nothing is there.
+    fn batch(&self) -> Option<(Vec<Item>, Instant)> {
         let mut queue = lock(&self.queue);
         let (mut count, mut bytes) = (0, 0);
         for item in queue.items.iter().take(BATCH) {
@@ -226,7 +253,9 @@ impl Shared {
             return None;
         }
         queue.bytes -= bytes;
-        Some(queue.items.drain(..count).collect())
+        // What is left has waited about as long.
+        let since = queue.since.unwrap_or_else(Instant::now);
+        Some((queue.items.drain(..count).collect(), since))
     }
 
     fn is_closed(&self) -> bool {
@@ -277,7 +306,7 @@ impl Sender {
                 self.part.down("the connection broke");
                 return false;
             }
-            let Some(batch) = self.shared.batch() else {
+            let Some((batch, since)) = self.shared.batch() else {
                 if self.shared.is_closed() {
                     return true;
                 }
@@ -290,7 +319,11 @@ impl Sender {
             let (commands, answers): (Vec<Cmd>, Vec<_>) =
                 batch.into_iter().map(|item| (item.command, item.answer)).unzip();
             match link.query_all(&commands).await {
-                Ok(results) => self.settle(answers, results),
+                Ok(results) => {
+                    let lag = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                    self.shared.lag.store(lag.max(1), Ordering::Relaxed);
+                    self.settle(answers, results);
+                }
                 Err(error) => {
                     self.part.down(&error);
                     self.part.counters().add_lost(commands.len());

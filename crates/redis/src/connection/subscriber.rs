@@ -16,6 +16,7 @@ use super::status::Part;
 use super::{Link, Source, Status};
 use crate::node::Inbox;
 use crate::{RedisConfig, lock};
+use gatewire_hub::task;
 
 /// Topics that are subscribed to with one write.
 const BATCH: usize = 512;
@@ -116,7 +117,7 @@ impl Subscriber {
             part: status.part(),
             backoff: Backoff::new(config.max_reconnect_delay),
         };
-        runtime.spawn(reader.run());
+        task::spawn_on(runtime, "gatewire redis subscriber", reader.run());
         subscriber
     }
 

@@ -9,8 +9,8 @@ mod values;
 
 use std::sync::Arc;
 
-use gatewire_hub::cluster::RecoveryLog;
-use gatewire_hub::{BoxFuture, Namespace};
+use gatewire_hub::cluster::{ClusterStatus, RecoveryLog};
+use gatewire_hub::{BoxFuture, Namespace, task};
 use redis::{Cmd, cmd};
 
 use crate::adapter::{Role, Shared};
@@ -68,7 +68,7 @@ pub(crate) fn node(adapter: &Shared, options: &StreamsConfig, role: Role) -> Nod
         let start = streams.publisher.command(last_entry(&name), name.len());
         let source = adapter.source.clone();
         let reader = Reader::new(&streams, source, name, turns.clone(), node.inbox(), is_log);
-        adapter.runtime.spawn(reader.run(start));
+        task::spawn_on(&adapter.runtime, "gatewire redis stream", reader.run(start));
     };
     for (index, turns) in streams.turns.iter().enumerate() {
         read(streams.name_of(index), turns, true);
@@ -205,6 +205,10 @@ impl Carrier for Channels {
     fn count(&self, namespace: &str) -> BoxFuture<'static, Option<usize>> {
         let topic = self.0.topic(self.0.channel(namespace));
         Box::pin(self.0.publisher.count_subscribers(&topic))
+    }
+
+    fn status(&self) -> ClusterStatus {
+        self.0.publisher.cluster_status()
     }
 
     fn malformed(&self, channel: &str, reason: &DecodeError) {

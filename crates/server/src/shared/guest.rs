@@ -22,6 +22,7 @@ use super::{Node, Tunnel, splice};
 use crate::http::{self as answer, Body};
 use crate::request;
 use crate::stream::Stream;
+use gatewire_hub::task;
 
 /// The headers that are for the next hop alone (RFC 9110 §7.6.1).
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -77,7 +78,7 @@ impl Node {
         }
         let Answer { response, stream } = answered.ok_or(Refused::Unknown)?;
         if let (Some((tunnel, early)), Some(upgrade)) = (stream, upgrade) {
-            tokio::spawn(async move {
+            task::spawn("gatewire relay", async move {
                 match upgrade.await {
                     Ok(upgraded) => {
                         let (client, unread) = Stream::from_upgraded(upgraded);

@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::lapses::Lapses;
+use gatewire_hub::task;
 use link::{Broken, LinkEnd};
 use owners::Owners;
 use tunnel::Pipe;
@@ -304,7 +305,7 @@ impl Node {
         self.clock.get_or_init(|| {
             let shortest = self.config.keepalive.min(self.config.peer_timeout);
             let (me, tick) = (self.me.clone(), (shortest / 4).max(Duration::from_millis(1)));
-            tokio::spawn(async move {
+            task::spawn("gatewire sharing", async move {
                 let mut lapses = Lapses::new(2 * tick);
                 loop {
                     tokio::time::sleep(tick).await;

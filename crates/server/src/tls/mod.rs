@@ -5,6 +5,7 @@ mod pem;
 mod reload;
 mod stream;
 
+use gatewire_hub::task;
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -168,7 +169,10 @@ impl Tls {
     /// Begins to look at the files, until the last clone is dropped. To be called in a runtime.
     pub(crate) fn watch(&self) {
         if self.current.is_watchable() && !self.watched.swap(true, Ordering::Relaxed) {
-            tokio::spawn(reload::watch(Arc::downgrade(&self.current), self.reload_interval));
+            task::spawn(
+                "gatewire certificates",
+                reload::watch(Arc::downgrade(&self.current), self.reload_interval),
+            );
         }
     }
 

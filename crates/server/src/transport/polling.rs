@@ -20,6 +20,7 @@ use crate::dialect::{Dialect, Payload};
 use crate::faults::Fault;
 use crate::http::{self as answer, Body};
 use crate::outbox::{Lane, Outbox};
+use gatewire_hub::task;
 
 /// The head start that the answer to a POST has before the answer to the GET that is open: a client that is told of the
 /// end first does not see what it has done wrong.
@@ -109,7 +110,7 @@ impl PollLane {
     /// that the session is over.
     fn forsake_poll(&mut self) {
         if let Some(mut poll) = self.poll.take() {
-            tokio::spawn(async move {
+            task::spawn("gatewire post", async move {
                 // Either way it is dropped, which is the answer.
                 let _ = tokio::time::timeout(FORSAKEN, poll.closed()).await;
             });

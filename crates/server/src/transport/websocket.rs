@@ -26,6 +26,7 @@ use crate::outbox::{Lane, Outbox};
 use crate::scratch;
 use crate::stream::Stream;
 use crate::transport::polling::Inbox;
+use gatewire_hub::task;
 
 /// How often a poll that holds the upgrade up is released.
 const NOOP_INTERVAL: Duration = Duration::from_millis(100);
@@ -105,7 +106,7 @@ impl Handshaking {
             upgraded,
             deflate,
         } = self;
-        tokio::spawn(async move {
+        task::spawn("gatewire handshake", async move {
             match upgraded.await {
                 Ok(upgraded) => {
                     let (stream, unread) = Stream::from_upgraded(upgraded);
