@@ -3,7 +3,8 @@
 //! number of worker threads (all cores if it is not set), `PORT` (3000) and `HOST` (127.0.0.1) the address, `ADAPTER` what
 //! its clients speak: `socketio`, `ws`, or `both`, beside Server-Sent Events at `/sse`; `RECOVERY=1` keeps what is sent for clients that come back, `DEFLATE=1`
 //! compresses messages for clients that offer it. `BOUND=1` binds a guard and an interceptor to every handler, and `LOW_LEVEL=1`
-//! does the same without gateways, to see what these cost. `BINARY=1` has plain WebSocket clients speak MessagePack. `TLS=1` encrypts, with a certificate that is made up.
+//! does the same without gateways, to see what these cost. `BINARY=1` has plain WebSocket clients speak MessagePack. `TLS=1` encrypts, with a certificate that is made up. `METRICS=1` counts and measures
+//! everything, and tells it at `/metrics`.
 
 mod serve;
 
@@ -13,6 +14,7 @@ use gatewire::adapter::DeflateOptions;
 use gatewire::adapter::envelope::MsgpackCodec;
 use gatewire::prelude::*;
 use gatewire_hub::{Event, Io, Recovery};
+use gatewire_metrics::Metrics;
 use gatewire_server::{Cors, Engine, EngineConfig, SocketIo};
 use serde::Deserialize;
 
@@ -158,6 +160,9 @@ async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     if env("BOUND", "0") == "1" {
         app.use_global_guards(Through).use_global_interceptors(Through);
+    }
+    if env("METRICS", "0") == "1" {
+        app.use_metrics(Metrics::prometheus("/metrics"));
     }
     if env("TLS", "0") == "1" {
         let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;

@@ -209,7 +209,7 @@ impl Peer {
     }
 
     /// Gatewire in other forms, to see what parts of it cost: measured where they are named.
-    pub(crate) const VARIANTS: [Self; 3] = [
+    pub(crate) const VARIANTS: [Self; 4] = [
         Self {
             name: "gatewire-tls",
             title: "Gatewire, Socket.IO over TLS",
@@ -227,6 +227,15 @@ impl Peer {
             binary: None,
             workers: Workers::Pinned,
             program: Program::Example("bench_gateway", &[("LOW_LEVEL", "1")]),
+        },
+        Self {
+            name: "gatewire-metrics",
+            title: "Gatewire, everything counted and timed",
+            flavour: Flavour::SocketIo,
+            abilities: &[Ability::Lifecycle, Ability::Deflate],
+            binary: None,
+            workers: Workers::Pinned,
+            program: Program::Example("bench_gateway", &[("METRICS", "1")]),
         },
         Self {
             name: "gatewire-bound",
