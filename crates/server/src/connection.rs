@@ -194,14 +194,13 @@ impl Driver {
         match &mut state.lane {
             Lane::Polling(lane) => {
                 let graceful = matches!(reason, CloseReason::ForcedClose | CloseReason::ServerShuttingDown);
-                let answered = lane.is_polled();
                 if reason == CloseReason::TransportClose {
                     // The client has closed: its open poll is released, there is nothing more to tell.
                     lane.release();
                 } else {
                     lane.say_goodbye();
                 }
-                transport_done = answered || !graceful;
+                transport_done = lane.len() == 0 || !graceful;
                 // A server that shuts down waits for the next GET no longer than for the answer of a WebSocket: a client
                 // that is there comes at once.
                 if reason != CloseReason::ServerShuttingDown {

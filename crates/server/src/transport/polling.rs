@@ -34,6 +34,8 @@ pub(crate) struct PollLane {
     /// Whether the answer that takes them may be compressed.
     pub(crate) is_compressible: bool,
     bytes: usize,
+    /// The close packet follows what waits.
+    is_leaving: bool,
     /// The GET that waits.
     poll: Option<oneshot::Sender<Payload>>,
     /// The headers of the POST that is in flight.
@@ -90,6 +92,9 @@ impl PollLane {
         {
             // The request was dropped in this very moment; its guard ends the session.
         }
+        if self.is_leaving && self.packets.is_empty() {
+            self.push_goodbye();
+        }
     }
 
     /// Answers the GET that waits with a NOOP, for an upgrade; what waits goes first if there is something.
@@ -100,10 +105,19 @@ impl PollLane {
         self.flush();
     }
 
-    /// Queues the close packet, behind what waits.
+    /// Queues the close packet, which goes out by itself, behind what waits, as the Node server sends it: the official client
+    /// closes at once, and would take messages of the same payload for some that came after the end.
     pub(crate) fn say_goodbye(&mut self) {
-        self.push([Message::Text(Bytes::from_static(b"1"))]);
+        self.is_leaving = true;
+        if self.packets.is_empty() {
+            self.push_goodbye();
+        }
         self.flush();
+    }
+
+    fn push_goodbye(&mut self) {
+        self.is_leaving = false;
+        self.push([Message::Text(Bytes::from_static(b"1"))]);
     }
 
     /// Leaves the GET that waits without its answer until the client has given it up, or for [`FORSAKEN`]; it then hears
