@@ -39,6 +39,11 @@ function command(name, isReference = reference) {
   return program && [program];
 }
 
+/** The path of the program under test of this name. */
+export function programOf(name) {
+  return command(name, false)?.[0];
+}
+
 /**
  * Why something cannot be tested here, for the runner's `skip` option; false when it can. In CI nothing may be missing:
  * there it throws instead.
@@ -126,6 +131,12 @@ export class Server {
       this.#onOutput();
     });
     return within(PATIENCE, `the output "${text}"`, seen);
+  }
+
+  /** Tells it to end, and waits until it is gone by itself, for `ms` milliseconds. */
+  end(ms) {
+    this.#child.kill("SIGTERM");
+    return within(ms, "the server to end", this.#exited);
   }
 
   /** Ends the process with `signal` and waits until it is gone. */
