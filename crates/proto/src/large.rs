@@ -12,12 +12,17 @@ pub const LEAST: usize = 32 << 10;
 /// How much a thread keeps altogether, in bytes.
 const MOST: usize = 8 << 20;
 
+/// A buffer is not used for what takes less than a part of it: whoever keeps a message keeps its whole buffer.
+const PART: usize = 4;
+
 thread_local! {
     static KEPT: RefCell<Kept> = const { RefCell::new(Kept { buffers: Vec::new(), bytes: 0 }) };
 }
 
 struct Kept {
+    /// In the order in which they came back.
     buffers: Vec<Vec<u8>>,
+    /// Invariant: the capacities of all of them.
     bytes: usize,
 }
 
@@ -66,22 +71,28 @@ pub fn copy(data: &[u8]) -> Bytes {
 }
 
 impl Kept {
-    /// The smallest that is large enough.
+    /// The smallest that is large enough, and not much too large.
     fn take(&mut self, capacity: usize) -> Option<Vec<u8>> {
-        let fits = |(_, buffer): &(usize, &Vec<u8>)| buffer.capacity() >= capacity;
+        let sizes = capacity..=capacity.saturating_mul(PART);
+        let fits = |(_, buffer): &(usize, &Vec<u8>)| sizes.contains(&buffer.capacity());
         let candidates = self.buffers.iter().enumerate().filter(fits);
         let (at, _) = candidates.min_by_key(|(_, buffer)| buffer.capacity())?;
-        let mut buffer = self.buffers.swap_remove(at);
+        let mut buffer = self.buffers.remove(at);
         self.bytes -= buffer.capacity();
         buffer.clear();
         Some(buffer)
     }
 
+    /// Those that have lain unused longest make room: messages may be of another size than they were.
     fn put(&mut self, buffer: Vec<u8>) {
-        if self.bytes + buffer.capacity() <= MOST {
-            self.bytes += buffer.capacity();
-            self.buffers.push(buffer);
+        if buffer.capacity() > MOST {
+            return;
         }
+        while self.bytes + buffer.capacity() > MOST {
+            self.bytes -= self.buffers.remove(0).capacity();
+        }
+        self.bytes += buffer.capacity();
+        self.buffers.push(buffer);
     }
 }
 
@@ -148,6 +159,27 @@ mod tests {
             assert_eq!(buffer(LEAST + 1).capacity(), 2 * LEAST);
             assert_eq!(buffer(LEAST + 1).capacity(), 4 * LEAST);
             assert_eq!(buffer(LEAST).capacity(), LEAST);
+        });
+    }
+
+    #[test]
+    fn a_message_does_not_hold_on_to_much_more_than_itself() {
+        on_a_thread(|| {
+            keep(Vec::with_capacity(PART * LEAST + 1));
+            assert_eq!(kept(LEAST), None);
+            assert!(kept(LEAST + 1).is_some());
+        });
+    }
+
+    #[test]
+    fn buffers_of_a_size_that_does_not_come_any_more_make_room() {
+        on_a_thread(|| {
+            keep(Vec::with_capacity(MOST));
+            keep(Vec::with_capacity(LEAST));
+            assert!(kept(LEAST).is_some());
+            assert_eq!(kept(MOST), None);
+            keep(Vec::with_capacity(MOST + 1));
+            assert_eq!(kept(MOST), None);
         });
     }
 }
