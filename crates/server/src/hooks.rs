@@ -119,12 +119,12 @@ impl Hooks {
         }
     }
 
-    /// Adds what the hooks say to a response that goes out well. `is_first` is the one that opens the session.
     /// Whether any answer but the first of a session is changed, for which its request is needed.
     pub(crate) fn change_answers(&self) -> bool {
         self.headers.is_some()
     }
 
+    /// Adds what the hooks say to a response that goes out well. `is_first` is the one that opens the session.
     pub(crate) fn change_headers(&self, headers: &mut HeaderMap, parts: &Parts, is_first: bool) {
         let first = self.initial_headers.iter().filter(|_| is_first);
         for change in first.chain(&self.headers) {
