@@ -17,6 +17,7 @@ use gatewire_hub::{Event, Io, Recovery};
 use gatewire_metrics::Metrics;
 use gatewire_server::{Cors, Engine, EngineConfig, SocketIo};
 use serde::Deserialize;
+use tokio::runtime::Builder;
 
 /// Room for messages of 1 MiB.
 const MAX_MESSAGE: usize = 4 << 20;
@@ -112,19 +113,26 @@ impl BenchController {
 struct BenchModule;
 
 fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime.enable_all();
-    if let Ok(workers) = std::env::var("WORKERS") {
-        let workers: usize = workers
-            .parse()
-            .map_err(|_| "WORKERS: a number of threads is expected")?;
-        if workers == 0 {
-            return Err("WORKERS: at least one thread is needed".into());
-        }
+    let workers: Option<usize> = match std::env::var("WORKERS") {
+        Ok(workers) => Some(
+            workers
+                .parse()
+                .map_err(|_| "WORKERS: a number of threads is expected")?,
+        ),
+        Err(_) => None,
+    };
+    let mut runtime = match workers {
+        Some(0) => return Err("WORKERS: at least one thread is needed".into()),
+        // As the peers do: threads that are not there need no scheduler that shares work among them.
+        Some(1) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if let Some(workers) = workers {
         runtime.worker_threads(workers);
     }
+    let runtime = runtime.enable_all().build()?;
     // Spawned, so that accepting too runs on a worker and not on the thread that waits here.
-    runtime.build()?.block_on(async { tokio::spawn(serve()).await? })
+    runtime.block_on(async { tokio::spawn(serve()).await? })
 }
 
 fn env(name: &str, default: &str) -> String {

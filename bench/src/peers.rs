@@ -69,6 +69,9 @@ type Variables = &'static [(&'static str, &'static str)];
 /// The peer that ratios are taken to unless another is chosen.
 pub(crate) const BASE: &str = "socketioxide";
 
+/// The profile by which the examples are built: with link-time optimisation, as the Rust peers are.
+pub(crate) const PROFILE: &str = "lto";
+
 /// Has the example speak TLS.
 const TLS: (&str, &str) = ("TLS", "1");
 
@@ -327,7 +330,7 @@ impl Peer {
                 Server::start(&program, &[], more, &root, cpus)
             }
             Program::Example(name, variables) => Server::start(
-                &own_target().join("release/examples").join(name),
+                &own_target().join(PROFILE).join("examples").join(name),
                 &[],
                 &[more, variables].concat(),
                 &root,
@@ -410,7 +413,8 @@ pub(crate) fn build(peers: &[Peer]) -> Result<(), BuildError> {
                 "cargo",
                 &[
                     "build",
-                    "--release",
+                    "--profile",
+                    PROFILE,
                     "--package",
                     "gatewire-examples",
                     "--example",

@@ -17,6 +17,7 @@ struct Subject {
     name: &'static str,
     title: &'static str,
     source: PathBuf,
+    profile: &'static str,
     binary: &'static str,
     folder: PathBuf,
     target: PathBuf,
@@ -31,6 +32,7 @@ impl Bench<'_> {
                 name: "gatewire",
                 title: "the example `events`",
                 source: root.join("examples/events.rs"),
+                profile: peers::PROFILE,
                 binary: "examples/events",
                 folder: root.clone(),
                 target: peers::own_target(),
@@ -40,6 +42,7 @@ impl Bench<'_> {
                 name: "socketioxide",
                 title: "the peer of this benchmark",
                 source: root.join("bench/peers/rust/src/bin/socketioxide_peer.rs"),
+                profile: "release",
                 binary: "socketioxide_peer",
                 folder: root.join("bench/peers/rust"),
                 target: peers::peers_target(),
@@ -74,7 +77,7 @@ impl Subject {
         self.build()?;
         touch(&self.source)?;
         let seconds = self.build()?;
-        let binary = self.target.join("release").join(self.binary);
+        let binary = self.target.join(self.profile).join(self.binary);
         Ok(Program {
             name: self.name,
             title: self.title,
@@ -88,7 +91,7 @@ impl Subject {
     fn build(&self) -> io::Result<f64> {
         let started = Instant::now();
         let status = Command::new("cargo")
-            .args(["build", "--release", "--locked", "--target-dir"])
+            .args(["build", "--profile", self.profile, "--locked", "--target-dir"])
             .arg(&self.target)
             .args(self.arguments)
             .current_dir(&self.folder)

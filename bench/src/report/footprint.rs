@@ -18,7 +18,7 @@ pub(crate) struct Program {
     pub(crate) name: &'static str,
     /// What it is.
     pub(crate) title: &'static str,
-    /// How long its own crate takes to build in release, all others being built, in seconds.
+    /// How long its own crate takes to build, all others being built, in seconds.
     pub(crate) seconds: f64,
     /// How large it is, in bytes.
     pub(crate) bytes: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Program {
 
 impl Footprint {
     pub(super) fn put_markdown(&self, text: &mut String) {
-        *text += "In release, on one CPU, with the profile of its workspace; the own crate alone, when what it depends on is built.\n\n\
+        *text += "With thin link-time optimisation, on one CPU; the own crate alone, when what it depends on is built.\n\n\
                   | program | build | size | without symbols |\n|---|---:|---:|---:|\n";
         for program in &self.programs {
             let stripped = program.stripped.map_or_else(|| "–".to_owned(), mib);

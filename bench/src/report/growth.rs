@@ -174,13 +174,7 @@ impl Growth {
         }
         if self.kind == Kind::Namespaces {
             for line in &self.lines {
-                if let Some(bytes) = line.bytes_each() {
-                    let _ = write!(
-                        text,
-                        "\n{}: {bytes:.0} resident bytes for each namespace.\n",
-                        line.peer
-                    );
-                }
+                line.put_memory(text);
             }
         }
         for (size, most) in &self.left_out {
@@ -210,12 +204,31 @@ impl Growth {
 }
 
 impl PeerLine {
-    /// How much more memory the largest size takes than the smallest, by what there is more of.
-    fn bytes_each(&self) -> Option<f64> {
-        let (first, last) = (self.points.first()?, self.points.last()?);
+    /// How much memory the smallest size takes and the largest, and what that is for each that there is more.
+    fn put_memory(&self, text: &mut String) {
+        let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else {
+            return;
+        };
         let of = |point: &Point| Summary::of(point.resident.iter().map(|bytes| *bytes as f64));
-        let more = of(last)?.median - of(first)?.median;
-        (last.size > first.size).then(|| more.max(0.0) / (last.size - first.size) as f64)
+        let (Some(before), Some(after)) = (of(first), of(last)) else {
+            return;
+        };
+        let mib = |bytes: f64| bytes / f64::from(1 << 20);
+        let each = (after.median - before.median) / (last.size as f64 - first.size as f64);
+        let each = if each > 0.0 {
+            format!("{each:.0} bytes for each")
+        } else {
+            "no more than can be told from noise".to_owned()
+        };
+        let _ = write!(
+            text,
+            "\n{}: {:.1} MiB resident with {} and {:.1} MiB with {}, {each}.\n",
+            self.peer,
+            mib(before.median),
+            first.size,
+            mib(after.median),
+            last.size
+        );
     }
 }
 
@@ -265,7 +278,7 @@ mod tests {
         growth.put_markdown(&mut text);
         for line in [
             "| gatewire | 5.00 | 6.00 | 10.0 |",
-            "gatewire: 1000 resident bytes for each namespace.",
+            "gatewire: 0.0 MiB resident with 1 and 1.0 MiB with 1000, 1000 bytes for each.",
             "5 connections are not measured: the limit of open files here is enough for 3.",
         ] {
             assert_eq!(
