@@ -106,10 +106,15 @@ async fn a_redis_that_is_killed_is_done_without_and_found_again() {
     let (first, second, mut near, mut far) = pair(&redis.url(), &redis.url(), &config()).await;
     send(&first, 0..10);
     assert_eq!(receive(&mut far, 10).await, events(0..10));
+    let status = first.cluster.status();
+    assert!(
+        status.is_connected && status.lag.is_some() && status.sent > 0,
+        "{status:?}"
+    );
     for outage in 1..=2 {
         redis.kill();
         eventually("the outage to be noticed", async || {
-            !first.adapter.stats().is_connected
+            !first.cluster.status().is_connected
         })
         .await;
         near.sent();
@@ -128,7 +133,7 @@ async fn a_redis_that_is_killed_is_done_without_and_found_again() {
             })
             .await;
             node.meet(2).await;
-            assert_eq!(node.adapter.stats().outages, outage);
+            assert_eq!(node.cluster.status().outages, outage);
         }
         far.sent();
         send(&first, 20..30);
