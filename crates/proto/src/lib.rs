@@ -5,7 +5,7 @@
 //! A message passes the modules from below to above: a WebSocket message ([`websocket`]), or one element of a polling
 //! payload, holds an Engine.IO packet ([`engineio`]), and an Engine.IO message holds a Socket.IO packet ([`socketio`]).
 //! A plain client sends its events in WebSocket messages right away ([`envelope`]), and one that only listens gets them in
-//! the body of an HTTP response ([`sse`]). What servers of a cluster tell each other when they share sessions is apart
+//! the body of an HTTP response ([`sse`]). What proxies say of the clients behind them comes before all that ([`proxy`]). What servers of a cluster tell each other when they share sessions is apart
 //! from all that ([`relay`]).
 //!
 //! What is decoded borrows from the input wherever it can. Every decoder takes its limits as an argument, and no input
@@ -15,6 +15,7 @@ pub mod engineio;
 pub mod envelope;
 mod json;
 pub mod large;
+pub mod proxy;
 pub mod relay;
 pub mod socketio;
 pub mod sse;
