@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::socketio::{AttachmentError, DecodeError, PacketKind, ParserError};
@@ -54,6 +55,8 @@ struct Rare {
     v2: Option<Id>,
     /// Somebody observes the connections.
     observed: Option<Arc<ObservedConnection>>,
+    /// The message that is being received is one too many: when the next one may come.
+    refusing: Option<Duration>,
     /// Of a listener: the request that it came by, which gives the socket its id and its values.
     request: Option<Socket>,
 }
@@ -191,6 +194,13 @@ impl Client {
                 })
             }),
         }
+    }
+
+    /// Puts all sockets out of their namespaces, which the client is told, and ends the connection after that.
+    pub fn expel(&mut self) {
+        self.connection.close.store(true, Ordering::Release);
+        self.connection.attention.store(true, Ordering::Release);
+        self.attend();
     }
 
     /// Goes on with whatever runs, and does what other threads have asked for. To be called after messages were

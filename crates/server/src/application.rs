@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use gatewire_hub::{Handshake, Id};
 use gatewire_proto::engineio::{CloseReason, Protocol, TransportKind};
@@ -39,6 +40,38 @@ pub trait Session: Send + 'static {
         let _ = (data, cx);
         Err(Rejected::unexpected())
     }
+
+    /// A text message that is one too many for its client's limits: it is dropped. It is shown only so that the client can
+    /// be told, and for the sake of a protocol whose messages belong together.
+    ///
+    /// # Errors
+    /// As [`receive_text`](Self::receive_text).
+    fn refuse_text(
+        &mut self,
+        text: &str,
+        retry_after: Duration,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Rejected> {
+        let _ = (text, retry_after, cx);
+        Ok(())
+    }
+
+    /// As [`refuse_text`](Self::refuse_text), for a binary message.
+    ///
+    /// # Errors
+    /// As [`receive_text`](Self::receive_text).
+    fn refuse_binary(
+        &mut self,
+        data: &[u8],
+        retry_after: Duration,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Rejected> {
+        let _ = (data, retry_after, cx);
+        Ok(())
+    }
+
+    /// The connection is about to be closed because its client sends too much: the last moment to tell it.
+    fn expel(&mut self) {}
 
     /// The session has gone over to another transport, which [`Connection::transport`] tells.
     fn upgraded(&mut self) {}

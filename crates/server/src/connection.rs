@@ -6,6 +6,7 @@ use std::future::Future;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use gatewire_proto::engineio::v3::{self, Form};
 use gatewire_proto::engineio::{CloseReason, Packet, PacketError, payload};
@@ -17,6 +18,7 @@ use crate::cork;
 use crate::dialect::Dialect;
 use crate::faults::Fault;
 use crate::outbox::{Lane, Outbox};
+use crate::quota::Quota;
 use crate::registry::Registration;
 use crate::scratch;
 use crate::transport::polling::Inbox;
@@ -33,6 +35,8 @@ pub(crate) struct Driver {
     registration: Registration,
     session: Box<dyn Session>,
     input: Input,
+    /// As long as it lasts nothing is read: the client has sent too much.
+    wait: Option<Pin<Box<Sleep>>>,
     phase: Phase,
 }
 
@@ -87,6 +91,7 @@ impl Driver {
             registration,
             session,
             input,
+            wait: None,
             phase: Phase::Open,
         }
     }
@@ -98,7 +103,7 @@ impl Driver {
     /// One round of an open session.
     fn run(&mut self, cx: &mut Context<'_>) {
         let corked = cork::enter();
-        let more = self.read(cx);
+        let more = !self.is_waiting(cx) && self.read(cx);
         let stalled = !self.session.wants_input();
         self.session.poll(cx);
         if !self.outbox().is_joined() && self.session.is_joined() {
@@ -111,29 +116,44 @@ impl Driver {
             self.outbox().begin_close(CloseReason::ServerShuttingDown);
             return;
         }
-        let wants_input = self.session.wants_input();
+        let is_waiting = self.is_waiting(cx);
+        let wants_input = self.session.wants_input() && !is_waiting;
         self.outbox().set_stalled(!wants_input);
-        if more || (stalled && wants_input) {
+        if (more && !is_waiting) || (stalled && wants_input) {
             cx.waker().wake_by_ref();
         }
+    }
+
+    /// Whether nothing is to be read for now; the task is then woken when it is over.
+    fn is_waiting(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(wait) = &mut self.wait else {
+            return false;
+        };
+        let is_waiting = wait.as_mut().poll(cx).is_pending();
+        if !is_waiting {
+            self.wait = None;
+        }
+        is_waiting
     }
 
     /// Takes input until there is none, or the upper layer is full; whether there may be more.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let more = self.read_posts(cx);
         let input = match &mut self.input {
-            Input::Socket(input) => input,
-            Input::Polling(_) => return more,
+            Input::Socket(input) if self.wait.is_none() => input,
+            Input::Socket(_) | Input::Polling(_) => return more,
             Input::Listener => return listen(self.registration.outbox(), cx),
         };
-        let outbox = self.registration.outbox();
         let mut reader = Reader {
-            outbox,
+            outbox: self.registration.outbox(),
             session: &mut *self.session,
             input,
             budget: EVENTS_PER_POLL,
+            quota: Quota::of(self.registration.seat()),
         };
-        reader.read(cx)
+        let more = reader.read(cx);
+        self.wait = reader.quota.into_wait();
+        more
     }
 
     /// Works off the body of a POST, and goes over to the WebSocket when nothing is left of it; whether there is more
@@ -147,7 +167,10 @@ impl Driver {
             *inbox = outbox.lock().take_inbox();
         }
         if let Some(body) = inbox {
-            match read_body(outbox, &mut *self.session, body, cx) {
+            let mut quota = Quota::of(self.registration.seat());
+            let read = read_body(outbox, &mut *self.session, body, &mut quota, cx);
+            self.wait = quota.into_wait();
+            match read {
                 Ok(true) => *inbox = None,
                 Ok(false) => return self.session.wants_input(),
                 Err(reason) => {
@@ -286,6 +309,7 @@ struct Reader<'a> {
     input: &'a mut SocketInput,
     /// Events that may still be worked off in this poll.
     budget: usize,
+    quota: Quota<'a>,
 }
 
 impl Reader<'_> {
@@ -302,7 +326,7 @@ impl Reader<'_> {
                 if self.input.ended || self.outbox.is_closing() || !self.session.wants_input() {
                     return false;
                 }
-                if self.budget == 0 || !self.input.unread.is_empty() {
+                if self.budget == 0 || self.quota.is_used_up() || !self.input.unread.is_empty() {
                     return true;
                 }
                 match stream.poll_read(cx, buffer) {
@@ -333,7 +357,9 @@ impl Reader<'_> {
         let mut at = 0;
         // The decoder gives a big message's buffer back when it is asked for the next one, so it is asked to the end.
         loop {
-            if at < input.len() && (self.budget == 0 || !self.session.wants_input()) {
+            if at < input.len()
+                && (self.budget == 0 || self.quota.is_used_up() || !self.session.wants_input())
+            {
                 self.input.unread = input[at..].to_vec();
                 return;
             }
@@ -355,9 +381,11 @@ impl Reader<'_> {
             at += consumed;
             let Some(event) = event else { return };
             self.budget = self.budget.saturating_sub(1);
-            let outcome = match event {
-                Event::Text(text) => on_text(self.outbox, self.session, text, cx),
-                Event::Binary(data) => on_binary(self.outbox, self.session, data, cx),
+            let admitted = self.quota.admit(size(&event), self.outbox, self.session);
+            let outcome = admitted.and_then(|refusal| match event {
+                Event::Text(text) => on_text(self.outbox, self.session, text, refusal, cx),
+                Event::Binary(data) => on_binary(self.outbox, self.session, data, refusal, cx),
+                Event::Ping(_) if refusal.is_some() => Ok(()),
                 Event::Ping(data) => {
                     let mut pong = Vec::with_capacity(data.len() + websocket::MAX_HEADER);
                     websocket::put_frame(&mut pong, Opcode::Pong, data);
@@ -371,7 +399,7 @@ impl Reader<'_> {
                     self.input.ended = true;
                     Err(CloseReason::TransportClose)
                 }
-            };
+            });
             if let Err(reason) = outcome {
                 if reason == CloseReason::ForcedClose && self.outbox.dialect.is_plain() {
                     self.input.farewell = Some(CloseCode::POLICY);
@@ -380,6 +408,15 @@ impl Reader<'_> {
                 return;
             }
         }
+    }
+}
+
+/// Bytes that the client has sent for it.
+fn size(event: &Event<'_>) -> usize {
+    match event {
+        Event::Text(text) => text.len(),
+        Event::Binary(data) | Event::Ping(data) | Event::Pong(data) => data.len(),
+        Event::Close(_) => 0,
     }
 }
 
@@ -409,22 +446,23 @@ fn on_text(
     outbox: &Outbox,
     session: &mut dyn Session,
     text: &str,
+    refusal: Option<Duration>,
     cx: &mut Context<'_>,
 ) -> Result<(), CloseReason> {
     if outbox.dialect.is_plain() {
         outbox.hear()?;
-        return deliver_text(outbox, session, text, cx);
+        return deliver_text(outbox, session, text, refusal, cx);
     }
     if let Some(message) = text.strip_prefix('4')
         && !outbox.is_awaiting_pong()
     {
-        return deliver_text(outbox, session, message, cx);
+        return deliver_text(outbox, session, message, refusal, cx);
     }
     let packet = outbox
         .dialect
         .decode_text(text)
         .map_err(|error| no_packet(outbox, &error))?;
-    on_packet(outbox, session, packet, cx)
+    on_packet(outbox, session, packet, refusal, cx)
 }
 
 /// One binary frame: a message, which old clients begin with its type.
@@ -432,18 +470,19 @@ fn on_binary(
     outbox: &Outbox,
     session: &mut dyn Session,
     data: &[u8],
+    refusal: Option<Duration>,
     cx: &mut Context<'_>,
 ) -> Result<(), CloseReason> {
     let packet = match outbox.dialect {
         Dialect::V4 if outbox.is_awaiting_pong() => Packet::Binary(data.into()),
-        Dialect::V4 | Dialect::Sse => return deliver_binary(outbox, session, data, cx),
+        Dialect::V4 | Dialect::Sse => return deliver_binary(outbox, session, data, refusal, cx),
         Dialect::V3 { .. } => v3::decode_binary(data).map_err(|error| no_packet(outbox, &error))?,
         Dialect::Plain { .. } => {
             outbox.hear()?;
-            return deliver_binary(outbox, session, data, cx);
+            return deliver_binary(outbox, session, data, refusal, cx);
         }
     };
-    on_packet(outbox, session, packet, cx)
+    on_packet(outbox, session, packet, refusal, cx)
 }
 
 /// A pong of the WebSocket layer: Engine.IO has its own.
@@ -464,6 +503,7 @@ fn on_packet(
     outbox: &Outbox,
     session: &mut dyn Session,
     packet: Packet<'_>,
+    refusal: Option<Duration>,
     cx: &mut Context<'_>,
 ) -> Result<(), CloseReason> {
     let received = outbox.receive(packet);
@@ -472,8 +512,8 @@ fn on_packet(
         outbox.fault(Fault::Packet);
     }
     match received? {
-        Some(Packet::Message(text)) => deliver_text(outbox, session, text, cx),
-        Some(Packet::Binary(data)) => deliver_binary(outbox, session, &data, cx),
+        Some(Packet::Message(text)) => deliver_text(outbox, session, text, refusal, cx),
+        Some(Packet::Binary(data)) => deliver_binary(outbox, session, &data, refusal, cx),
         Some(Packet::Ping(_)) => {
             outbox.send_packet(b"3");
             Ok(())
@@ -486,24 +526,30 @@ fn deliver_text(
     outbox: &Outbox,
     session: &mut dyn Session,
     text: &str,
+    refusal: Option<Duration>,
     cx: &mut Context<'_>,
 ) -> Result<(), CloseReason> {
     outbox.count_received(text.len());
-    session
-        .receive_text(text, cx)
-        .map_err(|rejected| forced(outbox, &rejected))
+    match refusal {
+        None => session.receive_text(text, cx),
+        Some(retry_after) => session.refuse_text(text, retry_after, cx),
+    }
+    .map_err(|rejected| forced(outbox, &rejected))
 }
 
 fn deliver_binary(
     outbox: &Outbox,
     session: &mut dyn Session,
     data: &[u8],
+    refusal: Option<Duration>,
     cx: &mut Context<'_>,
 ) -> Result<(), CloseReason> {
     outbox.count_received(data.len());
-    session
-        .receive_binary(data, cx)
-        .map_err(|rejected| forced(outbox, &rejected))
+    match refusal {
+        None => session.receive_binary(data, cx),
+        Some(retry_after) => session.refuse_binary(data, retry_after, cx),
+    }
+    .map_err(|rejected| forced(outbox, &rejected))
 }
 
 fn forced(outbox: &Outbox, rejected: &crate::application::Rejected) -> CloseReason {
@@ -517,6 +563,7 @@ fn read_body(
     outbox: &Outbox,
     session: &mut dyn Session,
     inbox: &mut Inbox,
+    quota: &mut Quota<'_>,
     cx: &mut Context<'_>,
 ) -> Result<bool, CloseReason> {
     let malformed = |what: &dyn std::fmt::Display| {
@@ -542,7 +589,7 @@ fn read_body(
             Form::Binary => v3::payload::decode_bytes(rest, &limits),
         };
         loop {
-            if budget == 0 || !session.wants_input() {
+            if budget == 0 || quota.is_used_up() || !session.wants_input() {
                 inbox.offset += packets.position();
                 inbox.packets += EVENTS_PER_POLL - budget;
                 return Ok(inbox.offset == inbox.body.len());
@@ -550,7 +597,10 @@ fn read_body(
             match packets.next() {
                 None => return Ok(true),
                 Some(Err(error)) => return Err(malformed(&error)),
-                Some(Ok(packet)) => on_packet(outbox, session, packet, cx)?,
+                Some(Ok(packet)) => {
+                    let refusal = quota.admit(packet_size(&packet), outbox, session)?;
+                    on_packet(outbox, session, packet, refusal, cx)?;
+                }
             }
             budget -= 1;
         }
@@ -558,7 +608,7 @@ fn read_body(
     let body = std::str::from_utf8(rest).map_err(|error| malformed(&error))?;
     let mut packets = payload::decode(body, &limits);
     loop {
-        if budget == 0 || !session.wants_input() {
+        if budget == 0 || quota.is_used_up() || !session.wants_input() {
             let Some(rest) = packets.remainder() else {
                 return Ok(true);
             };
@@ -569,9 +619,21 @@ fn read_body(
         match packets.next() {
             None => return Ok(true),
             Some(Err(error)) => return Err(malformed(&error)),
-            Some(Ok(packet)) => on_packet(outbox, session, packet, cx)?,
+            Some(Ok(packet)) => {
+                let refusal = quota.admit(packet_size(&packet), outbox, session)?;
+                on_packet(outbox, session, packet, refusal, cx)?;
+            }
         }
         budget -= 1;
+    }
+}
+
+/// As [`size`], of a packet of long-polling.
+fn packet_size(packet: &Packet<'_>) -> usize {
+    match packet {
+        Packet::Message(text) => text.len(),
+        Packet::Binary(data) => data.len(),
+        _ => 0,
     }
 }
 

@@ -23,6 +23,7 @@ use crate::dialect::Dialect;
 use crate::faults::Fault;
 use crate::hooks::Hooks;
 use crate::http::{self as answer, Body};
+use crate::limiter::{Seat, TooMany, Visitor};
 use crate::listener::serve_stream;
 use crate::origin::{self, Door};
 use crate::outbox::Outbox;
@@ -300,22 +301,26 @@ impl Engine {
                     self.0.rules.refusals.count(self.0.registry.refusal());
                     return answer::unavailable();
                 }
+                let seat = match Visitor::seat(&parts.extensions) {
+                    Ok(seat) => seat,
+                    Err(too_many) => return self.refuse_too_many(too_many, &parts),
+                };
                 let (sid, dialect) = match self.let_in(&parts, dialect).await {
                     Ok(let_in) => let_in,
                     Err(error) => return self.refuse(&error, &parts),
                 };
-                let handshake = request::handshake(&parts, peer);
+                let arrived = (request::handshake(&parts, peer), seat);
                 match transport {
                     // No request asks for a stream of events by this name.
                     TransportKind::Polling | TransportKind::Sse => {
                         let callback = callback.as_deref();
-                        self.open_polling(sid, dialect, callback, handshake, &parts).await
+                        self.open_polling(sid, dialect, callback, arrived, &parts).await
                     }
                     TransportKind::WebSocket => {
                         let engine = self.clone();
                         let arrival = self.0.registry.arrival();
                         self.accept(&parts, move |opened| async move {
-                            engine.open_websocket(sid, dialect, handshake, opened);
+                            engine.open_websocket(sid, dialect, arrived, opened);
                             drop(arrival);
                         })
                     }
@@ -397,6 +402,15 @@ impl Engine {
         }
     }
 
+    /// Refuses a handshake that is one too many for its address.
+    fn refuse_too_many(&self, too_many: TooMany, parts: &Parts) -> Response<Body> {
+        self.0.rules.faults.count(Fault::Request);
+        self.0.rules.refusals.count(Refusal::TooMany);
+        let error = HandshakeError::Forbidden(Some(too_many.to_string()));
+        self.0.hooks.tell_refused(&error, parts);
+        answer::too_many(too_many)
+    }
+
     /// Answers a WebSocket handshake. The first protocol that the client offers is taken, as the Node server does.
     fn accept<F>(&self, parts: &Parts, then: impl FnOnce(Opened) -> F + Send + 'static) -> Response<Body>
     where
@@ -419,12 +433,12 @@ impl Engine {
         sid: Id,
         dialect: Dialect,
         callback: Option<&str>,
-        handshake: Arc<Handshake>,
+        arrived: Arrived,
         parts: &Parts,
     ) -> Response<Body> {
         let config = &self.0.config;
         let outbox = Outbox::polling(sid, dialect, &self.0.rules, clock::now());
-        if !self.start(&outbox, handshake, Input::Polling(None)) {
+        if !self.start(&outbox, arrived, Input::Polling(None)) {
             return self.refuse(&BadRequest::NoId.into(), parts);
         }
         let mut response = polling::poll(&outbox, callback, Encoding::accepted(&parts.headers)).await;
@@ -438,7 +452,7 @@ impl Engine {
         response
     }
 
-    fn open_websocket(&self, sid: Id, dialect: Dialect, handshake: Arc<Handshake>, opened: Opened) {
+    fn open_websocket(&self, sid: Id, dialect: Dialect, arrived: Arrived, opened: Opened) {
         let Opened {
             stream,
             unread,
@@ -447,15 +461,15 @@ impl Engine {
         let rules = &self.0.rules;
         let outbox = Outbox::websocket(sid, dialect, rules, stream, deflate, clock::now());
         let input = SocketInput::new(rules.decoder(deflate), unread);
-        if !self.start(&outbox, handshake, Input::Socket(input)) {
+        if !self.start(&outbox, arrived, Input::Socket(input)) {
             tracing::warn!(%sid, "a WebSocket is dropped: another session got the id that was generated for it");
         }
     }
 
     /// Sends the open packet and starts the driver; false if there is a session of that id.
     #[must_use]
-    fn start(&self, outbox: &Arc<Outbox>, handshake: Arc<Handshake>, input: Input) -> bool {
-        let Some(registration) = self.0.registry.register(outbox) else {
+    fn start(&self, outbox: &Arc<Outbox>, (handshake, seat): Arrived, input: Input) -> bool {
+        let Some(registration) = self.0.registry.register(outbox, seat) else {
             return false;
         };
         let config = &self.0.config;
@@ -483,6 +497,9 @@ impl Inner {
         }
     }
 }
+
+/// What is kept of the request that opens a session, and the session's place among those of its address.
+type Arrived = (Arc<Handshake>, Option<Seat>);
 
 /// The sessions of an engine, for its node.
 struct Sessions(Weak<Inner>);

@@ -32,11 +32,13 @@ pub enum Fault {
     Dropped,
     /// No namespace was joined within [`connect_timeout`](crate::EngineConfig::connect_timeout).
     NotJoined,
+    /// Messages above the [`ClientLimits`](crate::ClientLimits), where these say that the connection is closed.
+    Flood,
 }
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Request,
         Self::Upgrade,
         Self::WebSocket,
@@ -48,6 +50,7 @@ impl Fault {
         Self::Unread,
         Self::Dropped,
         Self::NotJoined,
+        Self::Flood,
     ];
 
     /// The kind in words, as for the label of a metric.
@@ -65,6 +68,7 @@ impl Fault {
             Self::Unread => "unread",
             Self::Dropped => "dropped",
             Self::NotJoined => "not joined",
+            Self::Flood => "flood",
         }
     }
 }

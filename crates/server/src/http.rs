@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::compression::Encoding;
 use crate::dialect::Payload;
+use crate::limiter::TooMany;
 
 /// The body of every response of an engine: whole, in memory.
 pub type Body = http_body_util::Full<Bytes>;
@@ -61,6 +62,15 @@ pub(crate) fn websocket_refusal(status: StatusCode, message: &str) -> Response<B
     response
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The answer to a request or a handshake that is one too many for its client's address (RFC 6585 §4).
+pub(crate) fn too_many(too_many: TooMany) -> Response<Body> {
+    let mut response = websocket_refusal(StatusCode::TOO_MANY_REQUESTS, &too_many.to_string());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    headers.insert(RETRY_AFTER, too_many.retry_after_secs().into());
     response
 }
 

@@ -5,6 +5,7 @@
 //! WebSockets, [`SseServer`] one of streams of events. What runs on top of a connection is an [`Application`]: [`SocketIo`] for a hub, or your own for the bare
 //! message layer. [`Listener`] accepts TCP connections and hands their requests to a handler.
 
+mod announced;
 mod application;
 mod client_files;
 mod clock;
@@ -20,11 +21,17 @@ mod faults;
 mod hooks;
 mod http;
 mod lapses;
+mod limiter;
 mod listener;
+mod networks;
 mod origin;
 mod outbox;
 mod plain;
+mod proxies;
 mod queue;
+mod quota;
+mod rate;
+mod reception;
 mod refusals;
 mod registry;
 mod request;
@@ -54,9 +61,14 @@ pub use faults::Fault;
 pub use gatewire_proto::websocket::{CloseCode, DeflateOptions};
 pub use hooks::Hooks;
 pub use http::Body;
+pub use limiter::{ClientLimiter, ClientLimits, Excess, Limit, Seat, TooMany, Visitor};
 pub use listener::{Http2Config, Listener, ListenerConfig, serve_stream};
+pub use networks::{NetworkError, Networks};
 pub use origin::Origin;
 pub use plain::PlainSockets;
+pub use proxies::{ProxyProtocol, TrustedProxies};
+pub use rate::{Bucket, Rate};
+pub use reception::Reception;
 pub use refusals::Refusal;
 pub use request::is_websocket_connect;
 pub use rustls;

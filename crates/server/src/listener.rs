@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +21,7 @@ use tokio::net::TcpSocket;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 use tokio::sync::{Semaphore, watch};
 
+use crate::reception::Reception;
 use crate::serving::Serving;
 use crate::stream::{Other, Stream};
 use crate::takeover::lend;
@@ -119,6 +121,7 @@ pub struct Listener {
     listener: TcpListener,
     config: ListenerConfig,
     tls: Option<Tls>,
+    reception: Reception,
 }
 
 impl Listener {
@@ -153,6 +156,7 @@ impl Listener {
             listener,
             config: ListenerConfig::default(),
             tls: None,
+            reception: Reception::new(),
         }
     }
 
@@ -167,6 +171,13 @@ impl Listener {
     #[must_use]
     pub fn with_tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Believes the proxies and limits the clients of `reception`.
+    #[must_use]
+    pub fn with_reception(mut self, reception: Reception) -> Self {
+        self.reception = reception;
         self
     }
 
@@ -210,23 +221,46 @@ impl Listener {
             tls.watch();
         }
         let config = Arc::new(self.config);
-        let begin = |stream: TcpStream, peer, permit| {
+        let reception = self.reception;
+        let handler = {
+            let reception = reception.clone();
+            move |mut request, peer| {
+                let received = reception.receive_from(peer, &mut request);
+                let answer = received.map(|client| handler(request, client));
+                async move {
+                    match answer {
+                        Ok(answer) => answer.await.map(Either::Left),
+                        Err(refusal) => refusal.map(Either::Right),
+                    }
+                }
+            }
+        };
+        let begin = |stream: TcpStream, peer: SocketAddr, permit| {
             // Without it small frames would wait for the acknowledgement of earlier ones.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
             }
-            let serving = Serving {
-                peer,
+            let mut serving = Serving {
+                peer: peer.into(),
                 handler: handler.clone(),
                 ending: ending.subscribe(),
                 config: config.clone(),
                 _permit: permit,
+                _seat: None,
             };
-            // Two tasks of their own kind: a plain connection has no room for TLS and HTTP/2.
-            match &self.tls {
-                None => task::spawn("gatewire http", serving.http1(stream)),
-                Some(tls) => task::spawn("gatewire https", serving.tls(stream, tls.clone())),
-            };
+            // Tasks of their own kind: a plain connection has no room for TLS, HTTP/2 and proxies.
+            if let Some(bounds) = reception.announcement(peer) {
+                let (reception, tls) = (reception.clone(), self.tls.clone());
+                task::spawn(
+                    "gatewire proxied",
+                    serving.announced(stream, bounds, reception, tls),
+                );
+            } else if serving.sit_down(&reception, &stream, self.tls.is_some()) {
+                match &self.tls {
+                    None => task::spawn("gatewire http", serving.http1(stream)),
+                    Some(tls) => task::spawn("gatewire https", serving.tls(stream, tls.clone())),
+                };
+            }
         };
         let mut shutdown = std::pin::pin!(shutdown);
         loop {

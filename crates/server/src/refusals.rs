@@ -22,11 +22,13 @@ pub enum Refusal {
     Version,
     /// It names a session that there is not.
     UnknownSession,
+    /// Its address has as many sessions as it may, or they come too fast ([`ClientLimits`](crate::ClientLimits)).
+    TooMany,
 }
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Origin,
         Self::AllowRequest,
         Self::Full,
@@ -34,6 +36,7 @@ impl Refusal {
         Self::Handshake,
         Self::Version,
         Self::UnknownSession,
+        Self::TooMany,
     ];
 
     /// The reason in words, as for the label of a metric.
@@ -47,6 +50,7 @@ impl Refusal {
             Self::Handshake => "handshake",
             Self::Version => "version",
             Self::UnknownSession => "unknown session",
+            Self::TooMany => "too many",
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::application::Session;
 use crate::clock;
 use crate::connection::{Driver, Input};
+use crate::limiter::Seat;
 use crate::outbox::Outbox;
 use crate::refusals::Refusal;
 use crate::sessions::Sessions;
@@ -130,8 +131,13 @@ impl Registry {
         let _ = drivers.wait_for(|drivers| *drivers == 0).await;
     }
 
-    /// Gives a session its place; `None` if another one has the id.
-    pub(crate) fn register(self: &Arc<Self>, outbox: &Arc<Outbox>) -> Option<Registration> {
+    /// Gives a session its place; `None` if another one has the id. `seat` is its place among those of its address, if that
+    /// is limited.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        outbox: &Arc<Outbox>,
+        seat: Option<Seat>,
+    ) -> Option<Registration> {
         if !self.sessions.insert(outbox.clone()) {
             return None;
         }
@@ -139,6 +145,7 @@ impl Registry {
         Some(Registration {
             registry: self.clone(),
             outbox: outbox.clone(),
+            seat,
         })
     }
 
@@ -177,6 +184,7 @@ impl Drop for Arrival {
 pub(crate) struct Registration {
     registry: Arc<Registry>,
     outbox: Arc<Outbox>,
+    seat: Option<Seat>,
 }
 
 impl Registration {
@@ -210,6 +218,11 @@ impl Registration {
 
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// The session's place among those of its address, if that is limited.
+    pub(crate) fn seat(&self) -> Option<&Seat> {
+        self.seat.as_ref()
     }
 
     /// Takes the session out of the table and closes its transport; later calls do nothing.

@@ -20,7 +20,11 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
+use crate::announced::announced;
+use crate::limiter::Seat;
 use crate::listener::ListenerConfig;
+use crate::proxies::{Peer, ProxyProtocol};
+use crate::reception::Reception;
 use crate::stream::Stream;
 use crate::takeover::lend;
 use crate::tls::{ALPN_H2, Secured, Tls, TlsStream};
@@ -30,21 +34,67 @@ const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// What one connection needs of its listener.
 pub(crate) struct Serving<H> {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) handler: H,
     pub(crate) config: Arc<ListenerConfig>,
     /// The listener ends. Its being there is counted.
     pub(crate) ending: watch::Receiver<bool>,
     pub(crate) _permit: Option<OwnedSemaphorePermit>,
+    /// Its place among the connections of its address.
+    pub(crate) _seat: Option<Seat>,
 }
 
 impl<H, F, B> Serving<H>
 where
-    H: Fn(Request<Incoming>, SocketAddr) -> F + Send + Sync + 'static,
+    H: Fn(Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    /// Takes its place among the connections of its address. False if there are as many as there may be: the client is told,
+    /// where the connection is not TLS's.
+    pub(crate) fn sit_down(&mut self, reception: &Reception, stream: &TcpStream, is_tls: bool) -> bool {
+        match reception.open_http(self.peer) {
+            Ok(seat) => {
+                self._seat = seat;
+                true
+            }
+            Err(too_many) => {
+                tracing::debug!(peer = %self.peer.address, %too_many, "a connection is closed");
+                if !is_tls {
+                    // It is closed whether the client takes this or not.
+                    let _ = stream.try_write(TOO_MANY);
+                }
+                false
+            }
+        }
+    }
+
+    /// Reads whom a trusted proxy speaks for, and serves that client.
+    pub(crate) async fn announced(
+        mut self,
+        stream: TcpStream,
+        bounds: ProxyProtocol,
+        reception: Reception,
+        tls: Option<Tls>,
+    ) {
+        let proxy = self.peer.address;
+        let has_asked = AtomicBool::new(false);
+        let peer = tokio::select! {
+            peer = announced(&stream, proxy, bounds) => peer,
+            () = told_after_a_first(&mut self.ending, &has_asked) => return,
+        };
+        let Some(peer) = peer else { return };
+        self.peer = peer;
+        if !self.sit_down(&reception, &stream, tls.is_some()) {
+            return;
+        }
+        match tls {
+            None => self.http1(stream).await,
+            Some(tls) => Box::pin(self.tls(stream, tls)).await,
+        }
+    }
+
     /// Serves HTTP/1.1.
     pub(crate) async fn http1<S>(mut self, stream: S)
     where
@@ -73,14 +123,14 @@ where
                 }
             }
         };
-        report(self.peer, outcome);
+        report(self.peer.address, outcome);
     }
 
     /// Does the handshake of TLS, and serves what was agreed on.
     pub(crate) async fn tls(mut self, stream: TcpStream, tls: Tls) {
         let has_asked = AtomicBool::new(false);
         let stream = tokio::select! {
-            stream = tls.accept(stream, self.peer) => stream,
+            stream = tls.accept(stream, self.peer.address) => stream,
             () = told_after_a_first(&mut self.ending, &has_asked) => return,
         };
         // It has served its purpose: the certificates of a listener that has ended need not stay.
@@ -93,6 +143,7 @@ where
             config,
             ending,
             _permit,
+            _seat,
         } = self;
         let serving = Serving {
             handler: move |mut request: Request<Incoming>, peer| {
@@ -103,6 +154,7 @@ where
             config,
             ending,
             _permit,
+            _seat,
         };
         if stream.speaks(ALPN_H2) {
             // In a box: what few connections need is not to be room in the task of each.
@@ -148,7 +200,7 @@ where
                         Some(quiet_since) => quiet_since + bounds.idle_timeout,
                         None if deadline > Instant::now() => deadline,
                         None => {
-                            tracing::debug!(peer = %self.peer, "no request came within the header timeout");
+                            tracing::debug!(peer = %self.peer.address, "no request came within the header timeout");
                             return;
                         }
                     };
@@ -162,9 +214,13 @@ where
                 connection.as_mut().graceful_shutdown();
             }
         };
-        report(self.peer, outcome);
+        report(self.peer.address, outcome);
     }
 }
+
+/// What who has too many connections is told, before a request has come.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
 
 /// Ready when the listener ends.
 async fn told(ending: &mut watch::Receiver<bool>) {

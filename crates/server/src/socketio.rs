@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use gatewire_hub::{Client, Handshake, Io, ProtocolError};
 use gatewire_proto::engineio::{CloseReason, Protocol};
@@ -36,6 +37,28 @@ impl Session for Client {
 
     fn receive_binary(&mut self, data: &[u8], cx: &mut Context<'_>) -> Result<(), Rejected> {
         Self::receive_binary(self, data, cx).map_err(|error| rejected(&error))
+    }
+
+    fn refuse_text(
+        &mut self,
+        text: &str,
+        retry_after: Duration,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Rejected> {
+        Self::refuse_text(self, text, retry_after, cx).map_err(|error| rejected(&error))
+    }
+
+    fn refuse_binary(
+        &mut self,
+        data: &[u8],
+        retry_after: Duration,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Rejected> {
+        Self::refuse_binary(self, data, retry_after, cx).map_err(|error| rejected(&error))
+    }
+
+    fn expel(&mut self) {
+        Self::expel(self);
     }
 
     fn upgraded(&mut self) {

@@ -14,6 +14,7 @@ use crate::application::{Connection, Session};
 use crate::clock;
 use crate::config::{ConfigError, Limits};
 use crate::connection::Input;
+use crate::limiter::Seat;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::rules::Rules;
@@ -171,6 +172,19 @@ impl SseServer {
         &self,
         session: impl FnOnce(Connection) -> Box<dyn Session>,
     ) -> Result<Response<SseBody>, NoMoreStreams> {
+        self.open_on(None, session)
+    }
+
+    /// As [`open`](Self::open), for a request whose address may be limited: [`Visitor::seat`](crate::Visitor::seat) gives the
+    /// place, or says that there is none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(
+        &self,
+        seat: Option<Seat>,
+        session: impl FnOnce(Connection) -> Box<dyn Session>,
+    ) -> Result<Response<SseBody>, NoMoreStreams> {
         let Inner {
             config,
             rules,
@@ -181,7 +195,7 @@ impl SseServer {
             return Err(NoMoreStreams);
         }
         let outbox = Outbox::events(Id::generate(), rules, clock::now());
-        let Some(registration) = registry.register(&outbox) else {
+        let Some(registration) = registry.register(&outbox, seat) else {
             return Err(NoMoreStreams);
         };
         outbox.begin_events();

@@ -18,6 +18,7 @@ use crate::cors::Cors;
 use crate::dialect::Dialect;
 use crate::hooks::Hooks;
 use crate::http::{self as answer, Body};
+use crate::limiter::{Seat, Visitor};
 use crate::origin::{Door, Origin, REFUSAL};
 use crate::outbox::Outbox;
 use crate::refusals::Refusal;
@@ -220,7 +221,7 @@ impl WebSocketServer {
     }
 
     /// Answers one HTTP request, which must come from a hyper server with upgrades switched on (axum's is one): 101, or why
-    /// it is no handshake that is let in (400, 403, 405, 426, 503), with a sentence that says so as its body. Which path
+    /// it is no handshake that is let in (400, 403, 405, 426, 429, 503), with a sentence that says so as its body. Which path
     /// is served is the caller's affair. `peer` is the client's address, if known.
     pub async fn handle<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body> {
         let (parts, _) = request.into_parts();
@@ -280,6 +281,10 @@ impl WebSocketServer {
                 "the server takes no more connections at present",
             ));
         }
+        let seat = Visitor::seat(&parts.extensions).map_err(|too_many| {
+            self.count(Refusal::TooMany);
+            Box::new(answer::too_many(too_many))
+        })?;
         if let Err(error) = self.0.hooks.decide(parts).await {
             self.count(Refusal::AllowRequest);
             return Err(refuse(StatusCode::FORBIDDEN, error.message()));
@@ -300,7 +305,7 @@ impl WebSocketServer {
         let protocol = protocol.and_then(|at| u8::try_from(at).ok());
         let arrival = self.0.registry.arrival();
         Ok(handshaking.accept(name, move |opened| async move {
-            server.start(sid, Dialect::Plain { protocol }, handshake, opened);
+            server.start(sid, Dialect::Plain { protocol }, handshake, seat, opened);
             drop(arrival);
         }))
     }
@@ -309,7 +314,14 @@ impl WebSocketServer {
         self.0.rules.refusals.count(refusal);
     }
 
-    fn start(&self, sid: Id, dialect: Dialect, handshake: Arc<Handshake>, opened: Opened) {
+    fn start(
+        &self,
+        sid: Id,
+        dialect: Dialect,
+        handshake: Arc<Handshake>,
+        seat: Option<Seat>,
+        opened: Opened,
+    ) {
         let Opened {
             stream,
             unread,
@@ -317,7 +329,7 @@ impl WebSocketServer {
         } = opened;
         let rules = &self.0.rules;
         let outbox = Outbox::websocket(sid, dialect, rules, stream, deflate, clock::now());
-        let Some(registration) = self.0.registry.register(&outbox) else {
+        let Some(registration) = self.0.registry.register(&outbox, seat) else {
             tracing::warn!(%sid, "a WebSocket is dropped: another one got the id that was generated for it");
             return;
         };

@@ -1,6 +1,7 @@
 //! What a client sends: its messages become packets, and each packet goes to the socket of its namespace.
 
 use std::task::Context;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gatewire_proto::large;
@@ -8,8 +9,10 @@ use gatewire_proto::socketio::{
     self, ArgSlice, Assembler, AttachmentError, Decoder, Limits, Packet, PacketKind, Received,
 };
 
+use serde_json::{Value, json};
+
 use super::{Client, Kind, ProtocolError};
-use crate::{DisconnectReason, Event, v2};
+use crate::{AckSender, ConnectError, DisconnectReason, Event, Socket, v2};
 
 /// What makes packets of the messages, other than the text form without attachments. Boxed, for most clients have none.
 pub(super) enum Reader {
@@ -88,6 +91,65 @@ impl Client {
         }
     }
 
+    /// Takes a text message that is one too many for the client, which may send more in `retry_after`. An event, or a
+    /// CONNECT, is dropped, and the client told; what keeps a connection in order is done all the same.
+    ///
+    /// # Errors
+    /// As [`receive_text`](Self::receive_text).
+    pub fn refuse_text(
+        &mut self,
+        packet: &str,
+        retry_after: Duration,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ProtocolError> {
+        self.set_refusing(Some(retry_after));
+        let received = self.receive_text(packet, cx);
+        self.set_refusing(None);
+        received
+    }
+
+    /// As [`refuse_text`](Self::refuse_text), for a binary message.
+    ///
+    /// # Errors
+    /// As [`receive_text`](Self::receive_text).
+    pub fn refuse_binary(
+        &mut self,
+        data: &[u8],
+        retry_after: Duration,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ProtocolError> {
+        self.set_refusing(Some(retry_after));
+        let received = self.receive_binary(data, cx);
+        self.set_refusing(None);
+        received
+    }
+
+    /// While it is set, what is received is one too many.
+    pub(crate) fn set_refusing(&mut self, retry_after: Option<Duration>) {
+        self.rare.get_or_insert_default().refusing = retry_after;
+    }
+
+    fn refusing(&self) -> Option<Duration> {
+        self.rare.as_ref()?.refusing
+    }
+
+    /// Drops a CONNECT or an event.
+    fn refuse_packet(&self, packet: &Packet<'_>, retry_after: Duration) -> Result<(), ProtocolError> {
+        if packet.kind == PacketKind::Connect {
+            let name = match self.kind {
+                Kind::V2 => v2::split_query(packet.namespace).0,
+                Kind::V5 | Kind::Plain => packet.namespace,
+            };
+            let error = ConnectError::new(TOO_MANY).with_data(too_many(retry_after));
+            self.refuse(name, &error);
+            return Ok(());
+        }
+        if let Addressee::Socket(at) = self.addressee(packet.namespace)? {
+            tell_too_many(&self.entries[at].socket, packet.id, retry_after);
+        }
+        Ok(())
+    }
+
     /// Takes a packet that a parser has made, which may be the user's own.
     fn receive_decoded(
         &mut self,
@@ -113,6 +175,14 @@ impl Client {
         attachments: &[Bytes],
         cx: &mut Context<'_>,
     ) -> Result<(), ProtocolError> {
+        if let Some(retry_after) = self.refusing()
+            && matches!(
+                packet.kind,
+                PacketKind::Connect | PacketKind::Event | PacketKind::BinaryEvent
+            )
+        {
+            return self.refuse_packet(packet, retry_after);
+        }
         match packet.kind {
             PacketKind::Connect if matches!(self.kind, Kind::V2) => {
                 let (name, query) = v2::split_query(packet.namespace);
@@ -168,6 +238,12 @@ impl Client {
             return Ok(());
         }
         let config = self.io.config();
+        if let Some(retry_after) = self.refusing() {
+            if let Ok(Addressee::Socket(at)) = self.addressee(namespace) {
+                tell_too_many(&self.entries[at].socket, event.ack_id(), retry_after);
+            }
+            return Ok(());
+        }
         match self.addressee(namespace) {
             Ok(Addressee::Socket(at)) => self.entries[at].receive(event, config.max_early, cx),
             Ok(Addressee::Waiting(at)) => match &mut self.lobby {
@@ -230,3 +306,24 @@ impl Client {
         Err(ProtocolError::NotConnected)
     }
 }
+
+/// Tells a client that its event was dropped, as an exception of a gateway is told.
+fn tell_too_many(socket: &Socket, ack_id: Option<u64>, retry_after: Duration) {
+    let refusal = too_many(retry_after);
+    socket.emit("exception", &refusal);
+    if let Some(id) = ack_id {
+        AckSender::new(socket.clone(), id).send(&refusal);
+    }
+}
+
+fn too_many(retry_after: Duration) -> Value {
+    // Rounded up: a client that waits so long is let through.
+    let millis = retry_after.as_nanos().div_ceil(1_000_000);
+    json!({
+        "status": "error",
+        "message": TOO_MANY,
+        "retryAfter": u64::try_from(millis).unwrap_or(u64::MAX),
+    })
+}
+
+const TOO_MANY: &str = "Too many requests";

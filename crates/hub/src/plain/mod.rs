@@ -7,6 +7,7 @@ mod outbox;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use gatewire_proto::envelope::{CodecError, Incoming, JsonCodec, MessageCodec, Subject};
@@ -163,6 +164,38 @@ impl PlainClient {
         self.client.observe_received(message.len());
         let incoming = self.wire.codec().decode_binary(message, &self.io.config().limits);
         self.receive(incoming, cx)
+    }
+
+    /// As [`Client::refuse_text`].
+    ///
+    /// # Errors
+    /// As [`receive_text`](Self::receive_text).
+    pub fn refuse_text(
+        &mut self,
+        message: &str,
+        retry_after: Duration,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ProtocolError> {
+        self.client.set_refusing(Some(retry_after));
+        let received = self.receive_text(message, cx);
+        self.client.set_refusing(None);
+        received
+    }
+
+    /// As [`Client::refuse_text`], for a binary message.
+    ///
+    /// # Errors
+    /// As [`receive_text`](Self::receive_text).
+    pub fn refuse_binary(
+        &mut self,
+        message: &[u8],
+        retry_after: Duration,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ProtocolError> {
+        self.client.set_refusing(Some(retry_after));
+        let received = self.receive_binary(message, cx);
+        self.client.set_refusing(None);
+        received
     }
 
     /// As [`Client::poll`].
