@@ -11,7 +11,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use gatewire_hub::cluster::{Cluster, SessionBus};
 use gatewire_hub::{HubConfig, Io};
-use gatewire_server::{Listener, ListenerConfig, SseServer, Tls};
+use gatewire_server::{
+    ClientLimiter, ClientLimits, Listener, ListenerConfig, Reception, SseServer, Tls, TrustedProxies,
+};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::adapter::{Adapter, SocketIoAdapter, WsAdapter};
@@ -26,7 +28,7 @@ use crate::logger;
 use crate::module::{Container, Graph, Module, Provider, Stage, VerifyError, inspect};
 use crate::pipeline::{BodyPipe, ExceptionFilter, Globals, Guard, Interceptor};
 use crate::running::{AppHandle, Running};
-use crate::site::{Site, not_found};
+use crate::site::{Site, not_found, receive};
 use crate::watch::{Exporter, Figures, Health, OperatorSite};
 
 /// An application: everything is built and its hooks of the start have run; nothing is served yet.
@@ -54,6 +56,7 @@ pub struct App {
     cors: Option<Cors>,
     tls: Option<Tls>,
     reuse_port: bool,
+    reception: Reception,
     globals: Arc<Globals>,
     operators: OperatorSite,
 }
@@ -264,6 +267,48 @@ impl App {
         self
     }
 
+    /// Believes these proxies when they say whom a request comes from: the address that gateways, guards, limits and the log
+    /// see is then the client's, on every port. Without a call it is that of the other end of the connection, and
+    /// `X-Forwarded-For` and the like are headers as any other; see the guide's chapter on limits.
+    ///
+    /// ```
+    /// # use gatewire::prelude::*;
+    /// # #[module] struct AppModule;
+    /// use gatewire::TrustedProxies;
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut app = App::create::<AppModule>().await?;
+    /// // nginx on this machine, and a load balancer in a private network.
+    /// app.trust_proxies(TrustedProxies::new(["loopback", "10.0.0.0/8"])?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trust_proxies(&mut self, proxies: TrustedProxies) -> &mut Self {
+        self.reception = std::mem::take(&mut self.reception).trust_proxies(proxies);
+        self
+    }
+
+    /// Limits what the clients of one address may have and do together, on every port and transport. Without a call nothing
+    /// is limited by address. What the limiter that comes back has counted can be asked at any time.
+    ///
+    /// ```
+    /// # use gatewire::prelude::*;
+    /// # #[module] struct AppModule;
+    /// use gatewire::{ClientLimits, Limit};
+    ///
+    /// # async fn run() -> gatewire::Result<()> {
+    /// let mut app = App::create::<AppModule>().await?;
+    /// let limiter = app.limit_clients(ClientLimits::default());
+    /// assert_eq!(limiter.refused(Limit::Connections), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn limit_clients(&mut self, limits: ClientLimits) -> ClientLimiter {
+        let limiter = ClientLimiter::new(limits);
+        self.reception = std::mem::take(&mut self.reception).limit_clients(limiter.clone());
+        limiter
+    }
+
     /// How the streams of controllers are kept: heartbeats, what may wait for a client, the hint at a shutdown.
     pub fn sse_config(&mut self, config: SseConfig) -> &mut Self {
         self.sse = config;
@@ -384,7 +429,7 @@ impl App {
             .local_addr()
             .map_err(|error| Error::listen("a listener", &error))?;
         let running = Arc::clone(&self.running);
-        let tls = self.tls.clone();
+        let (tls, reception) = (self.tls.clone(), self.reception.clone());
         let reuse_port = self.reuse_port;
         let config = self.listener.clone();
         let operators = self.operators.split();
@@ -400,7 +445,9 @@ impl App {
                     bind_beside(address, reuse_port).await?
                 }
             };
-            let listener = listener.with_config(config.clone());
+            let listener = listener
+                .with_config(config.clone())
+                .with_reception(reception.clone());
             let listener = match &tls {
                 Some(tls) => listener.with_tls(tls.clone()),
                 None => listener,
@@ -435,6 +482,7 @@ impl App {
                 "what operators look at on {address} is not served: a router has no address of its own"
             );
         }
+        let reception = self.reception.clone();
         let mut router = axum::Router::new();
         for (port, site) in self.into_sites(None)? {
             match port {
@@ -445,7 +493,7 @@ impl App {
                 ),
             }
         }
-        Ok(router)
+        Ok(receive(router, reception))
     }
 
     /// The routes of the controllers, if there are any.
@@ -689,6 +737,7 @@ impl<M: Module> Create<M> {
             cors: None,
             tls: None,
             reuse_port: false,
+            reception: Reception::new(),
             globals,
             operators: OperatorSite::default(),
         })

@@ -80,7 +80,10 @@ pub use gatewire_macros::{
     subscribe_message, subscriptions, use_filters, use_guards, use_interceptors, use_pipes,
     websocket_gateway,
 };
-pub use gatewire_server::{Http2Config, ListenerConfig, Secured, Tls, TlsError, rustls};
+pub use gatewire_server::{
+    ClientLimiter, ClientLimits, Excess, Http2Config, Limit, ListenerConfig, NetworkError, Networks,
+    ProxyProtocol, Rate, Secured, Tls, TlsError, TrustedProxies, rustls,
+};
 pub use given::GivenListener;
 pub use logger::Logger;
 pub use module::verify;
@@ -113,6 +116,8 @@ mod guide {
     struct Interceptors;
     #[doc = include_str!("../../../docs/lifecycle.md")]
     struct Lifecycle;
+    #[doc = include_str!("../../../docs/limits.md")]
+    struct Limits;
     #[doc = include_str!("../../../docs/modules.md")]
     struct Modules;
     #[doc = include_str!("../../../docs/origins.md")]

@@ -15,8 +15,9 @@ pub use crate::module::{
     OnModuleDestroy, OnModuleInit, ShutdownSignal,
 };
 pub use crate::pipeline::{
-    Answer, Argument, BodyPipe, DefaultValue, Exception, ExceptionFilter, ExecutionContext, Expiry, Guard,
-    Interceptor, Next, ParseBool, ParseFloat, ParseInt, Pipe, Throttle, Timeout, Trim, WsException,
+    Answer, Argument, BodyPipe, ConnectionLimit, DefaultValue, Exception, ExceptionFilter, ExecutionContext,
+    Expiry, Guard, Interceptor, Next, ParseBool, ParseFloat, ParseInt, Pipe, Throttle, Timeout, Trim,
+    WsException,
 };
 pub use crate::watch::{Health, HealthIndicator};
 pub use crate::{DisconnectReason, ParentServer, Payload, Server, Socket, Tls};

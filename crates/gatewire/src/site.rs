@@ -7,9 +7,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
+use gatewire_server::Reception;
 use http::{Request, StatusCode};
 use serde_json::json;
 use tower_service::Service;
@@ -126,6 +128,25 @@ impl Site {
 fn peer_of<B>(request: &Request<B>) -> Option<SocketAddr> {
     let info = request.extensions().get::<ConnectInfo<SocketAddr>>();
     info.map(|info| info.0)
+}
+
+/// A router whose requests are received before they are handed on, as those of a listener of ours are.
+pub(crate) fn receive(router: Router, reception: Reception) -> Router {
+    if !reception.is_needed() {
+        return router;
+    }
+    router.layer(from_fn(move |mut request: Request<Body>, next: Next| {
+        let received = peer_of(&request).map(|peer| reception.receive(&mut request, peer));
+        if let Some(Ok(client)) = &received {
+            request.extensions_mut().insert(ConnectInfo(*client));
+        }
+        async move {
+            match received {
+                Some(Err(refusal)) => refusal.map(Body::new),
+                _ => next.run(request).await,
+            }
+        }
+    }))
 }
 
 /// NestJS's answer to a request for nothing.

@@ -12,7 +12,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use gatewire_hub::meter::Stamp;
 use gatewire_hub::{Handshake, HandshakeParts, Io, SseClient};
-use gatewire_server::{Connection, NoMoreStreams, Secured, Session, SseServer, put_headers};
+use gatewire_server::{
+    Connection, NoMoreStreams, Seat, Secured, Session, SseServer, TooMany, Visitor, put_headers,
+};
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -142,6 +144,10 @@ impl Endpoint {
         let _run = meter.as_ref().map(|meter| meter.run(0, Stamp::now()));
         let is_bare_head = self.kind == ContextKind::Sse && request.method() == Method::HEAD;
         let (mut parts, body) = request.into_parts();
+        let mut seat = None;
+        if self.kind == ContextKind::Sse && !is_bare_head {
+            seat = Visitor::seat(&parts.extensions).map_err(too_many)?;
+        }
         let mut client = None;
         if route.is_some() || self.kind == ContextKind::Sse {
             let stand_in = self.stand_in(&parts);
@@ -168,10 +174,15 @@ impl Endpoint {
                 .await
                 .map_err(|exception| HttpError::of_exception(exception, StatusCode::BAD_REQUEST))?,
         };
-        self.serve_answer(answered, client).await
+        self.serve_answer(answered, client, seat).await
     }
 
-    async fn serve_answer(&self, answered: Answered, client: Option<Socket>) -> Result<Response, HttpError> {
+    async fn serve_answer(
+        &self,
+        answered: Answered,
+        client: Option<Socket>,
+        seat: Option<Seat>,
+    ) -> Result<Response, HttpError> {
         match answered {
             Answered::Nothing => Ok(StatusCode::OK.into_response()),
             Answered::Response(response) => Ok(response),
@@ -182,22 +193,27 @@ impl Endpoint {
                 .into_response()),
             Answered::Stream(called, emitter) => {
                 let name = (self.controller.name(), self.handler);
-                self.open(|connection| {
+                self.open(seat, |connection| {
                     emitter.attach(&connection);
                     Box::new(StreamSession::new(called, connection, name, client))
                 })
             }
             Answered::Feed(feed) => match client {
-                Some(client) => self.open_feed(feed, &client).await,
+                Some(client) => self.open_feed(feed, &client, seat).await,
                 None => Err(HttpError::internal("only `#[sse]` answers with a feed")),
             },
         }
     }
 
-    async fn open_feed(&self, feed: Feed, client: &Socket) -> Result<Response, HttpError> {
+    async fn open_feed(
+        &self,
+        feed: Feed,
+        client: &Socket,
+        seat: Option<Seat>,
+    ) -> Result<Response, HttpError> {
         let Feed { server, rooms } = feed;
         let mut admission = None;
-        let response = self.open(|connection| {
+        let response = self.open(seat, |connection| {
             let (listener, decision) = SseClient::new(&server, rooms, connection.outbox(), client);
             admission = Some(decision);
             Box::new(FeedSession(listener))
@@ -218,8 +234,12 @@ impl Endpoint {
         }
     }
 
-    fn open(&self, session: impl FnOnce(Connection) -> Box<dyn Session>) -> Result<Response, HttpError> {
-        let response = self.host.sse.open(session).map_err(full)?;
+    fn open(
+        &self,
+        seat: Option<Seat>,
+        session: impl FnOnce(Connection) -> Box<dyn Session>,
+    ) -> Result<Response, HttpError> {
+        let response = self.host.sse.open_on(seat, session).map_err(full)?;
         Ok(response.map(Body::new))
     }
 
@@ -277,6 +297,12 @@ fn only_headers() -> Response {
 fn full(error: NoMoreStreams) -> HttpError {
     HttpError::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
         .header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is mapped over")]
+fn too_many(error: TooMany) -> HttpError {
+    HttpError::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+        .header(RETRY_AFTER, error.retry_after_secs().into())
 }
 
 /// A controller of type `C` with its instance.

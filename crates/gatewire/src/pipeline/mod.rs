@@ -9,6 +9,7 @@
 
 mod answer;
 mod body_pipe;
+mod connection_limit;
 mod context;
 mod enhancers;
 mod exception;
@@ -25,6 +26,7 @@ mod timeout;
 pub use answer::Answer;
 pub(crate) use answer::Kind as AnswerKind;
 pub use body_pipe::BodyPipe;
+pub use connection_limit::{ConnectionLimit, TooManyConnections};
 pub(crate) use context::Outcome;
 pub use context::{ContextKind, ExecutionContext};
 pub(crate) use enhancers::Bound as BoundEnhancers;

@@ -6,10 +6,13 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use gatewire_hub::Payload;
+use gatewire_server::{Bucket, Rate};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time;
 
 use super::{Answer, Exception, ExecutionContext, Guard, Interceptor, Next, WsException};
 
@@ -43,6 +46,8 @@ pub struct Throttle {
     id: usize,
     rate: Rate,
     is_per_event: bool,
+    counts_bytes: bool,
+    disconnects: bool,
     /// None for a bucket that the client itself keeps.
     keyed: Option<Box<dyn Keyed>>,
     /// By address, for requests: none of them is a client that comes again.
@@ -55,6 +60,12 @@ pub struct Throttle {
 pub struct Throttled {
     /// When the next one may come.
     pub retry_after: Duration,
+}
+
+impl From<Duration> for Throttled {
+    fn from(retry_after: Duration) -> Self {
+        Self { retry_after }
+    }
 }
 
 impl From<Throttled> for WsException {
@@ -76,8 +87,10 @@ impl Throttle {
         static LAST: AtomicUsize = AtomicUsize::new(0);
         Self {
             id: LAST.fetch_add(1, Ordering::Relaxed),
-            rate: Rate::new(limit, per),
+            rate: Rate::new(limit.into(), per),
             is_per_event: false,
+            counts_bytes: false,
+            disconnects: false,
             keyed: None,
             requests: Box::new(Keys {
                 key: address,
@@ -98,8 +111,8 @@ impl Throttle {
         })
     }
 
-    /// A bucket for each address that clients connect from. Behind a proxy, that is the proxy's: use
-    /// [`by`](Self::by) with what the proxy says.
+    /// A bucket for each address that clients connect from. Behind a proxy, that is the proxy's unless it is
+    /// [trusted](crate::App::trust_proxies).
     pub fn per_address(limit: u32, per: Duration) -> Self {
         Self::by(limit, per, address)
     }
@@ -126,17 +139,63 @@ impl Throttle {
         self
     }
 
-    /// Takes a token.
+    /// Counts the bytes of messages, their bodies and attachments, instead of messages. One that is bigger than the limit
+    /// is let through if nothing is owed, and paid off by time. Connections and requests count nothing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use gatewire::prelude::*;
+    ///
+    /// # struct User { id: u64 }
+    /// // Each user 1 MB in ten seconds, over all clients.
+    /// Throttle::per_user(1_000_000, Duration::from_secs(10), |user: &User| user.id).in_bytes();
+    /// ```
+    #[must_use]
+    pub fn in_bytes(mut self) -> Self {
+        self.counts_bytes = true;
+        self
+    }
+
+    /// Puts the client out with the first message that is refused: it gets the `exception`, then the disconnect; a plain
+    /// WebSocket is closed with 1008.
+    #[must_use]
+    pub fn or_disconnect(mut self) -> Self {
+        self.disconnects = true;
+        self
+    }
+
+    /// Lets the message through, or refuses it.
+    fn admit(&self, context: &ExecutionContext) -> Result<(), Throttled> {
+        let admitted = self.take(context);
+        if let Err(throttled) = admitted
+            && self.disconnects
+            && !context.is_connection()
+            && context.request().is_none()
+        {
+            let client = context.client();
+            client.emit("exception", &*WsException::from(throttled).to_json(None));
+            client.disconnect_with(POLICY, "too many requests");
+        }
+        admitted
+    }
+
+    /// Takes what the message needs.
     fn take(&self, context: &ExecutionContext) -> Result<(), Throttled> {
         let event = if self.is_per_event { context.pattern() } else { "" };
-        let now = Instant::now();
+        let now = time::Instant::now().into_std();
+        let bytes = self.counts_bytes.then(|| context.args().map_or(0, size));
+        let charge = Charge {
+            rate: self.rate,
+            bytes,
+            now,
+        };
         if let Some(keyed) = &self.keyed
-            && let Some(taken) = keyed.take(context, event, self.rate, now)
+            && let Some(taken) = keyed.take(context, event, &charge)
         {
             return taken;
         }
         if context.request().is_some()
-            && let Some(taken) = self.requests.take(context, event, self.rate, now)
+            && let Some(taken) = self.requests.take(context, event, &charge)
         {
             return taken;
         }
@@ -159,20 +218,20 @@ impl Throttle {
                 &mut buckets[last].1
             }
         };
-        bucket.take(self.rate, now)
+        charge.on(bucket)
     }
 }
 
 impl Guard for Throttle {
     async fn can_activate(&self, context: &ExecutionContext) -> Result<bool, Exception> {
-        self.take(context)?;
+        self.admit(context)?;
         Ok(true)
     }
 }
 
 impl Interceptor for Throttle {
     async fn intercept(&self, context: &ExecutionContext, next: Next<'_>) -> Result<Answer, Exception> {
-        self.take(context)?;
+        self.admit(context)?;
         next.handle().await
     }
 }
@@ -181,46 +240,27 @@ fn address(context: &ExecutionContext) -> Option<IpAddr> {
     context.client().handshake().peer().map(|address| address.ip())
 }
 
-/// How fast a bucket fills, and how much is in it.
-#[derive(Clone, Copy)]
-struct Rate {
-    /// From empty to full.
-    per: Duration,
-    /// For one token.
-    interval: Duration,
+/// What a message takes out of a bucket.
+struct Charge {
+    rate: Rate,
+    /// Of its body; `None` if the message itself is counted.
+    bytes: Option<u64>,
+    now: Instant,
 }
 
-impl Rate {
-    fn new(limit: u32, per: Duration) -> Self {
-        Self {
-            per,
-            // Without tokens the first interval is longer than the bucket lasts: nothing is let through.
-            interval: per.checked_div(limit).unwrap_or(Duration::MAX),
-        }
+impl Charge {
+    fn on(&self, bucket: &mut Bucket) -> Result<(), Throttled> {
+        let taken = match self.bytes {
+            None => bucket.take(self.rate, self.now),
+            Some(bytes) => bucket.draw(self.rate, bytes, self.now),
+        };
+        taken.map_err(Throttled::from)
     }
 }
 
-/// A token bucket, as the time at which it is full.
-#[derive(Clone, Copy)]
-struct Bucket(Instant);
-
-impl Bucket {
-    fn full(now: Instant) -> Self {
-        Self(now)
-    }
-
-    fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Throttled> {
-        let missing = self
-            .0
-            .saturating_duration_since(now)
-            .saturating_add(rate.interval);
-        if missing > rate.per {
-            let retry_after = missing.saturating_sub(rate.per);
-            return Err(Throttled { retry_after });
-        }
-        self.0 = now + missing;
-        Ok(())
-    }
+fn size(args: &Payload) -> u64 {
+    let attachments: usize = args.attachments().iter().map(Bytes::len).sum();
+    (args.args().json().len() + attachments) as u64
 }
 
 /// The buckets of one client, by throttle and event: as many as the application has.
@@ -234,8 +274,7 @@ trait Keyed: Send + Sync {
         &self,
         context: &ExecutionContext,
         event: &'static str,
-        rate: Rate,
-        now: Instant,
+        charge: &Charge,
     ) -> Option<Result<(), Throttled>>;
 }
 
@@ -253,24 +292,21 @@ where
         &self,
         context: &ExecutionContext,
         event: &'static str,
-        rate: Rate,
-        now: Instant,
+        charge: &Charge,
     ) -> Option<Result<(), Throttled>> {
         let key = ((self.key)(context)?, event);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         // A full bucket is as good as none. The map grows to twice what is in use before it is looked through.
         if buckets.len() == buckets.capacity() {
-            buckets.retain(|_, bucket| bucket.0 > now);
+            buckets.retain(|_, bucket| !bucket.is_full(charge.now));
             let used = buckets.len();
             buckets.reserve(used.max(LEAST_KEYS));
         }
         if buckets.len() >= MAX_KEYS && !buckets.contains_key(&key) {
-            return Some(Err(Throttled {
-                retry_after: rate.per,
-            }));
+            return Some(Err(Throttled::from(charge.rate.fill())));
         }
-        let bucket = buckets.entry(key).or_insert_with(|| Bucket::full(now));
-        Some(bucket.take(rate, now))
+        let bucket = buckets.entry(key).or_insert_with(|| Bucket::full(charge.now));
+        Some(charge.on(bucket))
     }
 }
 
@@ -279,42 +315,5 @@ const LEAST_KEYS: usize = 64;
 /// Keys whose buckets are not full, at most; messages of further ones are refused until there are fewer.
 const MAX_KEYS: usize = 1_000_000;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bucket_lets_a_burst_through_and_then_the_rate() {
-        let rate = Rate::new(3, Duration::from_millis(300));
-        let start = Instant::now();
-        let mut bucket = Bucket::full(start);
-        let mut at = |millis: u64| {
-            bucket
-                .take(rate, start + Duration::from_millis(millis))
-                .map_err(|throttled| throttled.retry_after.as_millis())
-        };
-        for (millis, taken) in [
-            (0, Ok(())),
-            (0, Ok(())),
-            (0, Ok(())),
-            (0, Err(100)),
-            (60, Err(40)),
-            (100, Ok(())),
-            (101, Err(99)),
-            (10_000, Ok(())),
-            (10_000, Ok(())),
-            (10_000, Ok(())),
-            (10_000, Err(100)),
-        ] {
-            assert_eq!(at(millis), taken, "at {millis} ms");
-        }
-    }
-
-    #[test]
-    fn no_tokens_let_nothing_through() {
-        let now = Instant::now();
-        for rate in [Rate::new(0, Duration::from_secs(1)), Rate::new(0, Duration::ZERO)] {
-            assert!(Bucket::full(now).take(rate, now).is_err());
-        }
-    }
-}
+/// RFC 6455 §7.4.1: what was received breaks the endpoint's rules.
+const POLICY: u16 = 1008;
