@@ -2,14 +2,15 @@
 //! disconnects. Its twin on the npm package is `interop/reference/interop_server.js`; the same tests run against both.
 //! Reads `PORT` (3000) and `HOST` (127.0.0.1); `EIO3=1` lets clients of Socket.IO 2 in, too, `RECOVERY=1` gives
 //! clients that lost their connection their session back, `DEFLATE=1` compresses WebSocket messages, and
-//! `PARSER=msgpack` speaks MessagePack with all clients.
+//! `PARSER=msgpack` speaks MessagePack with all clients. `MAX_OUTBOX` and `MAX_OUTBOX_TOTAL` bound the bytes that wait for
+//! clients.
 
 use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gatewire::adapter::DeflateOptions;
+use gatewire::adapter::{DeflateOptions, Limits};
 use gatewire::prelude::*;
 use gatewire_hub::{BroadcastAckError, ConnectError, HubConfig, MsgpackParser, Parser, Recovery};
 use serde::{Deserialize, Serialize};
@@ -316,12 +317,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         parser: speaks_msgpack.then(|| Arc::new(MsgpackParser) as Arc<dyn Parser>),
         ..HubConfig::default()
     };
+    let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<usize>().ok());
+    let adapter = SocketIoAdapter::new()
+        .allow_eio3(allow_eio3)
+        .per_message_deflate(deflates.then(DeflateOptions::default))
+        .limits(Limits {
+            max_outbox: number("MAX_OUTBOX").unwrap_or(Limits::default().max_outbox),
+            max_outbox_total: number("MAX_OUTBOX_TOTAL"),
+            ..Limits::default()
+        });
     let mut app = App::create::<InteropModule>().hub_config(config).await?;
-    app.use_websocket_adapter(
-        SocketIoAdapter::new()
-            .allow_eio3(allow_eio3)
-            .per_message_deflate(deflates.then(DeflateOptions::default)),
-    );
+    app.use_websocket_adapter(adapter);
     let app = app.bind((host, port)).await?;
     println!("listening on http://{}", app.local_addr());
     app.serve().await;

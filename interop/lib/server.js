@@ -75,13 +75,13 @@ export class Server {
 
   /**
    * Starts `name` on `port` (0: a free one) and waits for its "listening on" line. With `isReference` it is the program on
-   * the npm packages, whatever is tested.
+   * the npm packages, whatever is tested. `limits` is a line for the shell that starts it (`ulimit -n 64`).
    */
-  static async start(name, { port = 0, env = {}, isReference } = {}) {
+  static async start(name, { port = 0, env = {}, isReference, limits } = {}) {
     const server = new Server();
     const found = command(name, isReference);
     if (!found) throw new Error(`no program named ${name}`);
-    const [program, ...args] = found;
+    const [program, ...args] = limits ? ["sh", "-c", `${limits} && exec "$0" "$@"`, ...found] : found;
     const child = spawn(program, args, {
       env: { ...process.env, PORT: String(port), HOST: "127.0.0.1", NO_COLOR: "1", ...env },
       stdio: ["ignore", "pipe", "pipe"],
@@ -137,6 +137,16 @@ export class Server {
   end(ms) {
     this.#child.kill("SIGTERM");
     return within(ms, "the server to end", this.#exited);
+  }
+
+  /** The process's id. */
+  get pid() {
+    return this.#child.pid;
+  }
+
+  /** Sends the process a signal that does not end it. */
+  signal(name) {
+    this.#child.kill(name);
   }
 
   /** Ends the process with `signal` and waits until it is gone. */

@@ -65,6 +65,33 @@ fn fuzz_targets_are_listed() {
     }
 }
 
+/// Heartbeats and timeouts must not hang on a clock that can be set.
+#[test]
+fn the_wall_clock_is_read_where_the_guide_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let guide = fs::read_to_string(root.join("docs/faults.md")).unwrap();
+    let mut named: Vec<_> = links(&guide)
+        .filter_map(|(_, target)| target.strip_prefix("../crates/"))
+        .map(str::to_owned)
+        .collect();
+    let mut reading = Vec::new();
+    let crates = fs::read_dir(root.join("crates")).unwrap();
+    let mut folders: Vec<_> = crates.map(|entry| entry.unwrap().path().join("src")).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if fs::read_to_string(&path).is_ok_and(|source| source.contains("SystemTime::now")) {
+                let path = path.strip_prefix(root.join("crates")).unwrap();
+                reading.push(path.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    (named.sort(), reading.sort());
+    assert_eq!(named, reading);
+}
+
 /// Links to files of the repository, with the text where that stands in backticks.
 fn links(page: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
     page.match_indices("](").filter_map(|(at, _)| {

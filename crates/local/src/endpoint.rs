@@ -311,7 +311,7 @@ const KEPT: usize = 256 << 10;
 /// Runs the connections of one node.
 async fn run(shared: Arc<Shared>, mut meeting: mpsc::UnboundedReceiver<Arc<Peer>>) {
     let (mut peers, mut speakers) = (JoinSet::new(), JoinSet::new());
-    let mut listener = None;
+    let (mut listener, mut is_failing) = (None, false);
     let mut rescan = interval(shared.config.rescan.max(Duration::from_millis(1)));
     rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -323,7 +323,7 @@ async fn run(shared: Arc<Shared>, mut meeting: mpsc::UnboundedReceiver<Arc<Peer>
                     shared.scan();
                 }
             }
-            stream = accept(listener.as_ref()) => {
+            stream = accept(listener.as_ref(), &mut is_failing) => {
                 // A node that comes back may be here twice for a moment.
                 if let Some(stream) = stream && speakers.len() < 2 * shared.config.max_nodes {
                     let shared = shared.clone();
@@ -348,14 +348,22 @@ async fn run(shared: Arc<Shared>, mut meeting: mpsc::UnboundedReceiver<Arc<Peer>
     let _ = timeout(FAREWELL, farewell).await;
 }
 
-async fn accept(listener: Option<&UnixListener>) -> Option<UnixStream> {
+/// `is_failing` is whether the log's last word is that it fails: a lack of file descriptors may last.
+async fn accept(listener: Option<&UnixListener>, is_failing: &mut bool) -> Option<UnixStream> {
     let Some(listener) = listener else {
         return std::future::pending().await;
     };
     match listener.accept().await {
-        Ok((stream, _)) => Some(stream),
+        Ok((stream, _)) => {
+            if std::mem::take(is_failing) {
+                tracing::info!("connections of other nodes are accepted again");
+            }
+            Some(stream)
+        }
         Err(error) => {
-            tracing::warn!(%error, "a connection of another node cannot be accepted");
+            if !std::mem::replace(is_failing, true) {
+                tracing::warn!(%error, "connections of other nodes cannot be accepted: they wait");
+            }
             sleep(PAUSE).await;
             None
         }

@@ -5,6 +5,7 @@
 //! WebSockets, [`SseServer`] one of streams of events. What runs on top of a connection is an [`Application`]: [`SocketIo`] for a hub, or your own for the bare
 //! message layer. [`Listener`] accepts TCP connections and hands their requests to a handler.
 
+mod accepting;
 mod announced;
 mod application;
 mod client_files;

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -21,6 +21,7 @@ use tokio::net::TcpSocket;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 use tokio::sync::{Semaphore, watch};
 
+use crate::accepting::Failures;
 use crate::reception::Reception;
 use crate::serving::Serving;
 use crate::stream::{Other, Stream};
@@ -109,9 +110,6 @@ impl ListenerConfig {
 
 /// The least that may be the most of a head.
 const MIN_HEAD: usize = 8 << 10;
-
-/// Wait after a failed `accept`, so that a lack of file descriptors does not become a busy loop.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Connections that the kernel keeps until they are accepted.
 const QUEUE: u32 = 1_024;
@@ -263,6 +261,7 @@ impl Listener {
             }
         };
         let mut shutdown = std::pin::pin!(shutdown);
+        let mut failures = Failures::default();
         loop {
             // The semaphore is never closed.
             let accepted = async {
@@ -275,10 +274,17 @@ impl Listener {
                 accepted = accepted => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => begin(stream, peer, permit),
+                Ok((stream, peer)) => {
+                    failures.succeeded();
+                    begin(stream, peer, permit);
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    let pause = failures.failed(&error, Instant::now());
+                    tokio::select! {
+                        biased;
+                        () = &mut shutdown => break,
+                        () = tokio::time::sleep(pause) => {}
+                    }
                 }
             }
         }
