@@ -133,16 +133,15 @@ impl Bound {
                 let scheme = scheme_of(listener.is_secure());
                 log("App", format_args!("Listening on {scheme}://{address} too"));
             }
-            // It stops first where another process takes over, and else last.
-            let patience = match self.farewell {
+            let listener = match self.farewell {
+                // It stops first then: polls that are open may go on until their clients are told.
                 Farewell {
                     hand_over: true,
                     patience,
                     spread,
-                } => patience + spread,
-                Farewell { patience, .. } => patience,
+                } => listener.with_drain_timeout(patience + spread),
+                Farewell { .. } => listener,
             };
-            let listener = listener.with_drain_timeout(patience);
             let mut end = ending.subscribe();
             let handler = move |request, peer| {
                 let site = Arc::clone(&site);
