@@ -150,6 +150,7 @@ impl Entry {
     }
 
     /// Hands an event over, or queues it if it is not its turn.
+    #[inline]
     pub(crate) fn receive(
         &mut self,
         event: Event<'_>,
@@ -194,6 +195,7 @@ impl Entry {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn hand_over(&mut self, event: Event<'_>, cx: &mut Context<'_>) {
         // One that was put out by an event before gets no more.
         if self.socket.state() == State::Connected
@@ -245,6 +247,7 @@ fn size(event: &OwnedEvent) -> u32 {
 }
 
 /// Hands an event to whom it is for; what of it still runs.
+#[inline]
 fn handle(socket: &Socket, event: Event<'_>, cx: &mut Context<'_>) -> Option<BoxFuture<'static, ()>> {
     if !tracing::span_enabled!(target: "gatewire::message", Level::TRACE) {
         return call(socket, event, cx);

@@ -228,6 +228,7 @@ impl Client {
     }
 
     /// Takes an event of a plain client.
+    #[inline]
     pub(crate) fn receive_event(
         &mut self,
         namespace: &str,
@@ -293,6 +294,7 @@ impl Client {
     }
 
     /// Whom a packet is for.
+    #[inline]
     fn addressee(&self, namespace: &str) -> Result<Addressee, ProtocolError> {
         if let Some(at) = self.find(namespace) {
             return Ok(Addressee::Socket(at));

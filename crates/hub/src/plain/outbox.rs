@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use gatewire_proto::engineio::{CloseReason, TransportKind};
-use gatewire_proto::envelope::{MessageCodec, Outgoing, WireKind};
+use gatewire_proto::envelope::{MessageCodec, Outgoing, TextBuffer, WireKind};
 use gatewire_proto::large;
 use gatewire_proto::socketio::{self, ArgSlice, Packet, PacketKind};
 use gatewire_proto::websocket::{MAX_HEADER, Opcode};
@@ -197,16 +197,13 @@ impl Wire {
         with_scratch(|buffer| {
             buffer.clear();
             buffer.extend_from_slice(&[0; MAX_HEADER]);
-            let has_head = self.codec().put_head(event, buffer);
+            let has_head = self.codec().put_head(event, &mut TextBuffer::new(buffer));
             let start = buffer.len();
             let mut attachments = Vec::new();
             args.put(subject, buffer, &mut attachments)?;
-            let end = buffer.len();
-            if has_head && end > start && args.is_single() && attachments.is_empty() {
-                self.codec().put_tail(id, ack, buffer);
-                if is_text(event, &buffer[MAX_HEADER..start]) && is_text(event, &buffer[end..]) {
-                    self.outbox.send_text(&FramedText::seal(buffer));
-                }
+            if has_head && buffer.len() > start && args.is_single() && attachments.is_empty() {
+                self.codec().put_tail(id, ack, &mut TextBuffer::new(buffer));
+                self.outbox.send_text(&FramedText::seal(buffer));
                 return Ok(());
             }
             // The serialiser writes UTF-8 alone.

@@ -9,8 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{CodecError, Incoming, MessageCodec, Outgoing, Subject, WireKind};
-use crate::json::put_json_string;
+use super::{CodecError, Incoming, MessageCodec, Outgoing, Subject, TextBuffer, WireKind};
 use crate::json::scanner::{Fault, Scanner};
 use crate::socketio::{Limits, MAX_ID, is_reserved};
 
@@ -23,70 +22,101 @@ pub struct JsonCodec;
 
 impl MessageCodec for JsonCodec {
     fn decode_text<'a>(&self, message: &'a str, limits: &Limits) -> Result<Incoming<'a>, CodecError> {
-        let mut fields = Fields::default();
-        let mut scanner = Scanner::new(message, limits.max_depth);
-        scanner.skip_whitespace();
-        if scanner.peek() != Some(b'{') {
-            scanner.value()?;
-            return Err(CodecError::NotAnObject);
+        match decode_usual(message, limits) {
+            Some(incoming) => Ok(incoming),
+            None => decode_any(message, limits),
         }
-        scanner.enter()?;
-        scanner.eat(b'{');
-        scanner.skip_whitespace();
-        while !scanner.eat(b'}') {
-            fields.read(message, &mut scanner)?;
-            scanner.skip_whitespace();
-            if scanner.eat(b',') {
-                scanner.skip_whitespace();
-                if scanner.peek() != Some(b'"') {
-                    return Err(scanner.fault().into());
-                }
-            } else if scanner.peek() != Some(b'}') {
-                return Err(scanner.fault().into());
-            }
-        }
-        scanner.skip_whitespace();
-        if !scanner.is_at_end() {
-            return Err(scanner.fault().into());
-        }
-        fields.into_incoming()
     }
 
     fn encode(&self, message: &Outgoing<'_>, out: &mut Vec<u8>) -> Result<WireKind, CodecError> {
-        put_event(message.event, out);
+        put_event(message.event, &mut TextBuffer::new(out));
         if let Some(data) = message.data {
-            out.extend_from_slice(DATA);
+            out.extend_from_slice(DATA.as_bytes());
             put_data(out, data, message.attachments)?;
         }
-        self.put_tail(message.id, message.ack, out);
+        self.put_tail(message.id, message.ack, &mut TextBuffer::new(out));
         Ok(WireKind::Text)
     }
 
-    fn put_head(&self, event: &str, out: &mut Vec<u8>) -> bool {
+    fn put_head(&self, event: &str, out: &mut TextBuffer<'_>) -> bool {
         put_event(event, out);
-        out.extend_from_slice(DATA);
+        out.push_str(DATA);
         true
     }
 
-    fn put_tail(&self, id: Option<&str>, ack: Option<u64>, out: &mut Vec<u8>) {
+    fn put_tail(&self, id: Option<&str>, ack: Option<u64>, out: &mut TextBuffer<'_>) {
         if let Some(id) = id {
-            out.extend_from_slice(b",\"id\":");
-            out.extend_from_slice(id.as_bytes());
+            out.push_str(",\"id\":");
+            out.push_str(id);
         }
         if let Some(ack) = ack {
-            out.extend_from_slice(b",\"ack\":");
-            out.extend_from_slice(itoa::Buffer::new().format(ack).as_bytes());
+            out.push_str(",\"ack\":");
+            out.push_str(itoa::Buffer::new().format(ack));
         }
-        out.push(b'}');
+        out.push_str("}");
     }
 }
 
 /// What stands between the event's name and the data.
-const DATA: &[u8] = b",\"data\":";
+const DATA: &str = ",\"data\":";
 
-fn put_event(event: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"event\":");
-    put_json_string(out, event);
+fn put_event(event: &str, out: &mut TextBuffer<'_>) {
+    out.push_str("{\"event\":");
+    out.push_json_string(event);
+}
+
+/// Takes a message as clients write it who make it of these fields in this order and nothing else, which nearly all are:
+/// `{"event":"name","data":…}`, perhaps with `,"id":…` at its end, and no space between. `None` for every other, also for
+/// those with a fault: [`decode_any`] tells about it.
+fn decode_usual<'a>(message: &'a str, limits: &Limits) -> Option<Incoming<'a>> {
+    let mut scanner = Scanner::new(message, limits.max_depth);
+    scanner.enter().ok()?;
+    scanner.literal(b"{\"event\":").ok()?;
+    let event = scanner.plain_text()?;
+    scanner.literal(DATA.as_bytes()).ok()?;
+    let data = scanner.json().ok()?;
+    let id = match scanner.literal(b",\"id\":") {
+        Ok(()) => asked_id(scanner.json().ok()?).ok()?,
+        Err(_) => None,
+    };
+    let is_whole = scanner.eat(b'}') && scanner.is_at_end() && !is_reserved(event);
+    is_whole.then(|| Incoming {
+        subject: Subject::Event(Cow::Borrowed(event)),
+        data: Some(Cow::Borrowed(data)),
+        id: id.map(Cow::Borrowed),
+        attachments: Vec::new(),
+    })
+}
+
+/// Takes a message in whatever order and with whatever else its fields come.
+fn decode_any<'a>(message: &'a str, limits: &Limits) -> Result<Incoming<'a>, CodecError> {
+    let mut fields = Fields::default();
+    let mut scanner = Scanner::new(message, limits.max_depth);
+    scanner.skip_whitespace();
+    if scanner.peek() != Some(b'{') {
+        scanner.value()?;
+        return Err(CodecError::NotAnObject);
+    }
+    scanner.enter()?;
+    scanner.eat(b'{');
+    scanner.skip_whitespace();
+    while !scanner.eat(b'}') {
+        fields.read(message, &mut scanner)?;
+        scanner.skip_whitespace();
+        if scanner.eat(b',') {
+            scanner.skip_whitespace();
+            if scanner.peek() != Some(b'"') {
+                return Err(scanner.fault().into());
+            }
+        } else if scanner.peek() != Some(b'}') {
+            return Err(scanner.fault().into());
+        }
+    }
+    scanner.skip_whitespace();
+    if !scanner.is_at_end() {
+        return Err(scanner.fault().into());
+    }
+    fields.into_incoming()
 }
 
 /// The JSON of the fields that matter.
@@ -143,21 +173,28 @@ impl<'a> Fields<'a> {
             (None, Some(ack)) => Subject::Answer(ack.parse().map_err(|_| CodecError::Ack)?),
             (None, None) => return Err(CodecError::NoEvent),
         };
-        if let Some(id) = self.id
-            && !matches!(id.as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9'))
-            && id != "null"
-        {
-            return Err(CodecError::Id);
-        }
+        let id = match self.id {
+            Some(id) => asked_id(id)?,
+            None => None,
+        };
         if matches!(subject, Subject::Answer(ack) if ack > MAX_ID) {
             return Err(CodecError::Ack);
         }
         Ok(Incoming {
             subject,
             data: self.data.map(Cow::Borrowed),
-            id: self.id.filter(|id| *id != "null").map(Cow::Borrowed),
+            id: id.map(Cow::Borrowed),
             attachments: Vec::new(),
         })
+    }
+}
+
+/// The JSON that an answer carries back; `None` if none is asked for.
+fn asked_id(json: &str) -> Result<Option<&str>, CodecError> {
+    match json.as_bytes() {
+        [b'"' | b'-' | b'0'..=b'9', ..] => Ok(Some(json)),
+        b"null" => Ok(None),
+        _ => Err(CodecError::Id),
     }
 }
 
@@ -351,13 +388,38 @@ mod tests {
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
         let mut out = Vec::new();
-        assert!(JsonCodec.put_head("a\"b", &mut out));
+        assert!(JsonCodec.put_head("a\"b", &mut TextBuffer::new(&mut out)));
         out.extend_from_slice(b"[1]");
-        JsonCodec.put_tail(Some("\"x\""), Some(3), &mut out);
+        JsonCodec.put_tail(Some("\"x\""), Some(3), &mut TextBuffer::new(&mut out));
         assert_eq!(String::from_utf8(out).unwrap(), table[1].1);
     }
 
+    #[test]
+    fn the_usual_form_is_known() {
+        for message in [
+            r#"{"event":"e","data":"x"}"#,
+            r#"{"event":"","data":{"a":[1]}}"#,
+            r#"{"event":"e","data":null,"id":7}"#,
+            r#"{"event":"e","data":1,"id":"a"}"#,
+        ] {
+            let usual = decode_usual(message, &Limits::default());
+            assert_eq!(usual, decode_any(message, &Limits::default()).ok(), "{message}");
+            assert!(usual.is_some(), "{message}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_usual_form_reads_as_any_other(
+            message in r#"\{"event":"([a-z\\]{0,3}|connect)","data":[\[\]{}",:a0 ]{0,5}(,"id":("a"|[0-9]|null|true|\[\]))?\} ?"#,
+            max_depth in 0..4usize,
+        ) {
+            let limits = Limits { max_depth, ..Limits::default() };
+            if let Some(usual) = decode_usual(&message, &limits) {
+                prop_assert_eq!(Ok(usual), decode_any(&message, &limits), "{}", message);
+            }
+        }
+
         #[test]
         fn no_text_is_a_panic(message: String) {
             let _ = decode(&message);

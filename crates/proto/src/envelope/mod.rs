@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::json::put_json_string;
 pub use crate::socketio::Limits;
 pub use array::ArrayCodec;
 pub use json::JsonCodec;
@@ -77,14 +78,14 @@ pub trait MessageCodec: fmt::Debug + Send + Sync + 'static {
     /// event for one client is then written behind that with no copy between, and [`put_tail`](Self::put_tail) ends the
     /// message; it must be the same as that of [`encode`](Self::encode), which is asked where there is no data, or bytes.
     /// Without more it is `false`, nothing is appended, and `encode` is always asked.
-    fn put_head(&self, event: &str, out: &mut Vec<u8>) -> bool {
+    fn put_head(&self, event: &str, out: &mut TextBuffer<'_>) -> bool {
         let _ = (event, out);
         false
     }
 
     /// Appends what stands behind the data, after a [`put_head`](Self::put_head) that was `true`; `id` and `ack` as in
     /// [`Outgoing`].
-    fn put_tail(&self, id: Option<&str>, ack: Option<u64>, out: &mut Vec<u8>) {
+    fn put_tail(&self, id: Option<&str>, ack: Option<u64>, out: &mut TextBuffer<'_>) {
         let _ = (id, ack, out);
     }
 }
@@ -102,12 +103,35 @@ impl<C: MessageCodec + ?Sized> MessageCodec for Arc<C> {
         (**self).encode(message, out)
     }
 
-    fn put_head(&self, event: &str, out: &mut Vec<u8>) -> bool {
+    fn put_head(&self, event: &str, out: &mut TextBuffer<'_>) -> bool {
         (**self).put_head(event, out)
     }
 
-    fn put_tail(&self, id: Option<&str>, ack: Option<u64>, out: &mut Vec<u8>) {
+    fn put_tail(&self, id: Option<&str>, ack: Option<u64>, out: &mut TextBuffer<'_>) {
         (**self).put_tail(id, ack, out);
+    }
+}
+
+/// The end of a message that is being written: what is appended is text, and so is not looked at again.
+#[derive(Debug)]
+pub struct TextBuffer<'a>(&'a mut Vec<u8>);
+
+impl<'a> TextBuffer<'a> {
+    /// Appends to `out`.
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        Self(out)
+    }
+
+    /// Appends a text as it is.
+    #[inline]
+    pub fn push_str(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    /// Appends a text as a JSON string, with its quotes.
+    #[inline]
+    pub fn push_json_string(&mut self, text: &str) {
+        put_json_string(self.0, text);
     }
 }
 

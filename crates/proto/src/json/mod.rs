@@ -5,19 +5,25 @@ pub(crate) mod scanner;
 
 /// Appends `s` to `out` as a JSON string with its quotes, escaped as JavaScript's `JSON.stringify` does.
 pub fn put_json_string(out: &mut Vec<u8>, s: &str) {
+    let (plain, special) = s.as_bytes().split_at(scanner::plain_len(s.as_bytes()));
     out.reserve(s.len() + 2);
     out.push(b'"');
-    let mut rest = s.as_bytes();
-    loop {
-        let (plain, special) = rest.split_at(scanner::plain_len(rest));
-        out.extend_from_slice(plain);
-        let Some((&byte, behind)) = special.split_first() else {
-            break;
-        };
-        put_escape(out, byte);
-        rest = behind;
+    out.extend_from_slice(plain);
+    if !special.is_empty() {
+        put_with_escapes(out, special);
     }
     out.push(b'"');
+}
+
+/// Apart, for most texts have no escape.
+#[cold]
+fn put_with_escapes(out: &mut Vec<u8>, mut rest: &[u8]) {
+    while let Some((&byte, behind)) = rest.split_first() {
+        put_escape(out, byte);
+        let (plain, special) = behind.split_at(scanner::plain_len(behind));
+        out.extend_from_slice(plain);
+        rest = special;
+    }
 }
 
 /// A quote, a backslash or a control character.

@@ -7,7 +7,7 @@ const MAX_DEPTH: usize = 127;
 /// A position in a JSON text. The methods move it over what they recognise.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
-    bytes: &'a [u8],
+    text: &'a str,
     at: usize,
     depth: usize,
     max_depth: usize,
@@ -27,7 +27,7 @@ pub(crate) enum Fault {
 impl<'a> Scanner<'a> {
     pub(crate) fn new(text: &'a str, max_depth: usize) -> Self {
         Self {
-            bytes: text.as_bytes(),
+            text,
             at: 0,
             depth: 0,
             max_depth: max_depth.min(MAX_DEPTH),
@@ -41,11 +41,11 @@ impl<'a> Scanner<'a> {
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
-        self.at == self.bytes.len()
+        self.at == self.text.len()
     }
 
     pub(crate) fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+        self.text.as_bytes().get(self.at).copied()
     }
 
     pub(crate) fn fault(&self) -> Fault {
@@ -144,7 +144,7 @@ impl<'a> Scanner<'a> {
         let mut escapes = false;
         self.at += 1;
         loop {
-            self.at += plain_len(&self.bytes[self.at..]);
+            self.at += plain_len(&self.text.as_bytes()[self.at..]);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -158,6 +158,25 @@ impl<'a> Scanner<'a> {
                 _ => return Err(self.fault()),
             }
         }
+    }
+
+    /// Moves over a string without escapes; what is between its quotes. `None` if something else is next.
+    #[inline]
+    pub(crate) fn plain_text(&mut self) -> Option<&'a str> {
+        self.literal(b"\"").ok()?;
+        let start = self.at;
+        self.at += plain_len(&self.text.as_bytes()[start..]);
+        let text = self.text.get(start..self.at);
+        self.literal(b"\"").ok()?;
+        text
+    }
+
+    /// As [`value`](Self::value); the text of it.
+    #[inline]
+    pub(crate) fn json(&mut self) -> Result<&'a str, Fault> {
+        let start = self.at;
+        self.value()?;
+        Ok(&self.text[start..self.at])
     }
 
     fn push(&mut self, object: bool) -> Result<(), Fault> {
@@ -190,12 +209,12 @@ impl<'a> Scanner<'a> {
 
     /// Moves over an escape. A `\u` half of a surrogate pair passes: whether it matters is known when the string is decoded.
     fn escape(&mut self) -> Result<(), Fault> {
-        match self.bytes.get(self.at + 1) {
+        match self.text.as_bytes().get(self.at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
                 self.at += 2;
                 Ok(())
             }
-            Some(b'u') => match self.bytes.get(self.at + 2..self.at + 6) {
+            Some(b'u') => match self.text.as_bytes().get(self.at + 2..self.at + 6) {
                 Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => {
                     self.at += 6;
                     Ok(())
@@ -240,8 +259,10 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn literal(&mut self, word: &[u8]) -> Result<(), Fault> {
-        if self.bytes[self.at..].starts_with(word) {
+    /// Moves over `word`, which must be next.
+    #[inline]
+    pub(crate) fn literal(&mut self, word: &[u8]) -> Result<(), Fault> {
+        if self.text.as_bytes()[self.at..].starts_with(word) {
             self.at += word.len();
             Ok(())
         } else {
@@ -253,7 +274,7 @@ impl<'a> Scanner<'a> {
 /// How many bytes stand before the first quote, backslash or control character: many at a time, for strings are what
 /// messages are made of.
 #[inline]
-pub(super) fn plain_len(bytes: &[u8]) -> usize {
+pub(crate) fn plain_len(bytes: &[u8]) -> usize {
     let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else {
         let special = bytes.iter().position(|&byte| is_special(byte));
         return special.unwrap_or(bytes.len());

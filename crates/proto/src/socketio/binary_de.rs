@@ -11,6 +11,7 @@ use serde::de::{
 };
 
 use super::attachments::{NUM, PLACEHOLDER};
+use super::text_de::Start;
 
 /// Reads a `T` from one JSON value whose `{"_placeholder":true,"num":n}` objects stand for `attachments`.
 ///
@@ -25,15 +26,14 @@ pub fn from_json<'de, T: Deserialize<'de>>(
     json: &'de str,
     attachments: &[Bytes],
 ) -> Result<T, serde_json::Error> {
+    if attachments.is_empty() {
+        return T::deserialize(Start(json));
+    }
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let value = if attachments.is_empty() {
-        T::deserialize(&mut deserializer)?
-    } else {
-        T::deserialize(Binary {
-            inner: &mut deserializer,
-            attachments,
-        })?
-    };
+    let value = T::deserialize(Binary {
+        inner: &mut deserializer,
+        attachments,
+    })?;
     deserializer.end()?;
     Ok(value)
 }

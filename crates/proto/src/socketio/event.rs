@@ -12,6 +12,35 @@ use crate::json::scanner::{Fault, Scanner};
 /// # Errors
 /// If the data is no JSON array, nests too deep, is empty, or starts with anything but an allowed name.
 pub fn scan_event<'a>(data: &'a str, limits: &Limits) -> Result<EventBody<'a>, DecodeError> {
+    match scan_usual(data, limits) {
+        Some(body) => Ok(body),
+        None => scan_any(data, limits),
+    }
+}
+
+/// Takes an event as all clients write it: a name without escapes first, and no space around the arguments. `None` for
+/// every other, also for one with a fault: [`scan_any`] tells about it.
+#[inline]
+fn scan_usual<'a>(data: &'a str, limits: &Limits) -> Option<EventBody<'a>> {
+    let mut scanner = Scanner::new(data, limits.max_depth);
+    scanner.enter().ok()?;
+    scanner.literal(b"[").ok()?;
+    let name = scanner.plain_text()?;
+    let (start, mut count) = (scanner.position(), 0);
+    while scanner.eat(b',') {
+        scanner.value().ok()?;
+        count += 1;
+    }
+    // Without the comma before them.
+    let json = data.get(start + count.min(1)..scanner.position())?;
+    let is_whole = scanner.eat(b']') && scanner.is_at_end() && !is_reserved(name);
+    is_whole.then_some(EventBody {
+        name: Cow::Borrowed(name),
+        args: ArgSlice { json, count },
+    })
+}
+
+fn scan_any<'a>(data: &'a str, limits: &Limits) -> Result<EventBody<'a>, DecodeError> {
     let mut scanner = open_array(data, limits)?;
     let name = event_name(data, &mut scanner)?;
     scanner.skip_whitespace();
@@ -247,6 +276,20 @@ mod tests {
         scan_event(data, &Limits::default())
     }
 
+    #[test]
+    fn the_usual_form_is_known() {
+        for data in [
+            r#"["a"]"#,
+            r#"["a",1]"#,
+            r#"["é","x",{"a":[2]},null]"#,
+            r#"["",""]"#,
+        ] {
+            let usual = scan_usual(data, &Limits::default());
+            assert_eq!(usual, scan_any(data, &Limits::default()).ok(), "{data}");
+            assert!(usual.is_some(), "{data}");
+        }
+    }
+
     fn args(data: &str) -> Result<ArgSlice<'_>, DecodeError> {
         scan_args(data, &Limits::default())
     }
@@ -414,6 +457,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_usual_form_reads_as_any_other(
+            data in r#"\["([a-zé\\]{0,3}|connect)"(,["a0:,{}\[\] ]{0,5}){0,2}\] ?"#,
+            max_depth in 0..4usize,
+        ) {
+            let limits = Limits { max_depth, ..Limits::default() };
+            if let Some(usual) = scan_usual(&data, &limits) {
+                prop_assert_eq!(Ok(usual), scan_any(&data, &limits), "{}", data);
+            }
+        }
+
         #[test]
         fn accepts_exactly_the_arrays_that_serde_json_accepts(
             text in "[ \\[]{0,2}[\\[\\]{}\",:\\\\a0-9.eEu+\\- trnl]{0,20}[\\] ]{0,2}"

@@ -17,6 +17,7 @@ pub mod msgpack;
 mod packet;
 mod parser;
 mod text;
+mod text_de;
 
 #[cfg(test)]
 mod tests;

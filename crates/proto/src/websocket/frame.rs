@@ -111,6 +111,12 @@ pub(super) fn put_compressed_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &
 #[inline]
 pub fn seal(buf: &mut [u8], opcode: Opcode) -> usize {
     let (room, payload) = buf.split_at_mut(MAX_HEADER);
+    if payload.len() <= MAX_CONTROL {
+        // As the general way has it, without a copy of unknown length.
+        room[MAX_HEADER - 2] = FIN | opcode as u8;
+        room[MAX_HEADER - 1] = payload.len() as u8;
+        return MAX_HEADER - 2;
+    }
     let header = header(opcode, payload.len());
     let header = header.as_ref();
     let start = MAX_HEADER - header.len();
