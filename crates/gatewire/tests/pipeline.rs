@@ -504,3 +504,64 @@ async fn what_a_guard_needs_is_checked_at_start() {
         "{error}"
     );
 }
+
+/// Stages whose futures do not lie in that of the route, and that have to wait.
+mod large {
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    const SIZE: usize = 1_000;
+
+    #[injectable]
+    struct Large;
+
+    impl Guard for Large {
+        async fn can_activate(&self, context: &ExecutionContext) -> Result<bool, Exception> {
+            let held = [context.pattern().len(); SIZE];
+            yield_now().await;
+            Ok(held.iter().all(|&length| length == context.pattern().len()))
+        }
+    }
+
+    impl Interceptor for Large {
+        async fn intercept(&self, _: &ExecutionContext, next: Next<'_>) -> Result<Answer, Exception> {
+            let held = [1_usize; SIZE];
+            yield_now().await;
+            let answer = next.handle().await?;
+            yield_now().await;
+            Ok(answer.map(|length: usize| length + held.iter().sum::<usize>())?)
+        }
+    }
+
+    #[websocket_gateway]
+    pub(super) struct Gateway {
+        #[websocket_server]
+        pub(super) server: Server,
+    }
+
+    #[subscriptions]
+    impl Gateway {
+        #[subscribe_message("length")]
+        #[use_guards(Large, Large)]
+        #[use_interceptors(Large, Large)]
+        async fn length(&self, MessageBody(text): MessageBody<String>) -> usize {
+            yield_now().await;
+            text.len()
+        }
+    }
+
+    #[module(providers = [Gateway])]
+    pub(super) struct Module;
+}
+
+#[tokio::test]
+async fn stages_may_be_large_and_wait() {
+    let app = App::create::<large::Module>().without_logger().await.unwrap();
+    let mut peer = Peer::joined(&app.get::<large::Gateway>().server);
+    for length in [0, 48, 49, 10_000] {
+        let packet = format!(r#"21["length","{}"]"#, "x".repeat(length));
+        let answer = format!("31[{}]", length + 2_000);
+        assert_eq!(ask(&mut peer, &packet, 1).await, [answer]);
+    }
+}

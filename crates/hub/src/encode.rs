@@ -8,6 +8,7 @@ use gatewire_proto::socketio::{self, PacketKind};
 use gatewire_proto::websocket::MAX_HEADER;
 use serde::Serialize;
 
+use crate::text::Text;
 use crate::{FramedText, Outbox, Payload, Prepared};
 
 /// A larger buffer is not kept by the thread after use, in bytes.
@@ -183,7 +184,7 @@ pub(crate) fn arguments(
     event: &str,
     args: &dyn Arguments,
     attachments: &mut Vec<Bytes>,
-) -> Result<Box<str>, EmitError> {
+) -> Result<Text, EmitError> {
     with_scratch(|buffer| {
         buffer.clear();
         args.put(event, buffer, attachments)?;

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use gatewire_proto::socketio::{ArgSlice, EventBody};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::encode::One;
 use crate::payload::{read_arg, read_body};
 use crate::socket::log;
-use crate::{AckSender, Payload, Socket};
+use crate::{AckSender, EmitError, Payload, Socket};
 
 /// An event as it came in: name, arguments, attachments, and the id of the acknowledgement that the client wants.
 #[derive(Debug, Clone)]
@@ -60,6 +62,18 @@ impl<'a> Event<'a> {
         self.ack_id.map(|id| AckSender::new(socket.clone(), id))
     }
 
+    /// Answers with one value (no value if it is `()`), if the client asks for an answer; as [`ack`](Self::ack) and
+    /// [`AckSender::try_send`], for who need not keep the right to it.
+    ///
+    /// # Errors
+    /// If the value cannot be JSON.
+    pub fn try_answer<T: Serialize + ?Sized>(&self, socket: &Socket, value: &T) -> Result<(), EmitError> {
+        match self.ack_id {
+            Some(id) => socket.send_ack(id, &One(value)),
+            None => Ok(()),
+        }
+    }
+
     /// Answers with these arguments, if the client asks for an answer; as [`ack`](Self::ack) and
     /// [`AckSender::send_payload`], for who need not keep the right to it.
     pub fn answer(&self, socket: &Socket, answer: &Payload) {
@@ -87,7 +101,7 @@ impl<'a> Event<'a> {
     /// A copy of the arguments.
     #[must_use]
     pub fn to_payload(&self) -> Payload {
-        Payload::new(self.args, self.attachments.to_vec())
+        Payload::new(self.args, self.attachments)
     }
 
     /// A copy of the event.

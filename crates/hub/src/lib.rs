@@ -66,6 +66,7 @@ mod sse;
 mod stats;
 #[doc(hidden)]
 pub mod task;
+mod text;
 mod v2;
 
 pub use ack::{AckError, AckRequest, AckSender, BroadcastAckError, BroadcastAckRequest};

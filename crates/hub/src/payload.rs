@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::encode::{self, Arguments, One, Spread};
+use crate::text::Text;
 use crate::{EmitError, Event};
 
 /// Owned arguments: checked JSON and the attachments that its placeholders stand for. It can be read into types, and
@@ -14,17 +15,18 @@ use crate::{EmitError, Event};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Payload {
     /// With commas between, without brackets.
-    json: Box<str>,
+    json: Text,
     count: usize,
-    attachments: Vec<Bytes>,
+    attachments: Box<[Bytes]>,
 }
 
 impl Payload {
-    pub(crate) fn new(args: ArgSlice<'_>, attachments: Vec<Bytes>) -> Self {
+    #[inline]
+    pub(crate) fn new(args: ArgSlice<'_>, attachments: impl Into<Box<[Bytes]>>) -> Self {
         Self {
             json: args.json().into(),
             count: args.len(),
-            attachments,
+            attachments: attachments.into(),
         }
     }
 
@@ -62,13 +64,14 @@ impl Payload {
         Ok(Self::new(socketio::scan_args(&args, &limits)?, attachments))
     }
 
+    #[inline]
     fn encode(args: &dyn Arguments) -> Result<Self, EmitError> {
         let mut attachments = Vec::new();
         let json = encode::arguments("ack", args, &mut attachments)?;
         Ok(Self {
             json,
             count: 0,
-            attachments,
+            attachments: attachments.into(),
         })
     }
 
@@ -130,7 +133,7 @@ impl Payload {
             json.push_str(&value.to_string());
         }
         Ok(Self {
-            json: json.into(),
+            json: Text::from(&*json),
             count: self.count,
             attachments: self.attachments.clone(),
         })

@@ -17,7 +17,7 @@ pub struct MessageContext<'a> {
     event: &'a Event<'a>,
     pattern: &'static str,
     handler: HandlerName,
-    ack: RefCell<AckState>,
+    ack: RefCell<AckState<'a>>,
     patience: Cell<Patience>,
     /// The route that it has come by; keeps the acknowledgement then.
     route: Option<&'a ExecutionContext>,
@@ -33,13 +33,12 @@ impl<'a> MessageContext<'a> {
         pattern: &'static str,
         handler: HandlerName,
     ) -> Self {
-        let ack = AckState::asked(event.ack(socket));
         Self {
             socket,
             event,
             pattern,
             handler,
-            ack: RefCell::new(ack),
+            ack: RefCell::new(AckState::of(socket, event)),
             patience: Cell::default(),
             route: None,
             outcome: Cell::default(),
@@ -108,7 +107,7 @@ impl<'a> MessageContext<'a> {
                 socket: self.socket.clone(),
                 pattern: self.pattern,
                 handler: self.handler,
-                ack: self.ack.take(),
+                ack: self.ack.take().keep(),
                 cause: self.handler.include_cause.then(|| Kept::new(self.event)),
             },
         };
@@ -129,7 +128,24 @@ impl<'a> MessageContext<'a> {
     }
 }
 
-impl AckState {
+impl<'a> AckState<'a> {
+    /// That of a message whose handler has not been called yet.
+    pub(super) fn of(socket: &'a Socket, event: &'a Event<'a>) -> Self {
+        match event.ack_id() {
+            Some(_) => Self::Automatic(Owed::of(socket, event)),
+            None => Self::NotAsked,
+        }
+    }
+
+    /// The same for longer than the message is there.
+    fn keep(self) -> AckState<'static> {
+        match self {
+            Self::NotAsked => AckState::NotAsked,
+            Self::Automatic(owed) => AckState::Automatic(owed.keep()),
+            Self::Manual(slot) => AckState::Manual(slot),
+        }
+    }
+
     fn hand_over(&mut self) -> Ack {
         let (next, ack) = match std::mem::take(self) {
             Self::Automatic(owed) => {
@@ -144,7 +160,7 @@ impl AckState {
         ack
     }
 
-    /// The acknowledgement of a message whose handler has not been called yet.
+    /// The same by the right to answer.
     pub(crate) fn asked(sender: Option<AckSender>) -> Self {
         sender.map_or(Self::NotAsked, |sender| Self::Automatic(Owed::new(sender)))
     }

@@ -144,7 +144,9 @@ impl NamespaceGateways {
             return gateway.call(entry.subscription, socket, event, routes.include_cause);
         };
         let context = ExecutionContext::message(socket.clone(), Arc::clone(route), event);
-        gateway.detach(entry.subscription, socket, Box::pin(run(context)))
+        // Into memory that is there: the future need not be put together elsewhere and copied.
+        let future = Box::write(Box::new_uninit(), run(context));
+        gateway.detach(entry.subscription, socket, Box::into_pin(future))
     }
 
     /// Nobody handles it: counted, logged, and answered if an answer is waited for.

@@ -5,7 +5,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::sync::Arc;
 
-use gatewire_hub::{AckSender, EmitError, Payload};
+use gatewire_hub::{AckSender, EmitError, Event, Payload};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -63,29 +63,43 @@ impl HandlerName {
 
 /// Who answers the acknowledgement.
 #[derive(Default)]
-pub(crate) enum AckState {
+pub(crate) enum AckState<'a> {
     /// None was asked for.
     #[default]
     NotAsked,
     /// What the handler returns.
-    Automatic(Owed),
+    Automatic(Owed<'a>),
     /// The handler, through the extractor `Ack`; none was asked for if there is no slot.
     Manual(Option<Arc<AckSlot>>),
 }
 
 /// An acknowledgement that has still to be sent. Dropped before that, by a panic of the application's code, it is
 /// answered as an internal error.
-pub(crate) struct Owed(Option<AckSender>);
+pub(crate) struct Owed<'a>(Option<Right<'a>>);
 
-impl Owed {
+/// The right to an acknowledgement.
+enum Right<'a> {
+    /// That of a message which is still there: most are answered before they are gone, and then nothing is counted for it.
+    Lent(&'a Socket, &'a Event<'a>),
+    Kept(AckSender),
+}
+
+impl<'a> Owed<'a> {
     pub(super) fn new(sender: AckSender) -> Self {
-        Self(Some(sender))
+        Self(Some(Right::Kept(sender)))
+    }
+
+    /// The acknowledgement that a message asks for.
+    pub(super) fn of(socket: &'a Socket, event: &'a Event<'a>) -> Self {
+        Self(Some(Right::Lent(socket, event)))
     }
 
     /// Answers with `value`; if that fails another answer is still owed.
     pub(super) fn send<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EmitError> {
-        if let Some(sender) = &self.0 {
-            sender.try_send(value)?;
+        match &self.0 {
+            Some(Right::Lent(socket, event)) => event.try_answer(socket, value)?,
+            Some(Right::Kept(sender)) => sender.try_send(value)?,
+            None => {}
         }
         self.0 = None;
         Ok(())
@@ -93,14 +107,23 @@ impl Owed {
 
     /// The sender: from now on whoever has it answers.
     pub(super) fn take(mut self) -> Option<AckSender> {
-        self.0.take()
+        match self.0.take()? {
+            Right::Lent(socket, event) => event.ack(socket),
+            Right::Kept(sender) => Some(sender),
+        }
+    }
+
+    /// The same for longer than the message is there.
+    pub(super) fn keep(self) -> Owed<'static> {
+        Owed(self.take().map(Right::Kept))
     }
 }
 
-impl Drop for Owed {
+impl Drop for Owed<'_> {
     fn drop(&mut self) {
-        if let Some(sender) = self.0.take() {
-            sender.send(&*internal_json());
+        if self.0.is_some() {
+            // What was serialised before can be so again.
+            let _ = self.send(&*internal_json());
         }
     }
 }
@@ -111,7 +134,7 @@ pub struct Reply<'a> {
     pub(super) socket: &'a Socket,
     pub(super) pattern: &'a str,
     pub(super) handler: HandlerName,
-    pub(super) ack: AckState,
+    pub(super) ack: AckState<'a>,
     pub(super) cause: CauseSource<'a>,
     /// Who waits for the answer, if it is not for the client alone.
     pub(super) route: Option<Waiting<'a>>,
@@ -147,7 +170,7 @@ pub(super) enum Pending {
         socket: Socket,
         pattern: &'static str,
         handler: HandlerName,
-        ack: AckState,
+        ack: AckState<'static>,
         cause: Option<Kept>,
     },
     /// The answer is for whoever waits for it, who keeps the acknowledgement, too: the handler's future may be dropped
@@ -325,10 +348,9 @@ impl Reply<'_> {
         if self.hand_in(|| Ok(Answer::nothing())) {
             return;
         }
-        if let AckState::Automatic(owed) = self.ack
-            && let Some(sender) = owed.take()
-        {
-            sender.send(&());
+        if let AckState::Automatic(mut owed) = self.ack {
+            // Nothing is always JSON.
+            let _ = owed.send(&());
         }
     }
 
@@ -345,7 +367,7 @@ impl Reply<'_> {
 
     /// An [`AckOnly`].
     pub fn ack_only<T: Serialize>(self, value: &T) {
-        let is_asked = |ack: &AckState| !matches!(ack, AckState::NotAsked);
+        let is_asked = |ack: &AckState<'_>| !matches!(ack, AckState::NotAsked);
         let is_asked = match self.route {
             Some(waiting) => waiting.context.with_ack(|ack| is_asked(ack)),
             None => is_asked(&self.ack),

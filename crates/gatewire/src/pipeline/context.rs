@@ -28,7 +28,7 @@ struct Inner {
     /// The acknowledgement is as the client asked for it, and `ack` says nothing yet: most messages never lock that. If it
     /// stays so, which is the work of a panic, dropping the message answers it. Only the task of the message changes it.
     is_untouched: AtomicBool,
-    ack: Mutex<AckState>,
+    ack: Mutex<AckState<'static>>,
     /// What an async handler has answered, where interceptors or filters wait for it.
     outcome: Mutex<Option<Outcome>>,
     /// None for what comes to a gateway.
@@ -206,7 +206,7 @@ impl ExecutionContext {
     }
 
     /// Takes the acknowledgement out: whoever has it answers.
-    pub(crate) fn take_ack(&self) -> AckState {
+    pub(crate) fn take_ack(&self) -> AckState<'static> {
         if self.0.touch() {
             return self.0.asked();
         }
@@ -214,7 +214,7 @@ impl ExecutionContext {
     }
 
     /// Lets `change` have the acknowledgement.
-    pub(crate) fn with_ack<T>(&self, change: impl FnOnce(&mut AckState) -> T) -> T {
+    pub(crate) fn with_ack<T>(&self, change: impl FnOnce(&mut AckState<'static>) -> T) -> T {
         let mut ack = self.0.ack.lock().unwrap_or_else(PoisonError::into_inner);
         if self.0.touch() {
             *ack = self.0.asked();
@@ -247,7 +247,7 @@ impl Inner {
     }
 
     /// The acknowledgement as the client asked for it.
-    fn asked(&self) -> AckState {
+    fn asked(&self) -> AckState<'static> {
         AckState::asked(self.event().and_then(|event| event.ack(&self.client)))
     }
 }

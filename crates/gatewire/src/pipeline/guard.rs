@@ -1,7 +1,8 @@
 //! Guards: who may connect, and who may send what. They say yes, no, or why not; they change nothing of the message.
 
-use futures_util::future::BoxFuture;
 use std::sync::Arc;
+
+use stackfuture::StackFuture;
 
 use super::{Exception, ExecutionContext};
 
@@ -73,17 +74,20 @@ impl<G: Guard> Guard for Arc<G> {
     }
 }
 
+/// The future of a guard of any type. Most are small: so many bytes cost no allocation.
+pub(crate) type Check<'a> = StackFuture<'a, Result<bool, Exception>, 64>;
+
 /// A guard of any type.
 pub(crate) trait DynGuard: Send + Sync {
-    fn check<'a>(&'a self, context: &'a ExecutionContext) -> BoxFuture<'a, Result<bool, Exception>>;
+    fn check<'a>(&'a self, context: &'a ExecutionContext) -> Check<'a>;
 
     /// For the log.
     fn name(&self) -> &'static str;
 }
 
 impl<G: Guard> DynGuard for G {
-    fn check<'a>(&'a self, context: &'a ExecutionContext) -> BoxFuture<'a, Result<bool, Exception>> {
-        Box::pin(self.can_activate(context))
+    fn check<'a>(&'a self, context: &'a ExecutionContext) -> Check<'a> {
+        Check::from_or_box(self.can_activate(context))
     }
 
     fn name(&self) -> &'static str {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use stackfuture::StackFuture;
 
 use super::route::Next;
 use super::{Answer, Exception, ExecutionContext};
@@ -60,9 +61,16 @@ impl<I: Interceptor> Interceptor for Arc<I> {
     }
 }
 
+/// The future of the outermost interceptor, of any type. Most are small: so many bytes cost no allocation.
+pub(crate) type Around<'a> = StackFuture<'a, Result<Answer, Exception>, 256>;
+
 /// An interceptor of any type.
 pub(crate) trait DynInterceptor: Send + Sync {
-    fn around<'a>(
+    /// Goes around all others.
+    fn around<'a>(&'a self, context: &'a ExecutionContext, next: Next<'a>) -> Around<'a>;
+
+    /// Goes around the handler, or those within. Its future is a part of the one around it, which is to stay small.
+    fn within<'a>(
         &'a self,
         context: &'a ExecutionContext,
         next: Next<'a>,
@@ -73,7 +81,11 @@ pub(crate) trait DynInterceptor: Send + Sync {
 }
 
 impl<I: Interceptor> DynInterceptor for I {
-    fn around<'a>(
+    fn around<'a>(&'a self, context: &'a ExecutionContext, next: Next<'a>) -> Around<'a> {
+        Around::from_or_box(self.intercept(context, next))
+    }
+
+    fn within<'a>(
         &'a self,
         context: &'a ExecutionContext,
         next: Next<'a>,

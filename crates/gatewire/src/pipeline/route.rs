@@ -2,12 +2,15 @@
 //! filters. Made at start, and only where something is bound: a handler without has no route, and costs nothing here.
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 
@@ -150,7 +153,7 @@ impl Route {
     /// Asks the guards; an error if one says no.
     pub(crate) async fn guard(&self, context: &ExecutionContext) -> Result<(), Exception> {
         for guard in &self.guards {
-            let asked = AssertUnwindSafe(guard.check(context)).catch_unwind().await;
+            let asked = caught(pin!(guard.check(context))).await;
             let exception = match asked {
                 Ok(Ok(true)) => continue,
                 Ok(Ok(false)) => WsException::new(FORBIDDEN).into(),
@@ -171,7 +174,7 @@ impl Route {
             client: context.client().clone(),
         };
         for pipe in &self.pipes {
-            let made = AssertUnwindSafe(pipe.run(body, &argument)).catch_unwind().await;
+            let made = caught(pipe.run(body, &argument).as_mut()).await;
             body = made.unwrap_or_else(|panic| Err(self.panicked(pipe.name(), &*panic)))?;
         }
         Ok(body)
@@ -186,9 +189,8 @@ impl Route {
         for filter in &self.filters {
             exception = match filter.try_catch(exception, context) {
                 Err(other) => other,
-                Ok(caught) => {
-                    let caught = AssertUnwindSafe(caught).catch_unwind().await;
-                    return match caught {
+                Ok(mut answer) => {
+                    return match caught(answer.as_mut()).await {
                         Ok(answer) => answer.map_err(Exception::from),
                         Err(panic) => Err(self.panicked(filter.name(), &*panic)),
                     };
@@ -206,6 +208,18 @@ impl Route {
     }
 }
 
+/// Runs a future where it lies, to its end or to its panic.
+fn caught<F: Future + ?Sized>(mut future: Pin<&mut F>) -> impl Future<Output = thread::Result<F::Output>> {
+    poll_fn(move |cx| {
+        // What a panic leaves half done is the application's own.
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+}
+
 /// Something of the application's panicked, which is logged.
 pub(crate) struct Panicked;
 
@@ -221,30 +235,29 @@ pub(crate) async fn run(context: ExecutionContext) {
     let route = context.route();
     let outcome = match route.guard(&context).await {
         Err(exception) => Some(Err(exception)),
-        Ok(()) if route.has_interceptors() => {
-            let next = Next {
-                context: &context,
-                rest: &route.interceptors,
-            };
-            Some(next.handle().await)
-        }
+        Ok(()) if route.has_interceptors() => Some(intercepted(&context).await),
         // Only errors are left then, the rest is answered.
         Ok(()) => call(&context).await,
     };
-    let answer = match outcome {
-        None => return,
-        Some(Ok(answer)) => Ok(answer),
-        Some(Err(exception)) => Box::pin(route.filter(exception, &context))
-            .await
-            .map_err(Exception::into_ws),
-    };
+    match outcome {
+        None => {}
+        Some(Ok(answer)) => tell(&context, Ok(answer)),
+        Some(Err(exception)) => {
+            let answer = Box::pin(route.filter(exception, &context)).await;
+            tell(&context, answer.map_err(Exception::into_ws));
+        }
+    }
+}
+
+/// Answers a message that has come to the end of its route.
+fn tell(context: &ExecutionContext, answer: Result<Answer, WsException>) {
     // What nobody has touched needs no owner.
     if let Ok(Answer(AnswerKind::Value(value))) = &answer
         && let Some(question) = context.take_question()
     {
         return question.answer(context.client(), value);
     }
-    let reply = Reply::at_end(&context);
+    let reply = Reply::at_end(context);
     match answer {
         Ok(answer) => reply.answer(answer),
         Err(exception) => reply.raise(&exception),
@@ -256,13 +269,7 @@ pub(crate) async fn answer(context: &ExecutionContext) -> Result<Answer, HttpErr
     let route = context.route();
     let (outcome, status) = match route.guard(context).await {
         Err(exception) => (Err(exception), StatusCode::FORBIDDEN),
-        Ok(()) => {
-            let next = Next {
-                context,
-                rest: &route.interceptors,
-            };
-            (next.handle().await, StatusCode::BAD_REQUEST)
-        }
+        Ok(()) => (intercepted(context).await, StatusCode::BAD_REQUEST),
     };
     let exception = match outcome {
         Ok(answer) => return Ok(answer),
@@ -278,10 +285,26 @@ pub(crate) async fn answer(context: &ExecutionContext) -> Result<Answer, HttpErr
     }
 }
 
+/// Runs the interceptors, and what they are around.
+async fn intercepted(context: &ExecutionContext) -> Outcome {
+    let interceptors = &context.route().interceptors;
+    let Some((outermost, rest)) = interceptors.split_first() else {
+        return answered(context).await;
+    };
+    let next = Next { context, rest };
+    let answer = caught(pin!(outermost.around(context, next))).await;
+    answer.unwrap_or_else(|panic| Err(context.route().panicked(outermost.name(), &*panic)))
+}
+
+/// Runs the pipes and the handler, for somebody who waits for its answer.
+async fn answered(context: &ExecutionContext) -> Outcome {
+    call(context).await.unwrap_or_else(|| Ok(Answer::nothing()))
+}
+
 /// Runs the pipes and the handler; what it has answered, as far as somebody waits for it.
 async fn call(context: &ExecutionContext) -> Option<Outcome> {
     if context.request().is_some() {
-        return Some(HttpCall::run(context).await);
+        return Some(Box::pin(HttpCall::run(context)).await);
     }
     let (route, args) = (context.route(), context.args()?);
     let started = if route.pipes.is_empty() {
@@ -334,16 +357,47 @@ impl Next<'_> {
     /// What the handler, one of its extractors or an interceptor on the way failed with.
     pub async fn handle(self) -> Result<Answer, Exception> {
         let Some((interceptor, rest)) = self.rest.split_first() else {
-            let outcome = call(self.context).await;
-            return outcome.unwrap_or_else(|| Ok(Answer::nothing()));
+            return answered(self.context).await;
         };
         let next = Next { rest, ..self };
-        let answer = AssertUnwindSafe(interceptor.around(self.context, next))
-            .catch_unwind()
-            .await;
+        let answer = caught(interceptor.within(self.context, next).as_mut()).await;
         answer.unwrap_or_else(|panic| Err(self.context.route().panicked(interceptor.name(), &*panic)))
     }
 }
 
 /// What a guard's no is answered with, as in NestJS.
 const FORBIDDEN: &str = "Forbidden resource";
+
+#[cfg(test)]
+mod tests {
+    use super::super::Interceptor;
+    use super::super::interceptor::Around;
+    use super::*;
+
+    struct Through;
+
+    impl Interceptor for Through {
+        async fn intercept(&self, _: &ExecutionContext, next: Next<'_>) -> Result<Answer, Exception> {
+            next.handle().await
+        }
+    }
+
+    /// Of what a function returns.
+    fn size<A, B>(_: impl FnOnce(A) -> B) -> usize {
+        size_of::<B>()
+    }
+
+    /// What is moved, or copied into an allocation, for each message.
+    #[test]
+    fn the_futures_of_a_message_are_small() {
+        let around = size(|(context, next): (&'static ExecutionContext, Next<'static>)| {
+            Through.intercept(context, next)
+        });
+        assert!(around <= 256, "{around} bytes");
+        assert!(Around::has_space_for::<[u8; 256]>());
+        let run = size(run);
+        assert!(run <= 512, "{run} bytes");
+        let outcome = size_of::<Outcome>();
+        assert!(outcome <= 96, "{outcome} bytes");
+    }
+}
