@@ -425,5 +425,10 @@ async fn what_differs() -> Result<(), Failure> {
     assert_eq!(io.next_packet().await?, "37[3]");
     io.emit("bytes", &()).await?;
     assert_eq!(io.next_event_of("bytes").await?.attachments, [[1, 2, 3]]);
+    // A plain client's text is bytes as it stands, whether it looks like base64 or not.
+    assert_eq!(
+        messages(&mut plain, r#"{"event":"length","data":"AQID","id":7}"#).await?,
+        [r#"{"event":"length","data":4,"id":7}"#]
+    );
     Ok(())
 }

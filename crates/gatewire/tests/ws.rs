@@ -1,5 +1,5 @@
 //! The gateways on plain WebSockets, alone and beside Socket.IO: where they are found, rooms and operators, answers both
-//! ways, forms of messages, faults, and what else is on the port.
+//! ways, forms of messages, and what else is on the port.
 
 #[path = "support/plain.rs"]
 mod plain;
@@ -533,47 +533,6 @@ async fn gateways_of_one_namespace_have_one_form() {
     assert!(
         text.contains(r#"First and Third share the server /socket.io (namespace /) but set `codec` to Named("a") and Named("b")"#),
         "{text}"
-    );
-}
-
-#[tokio::test]
-async fn every_fault_is_told_and_too_many_end_the_connection() {
-    let (_app, address) = serve::<RoomsModule>(WsAdapter::new().max_faults(6), None).await;
-    let mut client = Plain::open(address, "/").await;
-    let faults = [
-        ("nonsense", "the message is not JSON from byte 0 on"),
-        (r#"{"data":1}"#, "the message has no field `event`"),
-        (r#"{"event":"unheard of"}"#, "Unknown event"),
-        (
-            r#"{"event":"double","data":"two"}"#,
-            "Invalid message body: invalid type: string \"two\", expected u32",
-        ),
-        (r#"{"event":"unheard of","id":7}"#, "Unknown event"),
-    ];
-    for (message, expected) in faults {
-        client.say(message).await;
-        let told = client.json().await;
-        assert_eq!(told["data"]["message"], expected, "{told}");
-    }
-    futures_util::SinkExt::send(&mut client.0, Message::binary(b"{}".to_vec()))
-        .await
-        .unwrap();
-    let told = client.json().await;
-    assert_eq!(told["event"], "exception");
-    assert_eq!(
-        told["data"]["message"],
-        "a binary message came, but every message is text"
-    );
-    // What is right, and what a handler does not like, are no faults.
-    assert_eq!(
-        client.call(json!({"event": "double", "data": 4, "id": 1})).await,
-        8
-    );
-    client.say(r#"{"event":"double","data":-1}"#).await;
-    assert_eq!(client.json().await["event"], "exception");
-    assert_eq!(
-        client.closed().await,
-        (1008, "too many messages that are none".to_owned())
     );
 }
 

@@ -22,7 +22,7 @@ use super::interceptor::DynInterceptor;
 use super::{Answer, AnswerKind, Argument, Exception, ExecutionContext, INTERNAL, Outcome, WsException};
 use crate::Payload;
 use crate::controller::{HttpCall, HttpError};
-use crate::gateway::{BoundGateway, MessageContext, Reply, panic_text};
+use crate::gateway::{BodyRejection, BoundGateway, MessageContext, Reply, panic_text};
 use crate::watch::Handlers;
 
 /// What is bound to one handler, at all three scopes, in the order in which it is asked.
@@ -243,8 +243,12 @@ pub(crate) async fn run(context: ExecutionContext) {
         None => {}
         Some(Ok(answer)) => tell(&context, Ok(answer)),
         Some(Err(exception)) => {
+            let is_fault = exception.is::<BodyRejection>();
             let answer = Box::pin(route.filter(exception, &context)).await;
             tell(&context, answer.map_err(Exception::into_ws));
+            if is_fault {
+                context.client().note_fault();
+            }
         }
     }
 }
