@@ -46,6 +46,9 @@ Usage:
       --rate N         broadcasts a second (1000)
       --seconds S      how long to measure (5)
       --rounds N, --server-cpu N, --load-cpu N, --no-build     as above; Redis is on the generator's CPU
+  gatewire-bench slow [options]        how late broadcasts come to 900 clients, alone and beside 100 that read nothing
+      --rate N         broadcasts a second (40)
+      --seconds S, --rounds N, --server-cpu N, --load-cpu N, --no-build     as above
 ";
 
 /// What is to be done.
@@ -57,7 +60,9 @@ pub(crate) enum Command {
     /// Load one server.
     Load(LoadOptions),
     /// Measure nodes of a cluster.
-    Cluster(ClusterOptions),
+    Cluster(PacedOptions),
+    /// Measure how late broadcasts come beside slow receivers.
+    Slow(PacedOptions),
 }
 
 /// Options of `run`.
@@ -108,8 +113,8 @@ pub(crate) struct LoadOptions {
     pub(crate) pid: Option<u32>,
 }
 
-/// Options of `cluster`.
-pub(crate) struct ClusterOptions {
+/// Options of `cluster` and `slow`, which send at a fixed rate.
+pub(crate) struct PacedOptions {
     /// How often.
     pub(crate) rounds: usize,
     /// Broadcasts a second.
@@ -135,7 +140,8 @@ fn parse_from<I: IntoIterator<Item: Into<OsString>, IntoIter: 'static>>(
         None | Some(Short('h') | Long("help")) => Ok(Command::Help),
         Some(Value(name)) if name == "run" => run_options(&mut parser),
         Some(Value(name)) if name == "load" => load_options(&mut parser),
-        Some(Value(name)) if name == "cluster" => cluster_options(&mut parser),
+        Some(Value(name)) if name == "cluster" => paced_options(&mut parser, 1_000, Command::Cluster),
+        Some(Value(name)) if name == "slow" => paced_options(&mut parser, 40, Command::Slow),
         Some(other) => Err(other.unexpected()),
     }
 }
@@ -245,10 +251,14 @@ fn load_options(parser: &mut Parser) -> Result<Command, Error> {
     }))
 }
 
-fn cluster_options(parser: &mut Parser) -> Result<Command, Error> {
-    let mut options = ClusterOptions {
+fn paced_options(
+    parser: &mut Parser,
+    rate: u32,
+    command: fn(PacedOptions) -> Command,
+) -> Result<Command, Error> {
+    let mut options = PacedOptions {
         rounds: 3,
-        rate: 1_000,
+        rate,
         seconds: 5.0,
         cpus: Cpus::default(),
         build: true,
@@ -265,7 +275,7 @@ fn cluster_options(parser: &mut Parser) -> Result<Command, Error> {
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Command::Cluster(options))
+    Ok(command(options))
 }
 
 fn list<T: FromStr<Err = String> + PartialEq>(text: &str) -> Result<Vec<T>, Error> {

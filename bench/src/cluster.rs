@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fmt, io, net};
 
-use crate::cli::ClusterOptions;
+use crate::cli::PacedOptions;
 use crate::load::{Event, LoadError, Pool, Talk, misplaced};
 use crate::peers::{self, Peer};
 use crate::run::RunError;
@@ -48,7 +48,7 @@ impl fmt::Display for Figures {
 }
 
 /// Measures Gatewire and Node in turn.
-pub(crate) fn run(options: &ClusterOptions) -> Result<(), RunError> {
+pub(crate) fn run(options: &PacedOptions) -> Result<(), RunError> {
     if options.build {
         peers::build(&Peer::NODES)?;
     }
@@ -89,7 +89,7 @@ pub(crate) enum ClusterError {
     Load(#[from] LoadError),
 }
 
-fn measure(peer: Peer, options: &ClusterOptions) -> Result<Figures, ClusterError> {
+fn measure(peer: Peer, options: &PacedOptions) -> Result<Figures, ClusterError> {
     let redis = Redis::start().map_err(ClusterError::Redis)?;
     let alone = Pair::start(peer, options.cpus, None)?.load(options)?;
     let both = Pair::start(peer, options.cpus, Some(&redis.url()))?.load(options)?;
@@ -178,7 +178,7 @@ impl Pair {
     }
 
     /// So many messages a second, one at a time.
-    fn load(mut self, options: &ClusterOptions) -> Result<Load, ClusterError> {
+    fn load(mut self, options: &PacedOptions) -> Result<Load, ClusterError> {
         let interval = Duration::from_secs_f64(1.0 / f64::from(options.rate));
         let count = (options.seconds * f64::from(options.rate)) as usize;
         let (mut near, mut far): (Vec<Option<Instant>>, Vec<Option<Instant>>) =

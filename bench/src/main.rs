@@ -9,6 +9,7 @@ mod parts;
 mod peers;
 mod report;
 mod run;
+mod slow;
 mod stats;
 mod system;
 mod wire;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Ok(cli::Command::Run(options)) => run::run(&options),
         Ok(cli::Command::Load(options)) => run::load(&options),
         Ok(cli::Command::Cluster(options)) => cluster::run(&options),
+        Ok(cli::Command::Slow(options)) => slow::run(&options),
         Err(error) => {
             eprintln!("{error}\n\n{}", cli::HELP);
             return ExitCode::from(2);

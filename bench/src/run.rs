@@ -12,6 +12,7 @@ use crate::load::{self, LoadError, Mode, Outcome, Plan};
 use crate::parts::Bench;
 use crate::peers::{self, BuildError};
 use crate::report::{self, Report};
+use crate::slow::SlowError;
 use crate::system::affinity;
 use crate::system::machine::Machine;
 use crate::system::probe::Probe;
@@ -36,6 +37,12 @@ pub(crate) enum RunError {
     /// The nodes of a cluster, or what is between them.
     #[error("{0}")]
     Cluster(#[source] ClusterError),
+    /// Slow receivers.
+    #[error("{0}")]
+    Slow(#[source] SlowError),
+    /// A peer that there is not.
+    #[error("{0}")]
+    Peer(String),
     /// Pinning or limits.
     #[error("the system refused CPU pinning or its limits: {0}")]
     System(#[source] io::Error),

@@ -202,6 +202,7 @@ pub(crate) fn run(
     }
     let talk = Talk {
         is_deflated: mode.is_deflated(),
+        is_long: mode.is_deflated(),
         is_encrypted: target.is_encrypted,
         ..Talk::new(target.flavour)
     };

@@ -40,8 +40,10 @@ pub(crate) enum Event {
 pub(crate) struct Talk {
     /// What the server speaks.
     pub(crate) flavour: Flavour,
-    /// Messages are compressed, and broadcasts are long.
+    /// Messages are compressed.
     pub(crate) is_deflated: bool,
+    /// Broadcasts are long.
+    pub(crate) is_long: bool,
     /// The connections have TLS.
     pub(crate) is_encrypted: bool,
     /// How many namespaces they are spread over, `/n0` and so on; without any all are in `/`.
@@ -54,6 +56,7 @@ impl Talk {
         Self {
             flavour,
             is_deflated: false,
+            is_long: false,
             is_encrypted: false,
             namespaces: 0,
         }
@@ -68,7 +71,7 @@ impl Talk {
     }
 
     fn fillers(self) -> usize {
-        if self.is_deflated { flavour::LONG } else { 1 }
+        if self.is_long { flavour::LONG } else { 1 }
     }
 }
 
