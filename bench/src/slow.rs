@@ -70,7 +70,7 @@ pub(crate) fn run(options: &PacedOptions) -> Result<(), RunError> {
         medians.push(beside.median / alone.median);
         p99s.push(beside.p99 / alone.p99);
     }
-    let of = |ratios: Vec<f64>| Summary::of(ratios.into_iter()).map_or(f64::NAN, |summary| summary.median);
+    let of = |ratios: Vec<f64>| Summary::of(ratios).map_or(f64::NAN, |summary| summary.median);
     println!(
         "With slow receivers beside them: {:.2} of p50, {:.2} of p99",
         of(medians),
