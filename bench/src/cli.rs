@@ -11,6 +11,7 @@ use lexopt::{Error, Parser};
 use crate::load::{Mode, Plan, Shape, Target};
 use crate::parts::Part;
 use crate::peers::{BASE, Peer};
+use crate::soak;
 use crate::system::server::Cpus;
 use crate::wire::binary::BinaryForm;
 use crate::wire::flavour::Flavour;
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Cluster(PacedOptions),
     /// Measure how late broadcasts come beside slow receivers.
     Slow(PacedOptions),
+    /// Load one server for long, and look for what it leaves behind.
+    Soak(soak::Options),
 }
 
 /// Options of `run`.
@@ -142,6 +145,10 @@ fn parse_from<I: IntoIterator<Item: Into<OsString>, IntoIter: 'static>>(
         Some(Value(name)) if name == "load" => load_options(&mut parser),
         Some(Value(name)) if name == "cluster" => paced_options(&mut parser, 1_000, Command::Cluster),
         Some(Value(name)) if name == "slow" => paced_options(&mut parser, 40, Command::Slow),
+        Some(Value(name)) if name == "soak" => {
+            let options = soak::Options::parse(&mut parser)?;
+            Ok(options.map_or(Command::Help, Command::Soak))
+        }
         Some(other) => Err(other.unexpected()),
     }
 }

@@ -10,6 +10,7 @@ mod peers;
 mod report;
 mod run;
 mod slow;
+mod soak;
 mod stats;
 mod system;
 mod wire;
@@ -19,15 +20,16 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let outcome = match cli::parse() {
         Ok(cli::Command::Help) => {
-            print!("{}", cli::HELP);
+            print!("{}{}", cli::HELP, soak::HELP);
             return ExitCode::SUCCESS;
         }
         Ok(cli::Command::Run(options)) => run::run(&options),
         Ok(cli::Command::Load(options)) => run::load(&options),
         Ok(cli::Command::Cluster(options)) => cluster::run(&options),
         Ok(cli::Command::Slow(options)) => slow::run(&options),
+        Ok(cli::Command::Soak(options)) => soak::run(&options).map_err(run::RunError::Soak),
         Err(error) => {
-            eprintln!("{error}\n\n{}", cli::HELP);
+            eprintln!("{error}\n\n{}{}", cli::HELP, soak::HELP);
             return ExitCode::from(2);
         }
     };

@@ -13,6 +13,7 @@ use crate::parts::Bench;
 use crate::peers::{self, BuildError};
 use crate::report::{self, Report};
 use crate::slow::SlowError;
+use crate::soak::SoakError;
 use crate::system::affinity;
 use crate::system::machine::Machine;
 use crate::system::probe::Probe;
@@ -43,6 +44,9 @@ pub(crate) enum RunError {
     /// A peer that there is not.
     #[error("{0}")]
     Peer(String),
+    /// A soak.
+    #[error("{0}")]
+    Soak(#[source] SoakError),
     /// Pinning or limits.
     #[error("the system refused CPU pinning or its limits: {0}")]
     System(#[source] io::Error),

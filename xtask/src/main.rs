@@ -1,4 +1,4 @@
-//! The chores of this repository: `cargo xtask setup`, `test`, `bench`, `conformance`, `fuzz`. Plain std and the tools a developer has
+//! The chores of this repository: `cargo xtask setup`, `test`, `soak`, `bench`, `conformance`, `fuzz`. Plain std and the tools a developer has
 //! anyway (cargo, node, npm); it is deliberately no build system: each chore is a short list of commands.
 
 use std::env;
@@ -10,6 +10,7 @@ mod fuzz;
 mod process;
 mod python;
 mod setup;
+mod soak;
 mod test;
 
 use process::{Failure, cargo, run};
@@ -19,7 +20,8 @@ usage: cargo xtask <chore>
 
   setup           install what the tests need: npm packages, and Chromium where apt can
   test            setup, then every test: Rust unit, integration and doc tests, then the interop suites
-                  and a part of the Autobahn suite
+                  and a part of the Autobahn suite, and a short soak
+  soak [seconds]  mixed load against a server, and whether anything is left of it (default 600)
   bench [args]    the side-by-side benchmark (see bench/README.md)
   compile-time    how long an application of 40 gateways with 10 events each takes to compile; two numbers choose others
   conformance [cases]
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match chore.as_deref() {
         Some("setup") => setup::setup(),
         Some("test") => test::test(),
+        Some("soak") => soak::soak(rest.first().map(String::as_str)),
         Some("bench") => run(cargo(["run", "--release", "-p", "gatewire-bench", "--", "run"]).args(rest)),
         Some("compile-time") => compile_time::compile_time(&rest),
         Some("conformance") => conformance::conformance(rest.first().map(String::as_str)),

@@ -1,5 +1,6 @@
 //! Every test of the repository in one go, with the totals at the end: Rust's unit, integration and doc tests, then
-//! the suites of `interop/`, a part of the Autobahn suite and that of the Python client against the example programs just built.
+//! the suites of `interop/`, a part of the Autobahn suite and that of the Python client against the example programs just built,
+//! and a short soak.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -10,6 +11,7 @@ use crate::conformance;
 use crate::process::{Failure, cargo, command, find, in_ci, root, run, watch};
 use crate::python;
 use crate::setup::setup;
+use crate::soak;
 
 /// Installs, builds and tests; the last line printed is `N passed, N failed, N skipped`.
 pub(crate) fn test() -> Result<(), Failure> {
@@ -47,7 +49,17 @@ pub(crate) fn test() -> Result<(), Failure> {
     }
     totals += python;
 
-    println!("\nRust:     {rust}\nInterop:  {interop}\nAutobahn: {autobahn}\nPython:   {python}\n\n{totals}");
+    let mut soaked = Totals::default();
+    if soak::test()? {
+        soaked.passed = 1;
+    } else {
+        soaked.failed = 1;
+    }
+    totals += soaked;
+
+    println!(
+        "\nRust:     {rust}\nInterop:  {interop}\nAutobahn: {autobahn}\nPython:   {python}\nSoak:     {soaked}\n\n{totals}"
+    );
     if rust_passed && interop_passed && totals.failed == 0 {
         Ok(())
     } else {

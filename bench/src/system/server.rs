@@ -177,7 +177,7 @@ impl Drop for Server {
 }
 
 /// Through util-linux's `setpriv` where it is installed: `Drop` does not run when this program itself is killed.
-fn die_with_parent(program: &Path) -> Command {
+pub(crate) fn die_with_parent(program: &Path) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");
     if !setpriv.exists() {
         return Command::new(program);

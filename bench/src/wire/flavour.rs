@@ -81,10 +81,7 @@ impl Flavour {
             Self::Ws => "/",
             Self::Sse => return format!("GET /sse HTTP/1.1\r\nHost: {host}\r\n\r\n"),
         };
-        format!(
-            "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{offer}\r\n"
-        )
+        upgrade(target, host, &offer)
     }
 
     /// The packet that joins a namespace, where the protocol has one. `space` is how packets name it: nothing for `/`, else
@@ -178,6 +175,14 @@ impl Flavour {
         };
         found.unwrap_or(Incoming::Unexpected)
     }
+}
+
+/// The request that opens a WebSocket, with more headers: none, or lines with their ends.
+pub(crate) fn upgrade(target: &str, host: &str, more: &str) -> String {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{more}\r\n"
+    )
 }
 
 impl FromStr for Flavour {
