@@ -88,7 +88,8 @@ fn the_wall_clock_is_read_where_the_guide_says() {
             }
         }
     }
-    (named.sort(), reading.sort());
+    named.sort();
+    reading.sort();
     assert_eq!(named, reading);
 }
 
