@@ -322,7 +322,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .allow_eio3(allow_eio3)
         .per_message_deflate(deflates.then(DeflateOptions::default))
         .limits(Limits {
-            max_outbox: number("MAX_OUTBOX").unwrap_or(Limits::default().max_outbox),
+            max_outbox: number("MAX_OUTBOX").unwrap_or_else(|| Limits::default().max_outbox),
             max_outbox_total: number("MAX_OUTBOX_TOTAL"),
             ..Limits::default()
         });
