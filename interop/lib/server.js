@@ -39,11 +39,6 @@ function command(name, isReference = reference) {
   return program && [program];
 }
 
-/** The path of the program under test of this name. */
-export function programOf(name) {
-  return command(name, false)?.[0];
-}
-
 /**
  * Why something cannot be tested here, for the runner's `skip` option; false when it can. In CI nothing may be missing:
  * there it throws instead.

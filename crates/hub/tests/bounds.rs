@@ -2,7 +2,7 @@
 
 mod support;
 
-use gatewire_hub::{ConnectError, HubConfig, TooManyRooms};
+use gatewire_hub::{ConnectError, HubConfig, OwnedEvent, TooManyRooms};
 use support::{Gate, Log, Peer, Script, serve, serve_with};
 
 #[test]
@@ -120,7 +120,7 @@ async fn even_then_the_mailbox_is_bounded() {
             ..HubConfig::default()
         },
         HubConfig {
-            mailbox_bytes: 20 * (80 + 13),
+            mailbox_bytes: 20 * (size_of::<OwnedEvent>() + 13),
             ..HubConfig::default()
         },
     ] {
