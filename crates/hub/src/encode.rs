@@ -4,6 +4,7 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
+use gatewire_proto::large;
 use gatewire_proto::socketio::{self, PacketKind};
 use gatewire_proto::websocket::MAX_HEADER;
 use serde::Serialize;
@@ -245,11 +246,14 @@ pub(crate) fn with_attachments(
     data: &[u8],
     attachments: &[Bytes],
 ) -> Prepared {
-    let mut text = Vec::with_capacity(MAX_HEADER + 32 + namespace.len() + data.len());
+    let copied = attachments.iter().filter(|data| data.len() < large::LEAST);
+    let copied: usize = copied.map(Bytes::len).sum();
+    let heads = (attachments.len() + 1) * MAX_HEADER + 32 + namespace.len();
+    let mut text = large::buffer(heads + data.len() + copied);
     begin(&mut text);
     socketio::put_head(&mut text, kind, namespace, id, attachments.len());
     text.extend_from_slice(data);
-    Prepared::new(&FramedText::seal(&mut text), attachments)
+    Prepared::new(text, attachments)
 }
 
 /// Room for the WebSocket header, then the Engine.IO type of a message.
@@ -340,7 +344,7 @@ mod tests {
                 Message::Binary(Bytes::from_static(b"\x01\x02")),
             ];
             assert!(prepared.messages().eq(messages));
-            assert!(prepared.websocket().ends_with(b"\x82\x02\x01\x02"));
+            assert!(prepared.websocket().concat().ends_with(b"\x82\x02\x01\x02"));
         })
         .unwrap();
     }

@@ -82,11 +82,12 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The arguments as one value: no argument is `null`, one is itself, several are an array.
+    /// The arguments as one value: no argument is `null`, one is itself, several are an array. [`Bytes`] that are all there
+    /// is share the attachment; those deeper in are copied.
     ///
     /// # Errors
     /// If they are no `T`.
-    pub fn body<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+    pub fn body<T: DeserializeOwned + 'static>(&self) -> Result<T, serde_json::Error> {
         read_body(self.args, self.attachments)
     }
 
@@ -94,7 +95,7 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// If it is no `T`.
-    pub fn arg<T: DeserializeOwned>(&self, index: usize) -> Result<T, serde_json::Error> {
+    pub fn arg<T: DeserializeOwned + 'static>(&self, index: usize) -> Result<T, serde_json::Error> {
         read_arg(self.args, index, self.attachments)
     }
 
@@ -142,11 +143,12 @@ impl OwnedEvent {
         self.as_event().ack(socket)
     }
 
-    /// The arguments as one value: no argument is `null`, one is itself, several are an array.
+    /// The arguments as one value: no argument is `null`, one is itself, several are an array. [`Bytes`] that are all there
+    /// is share the attachment; those deeper in are copied.
     ///
     /// # Errors
     /// If they are no `T`.
-    pub fn body<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+    pub fn body<T: DeserializeOwned + 'static>(&self) -> Result<T, serde_json::Error> {
         self.payload.body()
     }
 
@@ -154,7 +156,7 @@ impl OwnedEvent {
     ///
     /// # Errors
     /// If it is no `T`.
-    pub fn arg<T: DeserializeOwned>(&self, index: usize) -> Result<T, serde_json::Error> {
+    pub fn arg<T: DeserializeOwned + 'static>(&self, index: usize) -> Result<T, serde_json::Error> {
         self.payload.arg(index)
     }
 

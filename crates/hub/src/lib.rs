@@ -38,6 +38,7 @@ mod encode;
 mod entry;
 mod event;
 mod fanout;
+mod frames;
 mod guard;
 mod handler;
 mod handshake;

@@ -51,7 +51,8 @@ impl Payload {
     }
 
     /// Arguments that are JSON already: values with commas between, as [`ArgSlice::json`] tells them, and what the
-    /// placeholders among them stand for.
+    /// placeholders among them stand for. Large attachments are not copied when they are sent: bytes that are part of something
+    /// much larger keep that in memory.
     ///
     /// # Errors
     /// If the text is something else.
@@ -109,11 +110,12 @@ impl Payload {
         Event::new(body, &self.attachments, ack_id)
     }
 
-    /// The arguments as one value: no argument is `null`, one is itself, several are an array.
+    /// The arguments as one value: no argument is `null`, one is itself, several are an array. [`Bytes`] that are all there
+    /// is share the attachment; those deeper in are copied.
     ///
     /// # Errors
     /// If they are no `T`.
-    pub fn body<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+    pub fn body<T: DeserializeOwned + 'static>(&self) -> Result<T, serde_json::Error> {
         read_body(self.args(), &self.attachments)
     }
 
@@ -143,28 +145,28 @@ impl Payload {
     ///
     /// # Errors
     /// If it is no `T`.
-    pub fn arg<T: DeserializeOwned>(&self, index: usize) -> Result<T, serde_json::Error> {
+    pub fn arg<T: DeserializeOwned + 'static>(&self, index: usize) -> Result<T, serde_json::Error> {
         read_arg(self.args(), index, &self.attachments)
     }
 }
 
-pub(crate) fn read_body<T: DeserializeOwned>(
+pub(crate) fn read_body<T: DeserializeOwned + 'static>(
     args: ArgSlice<'_>,
     attachments: &[Bytes],
 ) -> Result<T, serde_json::Error> {
     match args.len() {
-        0 => socketio::from_json("null", attachments),
-        1 => socketio::from_json(args.json(), attachments),
-        _ => socketio::from_json(&format!("[{}]", args.json()), attachments),
+        0 => socketio::from_json_owned("null", attachments),
+        1 => socketio::from_json_owned(args.json(), attachments),
+        _ => socketio::from_json_owned(&format!("[{}]", args.json()), attachments),
     }
 }
 
-pub(crate) fn read_arg<T: DeserializeOwned>(
+pub(crate) fn read_arg<T: DeserializeOwned + 'static>(
     args: ArgSlice<'_>,
     index: usize,
     attachments: &[Bytes],
 ) -> Result<T, serde_json::Error> {
-    socketio::from_json(args.get(index).unwrap_or("null"), attachments)
+    socketio::from_json_owned(args.get(index).unwrap_or("null"), attachments)
 }
 
 #[cfg(test)]

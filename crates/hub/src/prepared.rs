@@ -7,11 +7,13 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use gatewire_proto::large;
+use gatewire_proto::pieces::Pieces;
 use gatewire_proto::socketio::{self, Limits, Packet, PacketKind};
 use gatewire_proto::websocket::{self, DeflateOptions, MAX_HEADER, Opcode};
 use serde::Serialize;
 
 use crate::encode::{self, One};
+use crate::frames::Frames;
 use crate::recode::Recode;
 use crate::{EmitError, Payload};
 
@@ -20,13 +22,12 @@ use crate::{EmitError, Payload};
 pub struct Prepared(Arc<Inner>);
 
 struct Inner {
-    websocket: Bytes,
+    websocket: Frames,
     /// Bytes of the first frame's header.
     text_at: u8,
-    /// Where the first frame ends, if it is a text frame; 0 if not.
+    /// Where the first frame ends, if it is a text frame, which lies in one piece; 0 if not.
     text_end: usize,
-    /// What follows the text.
-    rest: Box<[Message]>,
+    rest: Rest,
     /// Its place in the log, which is its last argument, too.
     offset: Option<Box<str>>,
     is_compressible: bool,
@@ -34,9 +35,17 @@ struct Inner {
     deflated: OnceLock<Box<Deflated>>,
 }
 
+/// What follows the text.
+#[derive(Clone)]
+enum Rest {
+    Messages(Box<[Message]>),
+    /// One binary message, which is all there is, behind a header of so many bytes.
+    Sole(u8),
+}
+
 /// The frames with messages compressed.
 struct Deflated {
-    frames: Bytes,
+    frames: Frames,
     /// The longest message that is compressed, in bytes.
     longest: usize,
 }
@@ -135,32 +144,44 @@ impl Prepared {
         self.0.offset.as_deref()
     }
 
-    pub(crate) fn new(text: &FramedText<'_>, attachments: &[Bytes]) -> Self {
-        let mut frames = Frames::with_capacity(text.frame().len(), attachments);
-        frames.0.extend_from_slice(text.frame());
-        let ends: Vec<usize> = attachments
-            .iter()
-            .map(|data| frames.push(Opcode::Binary, data))
-            .collect();
-        let frames = large::share(frames.0);
-        // Slices of the one allocation, so that the originals can go.
-        let rest = ends
-            .iter()
-            .zip(attachments)
-            .map(|(&end, data)| Message::Binary(frames.slice(end - data.len()..end)))
-            .collect();
-        Self::build(frames, text.text_at(), text.frame().len(), rest)
+    /// A packet whose text stands in `buffer` behind room for its header, and its attachments. Large ones are not copied.
+    pub(crate) fn new(mut buffer: Vec<u8>, attachments: &[Bytes]) -> Self {
+        let text = FramedText::seal(&mut buffer);
+        let (text_at, text_end) = (text.text_at(), text.frame().len());
+        let start = buffer.len() - text_end;
+        let mut frames = Pieces::from(buffer);
+        for data in attachments {
+            let header = websocket::header(Opcode::Binary, data.len());
+            frames.own().extend_from_slice(header.as_ref());
+            frames.push(data);
+        }
+        let frames = Frames::new(frames, start);
+        let rest = match &frames {
+            // Slices of the one allocation, so that the originals can go.
+            Frames::Whole(whole) => {
+                let mut at = text_end;
+                let slices = attachments.iter().map(|data| {
+                    let begin = at + websocket::header(Opcode::Binary, data.len()).as_ref().len();
+                    at = begin + data.len();
+                    Message::Binary(whole.slice(begin..at))
+                });
+                slices.collect()
+            }
+            Frames::Pieces(_) => attachments.iter().cloned().map(Message::Binary).collect(),
+        };
+        Self::build(frames, text_at, text_end, Rest::Messages(rest))
     }
 
     /// WebSocket messages in a row: a packet in another form than the text one.
     pub(crate) fn from_messages(messages: &[(Opcode, &[u8])]) -> Self {
         let len = messages.iter().map(|(_, data)| data.len() + MAX_HEADER).sum();
-        let mut frames = Frames(large::buffer(len));
-        let ends: Vec<usize> = messages
-            .iter()
-            .map(|(opcode, data)| frames.push(*opcode, data))
-            .collect();
-        let frames = large::share(frames.0);
+        let mut frames = large::buffer(len);
+        let mut ends = Vec::with_capacity(messages.len());
+        for (opcode, data) in messages {
+            websocket::put_frame(&mut frames, *opcode, data);
+            ends.push(frames.len());
+        }
+        let frames = large::share(frames);
         let rest = ends.iter().zip(messages).map(|(&end, (opcode, data))| {
             let data = frames.slice(end - data.len()..end);
             match opcode {
@@ -168,23 +189,30 @@ impl Prepared {
                 _ => Message::Binary(data),
             }
         });
-        Self::build(frames.clone(), 0, 0, rest.collect())
+        Self::build(
+            Frames::Whole(frames.clone()),
+            0,
+            0,
+            Rest::Messages(rest.collect()),
+        )
     }
 
-    /// One binary message that stands behind room for its header in a buffer, which is kept for the next when this is gone.
-    pub(crate) fn from_binary(mut buffer: Vec<u8>) -> Self {
-        let start = websocket::seal(&mut buffer, Opcode::Binary);
-        let buffer = large::share(buffer);
-        let message = Message::Binary(buffer.slice(MAX_HEADER..));
-        Self::build(buffer.slice(start..), 0, 0, Box::new([message]))
+    /// One binary message, which begins with room for its header.
+    pub(crate) fn from_binary(mut message: Pieces) -> Self {
+        let header = websocket::header(Opcode::Binary, message.len() - MAX_HEADER);
+        let header = header.as_ref();
+        let start = MAX_HEADER - header.len();
+        message.own()[start..MAX_HEADER].copy_from_slice(header);
+        let rest = Rest::Sole(header.len() as u8);
+        Self::build(Frames::new(message, start), 0, 0, rest)
     }
 
     /// Bytes that go to a connection as they are: a packet in a form that is no WebSocket's.
     pub(crate) fn from_bytes(bytes: Bytes) -> Self {
-        Self::build(bytes, 0, 0, Box::default())
+        Self::build(Frames::Whole(bytes), 0, 0, Rest::default())
     }
 
-    fn build(websocket: Bytes, text_at: u8, text_end: usize, rest: Box<[Message]>) -> Self {
+    fn build(websocket: Frames, text_at: u8, text_end: usize, rest: Rest) -> Self {
         Self(Arc::new(Inner {
             websocket,
             text_at,
@@ -197,29 +225,38 @@ impl Prepared {
         }))
     }
 
-    /// The WebSocket frames of the packet in a row: a text frame, then a binary frame for each attachment. For a listener
-    /// over Server-Sent Events it is a chunk of HTTP/1.1.
+    /// The WebSocket frames of the packet in a row: a text frame, then a binary frame for each attachment. They are one piece,
+    /// but for large attachments, which are pieces of their own. For a listener over Server-Sent Events it is a chunk of
+    /// HTTP/1.1.
     #[must_use]
-    pub fn websocket(&self) -> &Bytes {
-        &self.0.websocket
+    #[inline]
+    pub fn websocket(&self) -> &[Bytes] {
+        self.0.websocket.pieces()
+    }
+
+    /// How many bytes [`websocket`](Self::websocket) has.
+    #[must_use]
+    #[inline]
+    pub fn websocket_len(&self) -> usize {
+        self.0.websocket.len()
     }
 
     /// The frames for a client with which permessage-deflate was agreed on, and whose window has `window_bits`: messages
     /// above the threshold are compressed by the first who asks, and shared. A client with a smaller window than the
     /// server's gets the plain frames if a message is longer than its window.
     #[must_use]
-    pub fn deflated(&self, options: &DeflateOptions, window_bits: u8) -> &Bytes {
+    pub fn deflated(&self, options: &DeflateOptions, window_bits: u8) -> &[Bytes] {
         // Longer than each of its messages.
-        if self.0.websocket.len() < options.threshold || !self.0.is_compressible {
-            return &self.0.websocket;
+        if self.websocket_len() < options.threshold || !self.0.is_compressible {
+            return self.websocket();
         }
         let deflated = self.0.deflated.get_or_init(|| Box::new(self.deflate(options)));
         let is_readable = window_bits >= options.server_max_window_bits
             || deflated.longest <= 1_usize.checked_shl(window_bits.into()).unwrap_or(usize::MAX);
         if is_readable {
-            &deflated.frames
+            deflated.frames.pieces()
         } else {
-            &self.0.websocket
+            self.websocket()
         }
     }
 
@@ -243,7 +280,7 @@ impl Prepared {
         let frames = if longest == 0 {
             self.0.websocket.clone()
         } else {
-            frames.into()
+            Frames::Whole(frames.into())
         };
         Deflated { frames, longest }
     }
@@ -278,16 +315,26 @@ impl Prepared {
 
     /// The messages of the packet in their order, for a transport that has no frames.
     pub fn messages(&self) -> impl Iterator<Item = Message> + '_ {
-        let text = (self.0.text_end > 0).then(|| Message::Text(self.0.websocket.slice(self.text_range())));
-        text.into_iter().chain(self.0.rest.iter().cloned())
+        let text = || Message::Text(self.0.websocket.first().slice(self.text_range()));
+        let text = (self.0.text_end > 0).then(text);
+        let (messages, whole) = match &self.0.rest {
+            Rest::Messages(messages) => (&**messages, None),
+            Rest::Sole(header) => (&[][..], Some(self.0.websocket.without(usize::from(*header)))),
+        };
+        let rest = messages.iter().cloned().chain(whole.map(Message::Binary));
+        text.into_iter().chain(rest)
     }
 
     /// How many messages the packet is, and their bytes; one message, if it is in a form that is no WebSocket's.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
-        let (text, rest) = (self.text_range().len(), &self.0.rest);
-        match (usize::from(self.0.text_end > 0) + rest.len(), &**rest) {
-            (0, _) => (1, self.0.websocket.len()),
+        let text = self.text_range().len();
+        let rest = match &self.0.rest {
+            Rest::Messages(messages) => &**messages,
+            Rest::Sole(header) => return (1, self.websocket_len() - usize::from(*header)),
+        };
+        match (usize::from(self.0.text_end > 0) + rest.len(), rest) {
+            (0, _) => (1, self.websocket_len()),
             (_, []) => (1, text),
             (messages, rest) => (messages, text + rest.iter().map(Message::len).sum::<usize>()),
         }
@@ -296,17 +343,19 @@ impl Prepared {
     /// Whether one of the messages is binary.
     #[must_use]
     pub fn has_binary(&self) -> bool {
-        self.0
-            .rest
-            .iter()
-            .any(|message| matches!(message, Message::Binary(_)))
+        match &self.0.rest {
+            Rest::Messages(messages) => messages
+                .iter()
+                .any(|message| matches!(message, Message::Binary(_))),
+            Rest::Sole(_) => true,
+        }
     }
 
     /// The binary messages.
     #[must_use]
     pub fn attachments(&self) -> Vec<Bytes> {
-        let binary = self.0.rest.iter().filter_map(|message| match message {
-            Message::Binary(data) => Some(data.clone()),
+        let binary = self.messages().filter_map(|message| match message {
+            Message::Binary(data) => Some(data),
             Message::Text(_) => None,
         });
         binary.collect()
@@ -315,7 +364,7 @@ impl Prepared {
     /// The packet itself, with placeholders for its attachments. `None` if it was made from what is no packet.
     #[must_use]
     pub fn packet(&self) -> Option<Packet<'_>> {
-        let text = std::str::from_utf8(&self.0.websocket[self.text_range()]).ok()?;
+        let text = std::str::from_utf8(&self.0.websocket.first()[self.text_range()]).ok()?;
         socketio::decode(text.strip_prefix('4')?, &OWN).ok()
     }
 
@@ -356,20 +405,9 @@ pub(crate) const OWN: Limits = Limits {
     max_namespace: usize::MAX,
 };
 
-/// WebSocket frames in a row.
-#[derive(Default)]
-struct Frames(Vec<u8>);
-
-impl Frames {
-    fn with_capacity(text: usize, attachments: &[Bytes]) -> Self {
-        let extra: usize = attachments.iter().map(|data| data.len() + MAX_HEADER).sum();
-        Self(large::buffer(text + extra))
-    }
-
-    /// Where the frame ends.
-    fn push(&mut self, opcode: Opcode, data: &[u8]) -> usize {
-        websocket::put_frame(&mut self.0, opcode, data);
-        self.0.len()
+impl Default for Rest {
+    fn default() -> Self {
+        Self::Messages(Box::default())
     }
 }
 
@@ -377,7 +415,7 @@ impl From<&FramedText<'_>> for Prepared {
     fn from(text: &FramedText<'_>) -> Self {
         let frame = Bytes::copy_from_slice(text.frame());
         let end = frame.len();
-        Self::build(frame, text.text_at(), end, Box::default())
+        Self::build(Frames::Whole(frame), text.text_at(), end, Rest::default())
     }
 }
 
@@ -385,7 +423,7 @@ impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prepared")
             .field("packet", &self.packet())
-            .field("rest", &self.0.rest)
+            .field("attachments", &self.attachments())
             .finish()
     }
 }
@@ -444,7 +482,7 @@ mod tests {
             assert_eq!(prepared.data(), &text[2..]);
             let mut frame = Vec::new();
             websocket::put_frame(&mut frame, Opcode::Text, text.as_bytes());
-            assert_eq!(*prepared.websocket(), frame);
+            assert_eq!(prepared.websocket(), [frame]);
         }
     }
 
@@ -452,12 +490,12 @@ mod tests {
     fn is_compressed_once_for_all_who_can_read_it() {
         let options = DeflateOptions::default();
         let prepared = Prepared::event("/", "e", &"x".repeat(5_000), None).unwrap();
-        let first = prepared.deflated(&options, 15);
+        let first = &prepared.deflated(&options, 15)[0];
         assert_eq!(first[0], 0xc1);
         assert!(first.len() < 100);
         for bits in 13..=15 {
             let again = prepared.clone();
-            assert_eq!(again.deflated(&options, bits).as_ptr(), first.as_ptr());
+            assert_eq!(again.deflated(&options, bits)[0].as_ptr(), first.as_ptr());
         }
         // A window of 4 KiB: the message may refer to what lies further back.
         assert_eq!(prepared.deflated(&options, 12), prepared.websocket());
@@ -471,7 +509,7 @@ mod tests {
         .collect();
         let zeros = Bytes::from(vec![0; 2_000]);
         let prepared = Prepared::from_data("/", r#"["e"]"#, &[noise.clone(), zeros], None);
-        let frames = prepared.deflated(&options, 15);
+        let frames = &prepared.deflated(&options, 15)[0];
         assert_eq!(frames[0], 0x81, "below the threshold");
         let second = usize::from(frames[1]) + 2;
         assert_eq!(frames[second], 0x82, "would not get shorter");
@@ -494,7 +532,10 @@ mod tests {
             assert!(!plain.is_compressible());
             assert_eq!(plain.deflated(&options, 15), plain.websocket());
         }
-        assert_ne!(prepared.form(&msgpack).unwrap().deflated(&options, 15)[0], 0x82);
+        assert_ne!(
+            prepared.form(&msgpack).unwrap().deflated(&options, 15)[0][0],
+            0x82
+        );
         assert!(prepared.is_compressible());
     }
 
@@ -507,7 +548,7 @@ mod tests {
         for data in &attachments {
             websocket::put_frame(&mut frames, Opcode::Binary, data);
         }
-        assert_eq!(*prepared.websocket(), frames);
+        assert_eq!(prepared.websocket(), [frames]);
         assert_eq!(prepared.attachments(), attachments);
         assert_eq!(prepared.data(), r#"["e"]"#);
     }

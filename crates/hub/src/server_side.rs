@@ -46,7 +46,7 @@ impl ServerSideEvent {
     ///
     /// # Errors
     /// If they are no `T`.
-    pub fn body<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+    pub fn body<T: DeserializeOwned + 'static>(&self) -> Result<T, serde_json::Error> {
         self.payload.body()
     }
 
@@ -54,7 +54,7 @@ impl ServerSideEvent {
     ///
     /// # Errors
     /// If it is no `T`.
-    pub fn arg<T: DeserializeOwned>(&self, index: usize) -> Result<T, serde_json::Error> {
+    pub fn arg<T: DeserializeOwned + 'static>(&self, index: usize) -> Result<T, serde_json::Error> {
         self.payload.arg(index)
     }
 

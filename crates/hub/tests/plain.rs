@@ -241,7 +241,9 @@ struct Deflating(Mutex<Vec<(usize, usize)>>);
 
 impl Outbox for Deflating {
     fn send(&self, message: &Prepared) {
-        let frames = message.deflated(&DeflateOptions::default(), 15);
+        let [frames] = message.deflated(&DeflateOptions::default(), 15) else {
+            panic!("one piece is compressed");
+        };
         self.0
             .lock()
             .unwrap()

@@ -22,7 +22,7 @@ struct Recorder(Mutex<Vec<Bytes>>);
 
 impl Outbox for Recorder {
     fn send(&self, message: &Prepared) {
-        self.0.lock().unwrap().push(message.websocket().clone());
+        self.0.lock().unwrap().extend_from_slice(message.websocket());
     }
 
     fn send_text(&self, text: &FramedText<'_>) {

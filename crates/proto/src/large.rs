@@ -1,8 +1,12 @@
 //! Buffers of large messages, which a thread keeps for the next ones. Fresh memory costs a page fault and a cleared page for each
 //! 4 KiB, which is more than all else that is done with a large message. What is kept belongs to the thread, not to a
 //! connection, and is limited.
+//!
+//! A buffer that became a message is known to the thread as long as it lives: who is shown a part of it, as a slice without
+//! an owner, and wants to keep that, [owns](own) it without a copy.
 
 use std::cell::RefCell;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -15,8 +19,20 @@ const MOST: usize = 8 << 20;
 /// A buffer is not used for what takes less than a part of it: whoever keeps a message keeps its whole buffer.
 const PART: usize = 4;
 
+/// Shared buffers that a thread knows. What is passed on is mostly the message that is being handled, or one of the last.
+const KNOWN: usize = 16;
+
 thread_local! {
     static KEPT: RefCell<Kept> = const { RefCell::new(Kept { buffers: Vec::new(), bytes: 0 }) };
+    static SHARED: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer that was shared and may live.
+struct Known {
+    /// Where its bytes begin: told without asking whether it lives.
+    address: usize,
+    len: usize,
+    buffer: Weak<Shared>,
 }
 
 struct Kept {
@@ -56,18 +72,57 @@ pub fn share(buffer: Vec<u8>) -> Bytes {
     if buffer.capacity() < LEAST {
         return Bytes::from(buffer);
     }
-    Bytes::from_owner(Shared(buffer))
+    let buffer = Arc::new(Shared(buffer));
+    let known = Known {
+        address: buffer.0.as_ptr().addr(),
+        len: buffer.0.len(),
+        buffer: Arc::downgrade(&buffer),
+    };
+    // Where the thread ends, what is passed on is copied.
+    let _ = SHARED.try_with(|shared| shared.try_borrow_mut().map(|mut shared| note(&mut shared, known)));
+    Bytes::from_owner(Handle(buffer))
 }
 
-/// A copy.
+/// The same bytes, to be kept: shared, if they are no small part of a buffer that this thread has [shared](share) lately, else
+/// a copy.
 #[must_use]
-pub fn copy(data: &[u8]) -> Bytes {
+pub fn own(data: &[u8]) -> Bytes {
     if data.len() < LEAST {
         return Bytes::copy_from_slice(data);
+    }
+    if let Some(buffer) = known(data) {
+        let bytes = Bytes::from_owner(Handle(buffer));
+        return bytes.slice_ref(data);
     }
     let mut buffer = buffer(data.len());
     buffer.extend_from_slice(data);
     share(buffer)
+}
+
+/// The buffer that `data` is a part of. As long as it lives its memory is nobody else's, so an address within is enough.
+fn known(data: &[u8]) -> Option<Arc<Shared>> {
+    let address = data.as_ptr().addr();
+    let holds = |known: &&Known| {
+        let end = known.address + known.len;
+        (known.address..end).contains(&address) && data.len() <= end - address
+    };
+    let find = |shared: &Vec<Known>| {
+        // An older one at this place is gone.
+        let known = shared.iter().rev().find(holds)?;
+        known.buffer.upgrade()
+    };
+    let found = SHARED.try_with(|shared| find(&*shared.try_borrow().ok()?));
+    found
+        .ok()?
+        .filter(|buffer| data.len().saturating_mul(PART) >= buffer.0.capacity())
+}
+
+fn note(shared: &mut Vec<Known>, known: Known) {
+    shared.retain(|known| known.buffer.strong_count() > 0);
+    if shared.len() == KNOWN {
+        shared.remove(0);
+    }
+    shared.push(known);
 }
 
 impl Kept {
@@ -96,11 +151,15 @@ impl Kept {
     }
 }
 
+/// What is kept when its last owner is gone.
 struct Shared(Vec<u8>);
 
-impl AsRef<[u8]> for Shared {
+/// One owner.
+struct Handle(Arc<Shared>);
+
+impl AsRef<[u8]> for Handle {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.0.0
     }
 }
 
@@ -123,7 +182,7 @@ mod tests {
     fn a_buffer_comes_back_when_the_last_reference_is_gone() {
         on_a_thread(|| {
             let data = vec![7; LEAST];
-            let one = copy(&data);
+            let one = own(&data);
             let at = one.as_ptr();
             let part = one.slice(1..3);
             drop(one);
@@ -137,6 +196,64 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_in_a_shared_buffer_is_not_copied() {
+        on_a_thread(|| {
+            let message = share((0..=255).cycle().take(2 * LEAST).collect());
+            let part = own(&message[9..]);
+            let again = own(&part[1..]);
+            assert_eq!(
+                (part.as_ptr(), again.as_ptr()),
+                (&raw const message[9], &raw const message[10])
+            );
+            assert_eq!((part.len(), again.len()), (2 * LEAST - 9, 2 * LEAST - 10));
+            drop((message, part));
+            assert_eq!(kept(LEAST), None, "a part is still there");
+            assert_eq!(again[..3], [10, 11, 12]);
+            drop(again);
+            assert!(kept(LEAST).is_some());
+        });
+    }
+
+    #[test]
+    fn a_small_part_does_not_keep_a_shared_buffer() {
+        on_a_thread(|| {
+            let message = share(vec![7; PART * LEAST + 1]);
+            let (part, small) = (own(&message[..LEAST]), own(&message[..1]));
+            assert!(part.as_ptr() != message.as_ptr() && small.as_ptr() != message.as_ptr());
+            assert_eq!(own(&message[1..]).as_ptr(), &raw const message[1]);
+        });
+    }
+
+    #[test]
+    fn a_buffer_that_is_gone_is_not_taken_for_the_one_in_its_place() {
+        on_a_thread(|| {
+            let first = share(vec![7; LEAST]);
+            let at = first.as_ptr();
+            drop(first);
+            // The same memory, with an owner that is not known.
+            let second = kept(LEAST).unwrap();
+            assert_eq!(second.as_ptr(), at);
+            let second = vec_of(second, 8);
+            let copy = own(&second);
+            assert!(copy.as_ptr() != at && copy == second);
+        });
+    }
+
+    #[test]
+    fn few_shared_buffers_are_known() {
+        on_a_thread(|| {
+            let messages: Vec<Bytes> = (0..=KNOWN).map(|_| share(vec![7; LEAST])).collect();
+            assert_ne!(own(&messages[0]).as_ptr(), messages[0].as_ptr());
+            assert_eq!(own(&messages[KNOWN]).as_ptr(), messages[KNOWN].as_ptr());
+        });
+    }
+
+    fn vec_of(mut buffer: Vec<u8>, byte: u8) -> Vec<u8> {
+        buffer.resize(LEAST, byte);
+        buffer
+    }
+
+    #[test]
     fn what_is_kept_is_limited_and_small_buffers_are_not() {
         on_a_thread(|| {
             keep(Vec::with_capacity(LEAST - 1));
@@ -146,7 +263,7 @@ mod tests {
             }
             assert!(kept(MOST / 2).is_some() && kept(MOST / 2).is_some());
             assert_eq!(kept(LEAST), None);
-            assert_eq!(copy(b"small"), b"small"[..]);
+            assert_eq!(own(b"small"), b"small"[..]);
         });
     }
 

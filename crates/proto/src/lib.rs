@@ -15,6 +15,7 @@ pub mod engineio;
 pub mod envelope;
 mod json;
 pub mod large;
+pub mod pieces;
 pub mod proxy;
 pub mod relay;
 pub mod socketio;

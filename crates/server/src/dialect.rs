@@ -97,7 +97,7 @@ impl Dialect {
 
     /// The WebSocket frames of a packet with attachments, for a dialect that cannot share them.
     pub(crate) fn frames(self, message: &Prepared) -> Vec<u8> {
-        let mut frames = Vec::with_capacity(message.websocket().len() + MAX_HEADER);
+        let mut frames = Vec::with_capacity(message.websocket_len() + MAX_HEADER);
         for message in message.messages() {
             match message {
                 Message::Text(text) => websocket::put_frame(&mut frames, Opcode::Text, &text),
@@ -203,6 +203,6 @@ mod tests {
         websocket::put_frame(&mut frames, Opcode::Binary, &first);
         websocket::put_frame(&mut frames, Opcode::Binary, &[4]);
         assert_eq!(V3.frames(&message), frames);
-        assert_eq!(Dialect::V4.frames(&message), *message.websocket());
+        assert_eq!(Dialect::V4.frames(&message), message.websocket().concat());
     }
 }

@@ -258,7 +258,7 @@ impl StreamReply {
 }
 
 /// One argument of a handler that is a part of the body, or all of it; none if it was rejected, which is answered already.
-pub fn part<T: for<'de> Deserialize<'de>>(
+pub fn part<T: for<'de> Deserialize<'de> + 'static>(
     message: &MessageContext<'_>,
     key: Option<&'static str>,
 ) -> Option<T> {
@@ -274,7 +274,7 @@ pub fn pipe_input<T, P>(
     _: impl FnOnce() -> P,
 ) -> Option<P::Input>
 where
-    P: Pipe<T, Input: for<'de> Deserialize<'de>>,
+    P: Pipe<T, Input: for<'de> Deserialize<'de> + 'static>,
 {
     part(message, key)
 }

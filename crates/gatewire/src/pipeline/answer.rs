@@ -85,7 +85,7 @@ impl Answer {
     ///
     /// # Errors
     /// If it is no `T`.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, WsException> {
+    pub fn read<T: DeserializeOwned + 'static>(&self) -> Result<T, WsException> {
         let read = match self.data() {
             Some(data) => data.body(),
             None => Payload::default().body(),
@@ -98,7 +98,7 @@ impl Answer {
     ///
     /// # Errors
     /// If the value is no `T`, or the new one cannot be encoded.
-    pub fn map<T: DeserializeOwned, U: Serialize>(
+    pub fn map<T: DeserializeOwned + 'static, U: Serialize>(
         self,
         change: impl FnOnce(T) -> U,
     ) -> Result<Self, WsException> {

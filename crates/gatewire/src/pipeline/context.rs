@@ -163,7 +163,7 @@ impl ExecutionContext {
     ///
     /// # Errors
     /// If it is no `T`; the client may read why.
-    pub fn data<T: DeserializeOwned>(&self) -> Result<T, WsException> {
+    pub fn data<T: DeserializeOwned + 'static>(&self) -> Result<T, WsException> {
         let data = match &self.0.args {
             Some(args) => args.body(),
             None => self.0.client.auth(),

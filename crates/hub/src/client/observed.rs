@@ -19,6 +19,7 @@ impl Client {
         self.rare.as_ref()?.observed.as_deref()
     }
 
+    #[inline]
     pub(crate) fn observe_received(&self, bytes: usize) {
         if let Some(observed) = self.observed() {
             observed.received(bytes);

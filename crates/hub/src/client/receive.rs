@@ -78,7 +78,7 @@ impl Client {
         match self.reader.as_deref_mut() {
             None => Err(AttachmentError::Unannounced.into()),
             Some(Reader::Waiting(assembler)) => {
-                if let Some((packet, attachments)) = assembler.push(large::copy(data))? {
+                if let Some((packet, attachments)) = assembler.push(large::own(data))? {
                     self.reader = None;
                     self.receive(&packet.as_packet(), &attachments, cx)?;
                 }

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use gatewire_proto::engineio::{CloseReason, TransportKind};
 use gatewire_proto::envelope::{MessageCodec, Outgoing, TextBuffer, WireKind};
 use gatewire_proto::large;
+use gatewire_proto::pieces::Pieces;
 use gatewire_proto::socketio::{self, ArgSlice, Packet, PacketKind};
 use gatewire_proto::websocket::{MAX_HEADER, Opcode};
 use serde_json::{Value, json};
@@ -27,9 +27,6 @@ const NORMAL: u16 = 1000;
 const KEPT_QUESTIONS: usize = 4;
 /// A larger buffer is not kept by the thread after use, in bytes.
 const MAX_KEPT: usize = 64 * 1024;
-
-/// Room for what a codec writes around a message of bytes.
-const ENVELOPE: usize = 256;
 
 thread_local! {
     // Another one than that of the data's encoding, which is in use meanwhile.
@@ -55,10 +52,14 @@ impl Recode for ByCodec {
             ack: packet.id,
             attachments: &message.attachments(),
         };
-        let mut out = Vec::with_capacity(packet.data.len() + 32);
+        let mut out = Pieces::from(Vec::with_capacity(MAX_HEADER + packet.data.len() + 32));
+        out.own().resize(MAX_HEADER, 0);
         match encode(&*self.0, &outgoing, &mut out)? {
-            WireKind::Text => Some(Prepared::from_messages(&[(Opcode::Text, &out)])),
-            WireKind::Binary => Some(Prepared::from_messages(&[(Opcode::Binary, &out)])),
+            WireKind::Text => {
+                let text = out.into_own();
+                Some(Prepared::from_messages(&[(Opcode::Text, &text[MAX_HEADER..])]))
+            }
+            WireKind::Binary => Some(Prepared::from_binary(out)),
         }
     }
 }
@@ -91,9 +92,12 @@ struct Question {
 
 impl Question {
     fn new(number: u64, event: &str, id: &str) -> Self {
+        let mut text = String::with_capacity(event.len() + id.len());
+        text.push_str(event);
+        text.push_str(id);
         Self {
             number,
-            text: [event, id].concat().into(),
+            text: text.into(),
             event_len: event.len(),
         }
     }
@@ -226,20 +230,18 @@ impl Wire {
 
     /// Sends one message to this client alone.
     fn send_now(&self, outgoing: &Outgoing<'_>) {
-        let attached: usize = outgoing.attachments.iter().map(Bytes::len).sum();
-        let mut buffer = if attached < large::LEAST {
-            SCRATCH.take()
-        } else {
-            large::buffer(attached + outgoing.data.map_or(0, str::len) + MAX_HEADER + ENVELOPE)
-        };
+        let is_large = outgoing.attachments.iter().any(|data| data.len() >= large::LEAST);
+        let mut buffer = if is_large { Vec::new() } else { SCRATCH.take() };
         buffer.clear();
         buffer.resize(MAX_HEADER, 0);
-        match encode(&**self.codec(), outgoing, &mut buffer) {
+        let mut message = Pieces::from(buffer);
+        let kind = encode(&**self.codec(), outgoing, &mut message);
+        if kind == Some(WireKind::Binary) && is_large {
+            return self.outbox.send(&Prepared::from_binary(message));
+        }
+        let mut buffer = message.into_own();
+        match kind {
             Some(WireKind::Text) => self.outbox.send_text(&FramedText::seal(&mut buffer)),
-            Some(WireKind::Binary) if attached >= large::LEAST => {
-                self.outbox.send(&Prepared::from_binary(buffer));
-                return;
-            }
             Some(WireKind::Binary) => {
                 let message = &buffer[MAX_HEADER..];
                 self.outbox
@@ -355,10 +357,16 @@ impl Outbox for Wire {
     }
 }
 
-/// Appends the message; `None`, and a line in the log, if the codec cannot hold it.
-fn encode(codec: &dyn MessageCodec, outgoing: &Outgoing<'_>, out: &mut Vec<u8>) -> Option<WireKind> {
-    match codec.encode(outgoing, out) {
-        Ok(WireKind::Text) => is_text(outgoing.event, out).then_some(WireKind::Text),
+/// Appends the message behind room for its header; `None`, and a line in the log, if the codec cannot hold it. A text is in one
+/// piece.
+fn encode(codec: &dyn MessageCodec, outgoing: &Outgoing<'_>, out: &mut Pieces) -> Option<WireKind> {
+    match codec.encode_in_pieces(outgoing, out) {
+        Ok(WireKind::Text) => {
+            let text = std::mem::take(out).into_own();
+            let is_text = is_text(outgoing.event, &text[MAX_HEADER..]);
+            *out = Pieces::from(text);
+            is_text.then_some(WireKind::Text)
+        }
         Ok(kind) => Some(kind),
         Err(error) => {
             tracing::error!(event = outgoing.event, %error, "a message was not sent: its codec cannot encode it");

@@ -58,7 +58,7 @@ struct Message {
 
 impl Message {
     fn size(&self) -> usize {
-        self.message.websocket().len() + size_of::<Self>()
+        self.message.websocket_len() + size_of::<Self>()
     }
 
     fn is_for(&self, session: &Session) -> bool {

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::json::put_json_string;
+use crate::pieces::Pieces;
 pub use crate::socketio::Limits;
 pub use array::ArrayCodec;
 pub use json::JsonCodec;
@@ -74,6 +75,15 @@ pub trait MessageCodec: fmt::Debug + Send + Sync + 'static {
     /// If the form cannot hold it: it is then not sent.
     fn encode(&self, message: &Outgoing<'_>, out: &mut Vec<u8>) -> Result<WireKind, CodecError>;
 
+    /// As [`encode`](Self::encode), for a message with large attachments: those that are in it as they are may be
+    /// [pushed](Pieces::push), and are then sent without a copy. Without more it is what `encode` makes.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    fn encode_in_pieces(&self, message: &Outgoing<'_>, out: &mut Pieces) -> Result<WireKind, CodecError> {
+        self.encode(message, out.own())
+    }
+
     /// Appends what stands before the data of a text message, for a form that has the data in it as it is. The data of an
     /// event for one client is then written behind that with no copy between, and [`put_tail`](Self::put_tail) ends the
     /// message; it must be the same as that of [`encode`](Self::encode), which is asked where there is no data, or bytes.
@@ -101,6 +111,10 @@ impl<C: MessageCodec + ?Sized> MessageCodec for Arc<C> {
 
     fn encode(&self, message: &Outgoing<'_>, out: &mut Vec<u8>) -> Result<WireKind, CodecError> {
         (**self).encode(message, out)
+    }
+
+    fn encode_in_pieces(&self, message: &Outgoing<'_>, out: &mut Pieces) -> Result<WireKind, CodecError> {
+        (**self).encode_in_pieces(message, out)
     }
 
     fn put_head(&self, event: &str, out: &mut TextBuffer<'_>) -> bool {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{CodecError, Incoming, JsonCodec, MessageCodec, Outgoing, Subject, WireKind};
 use crate::json::put_json_string;
+use crate::pieces::Pieces;
 use crate::socketio::{Limits, msgpack};
 
 /// The map `{event, data, id, ack}` of the default form as MessagePack, in binary messages, as any library of it writes and
@@ -35,24 +36,33 @@ impl MessageCodec for MsgpackCodec {
     }
 
     fn encode(&self, message: &Outgoing<'_>, out: &mut Vec<u8>) -> Result<WireKind, CodecError> {
-        let mut json = b"{\"event\":".to_vec();
-        put_json_string(&mut json, message.event);
-        let ack = message.ack.map(|ack| ack.to_string());
-        for (name, value) in [
-            (",\"data\":", message.data),
-            (",\"id\":", message.id),
-            (",\"ack\":", ack.as_deref()),
-        ] {
-            if let Some(value) = value {
-                json.extend_from_slice(name.as_bytes());
-                json.extend_from_slice(value.as_bytes());
-            }
-        }
-        json.push(b'}');
-        let json = std::str::from_utf8(&json).map_err(|error| CodecError::Other(error.to_string()))?;
-        msgpack::transcode_from_json(json, message.attachments, out).map_err(other)?;
+        msgpack::transcode_from_json(&json(message)?, message.attachments, out).map_err(other)?;
         Ok(WireKind::Binary)
     }
+
+    fn encode_in_pieces(&self, message: &Outgoing<'_>, out: &mut Pieces) -> Result<WireKind, CodecError> {
+        msgpack::transcode_from_json_in_pieces(&json(message)?, message.attachments, out).map_err(other)?;
+        Ok(WireKind::Binary)
+    }
+}
+
+/// The default form of a message, with placeholders.
+fn json(message: &Outgoing<'_>) -> Result<String, CodecError> {
+    let mut json = b"{\"event\":".to_vec();
+    put_json_string(&mut json, message.event);
+    let ack = message.ack.map(|ack| ack.to_string());
+    for (name, value) in [
+        (",\"data\":", message.data),
+        (",\"id\":", message.id),
+        (",\"ack\":", ack.as_deref()),
+    ] {
+        if let Some(value) = value {
+            json.extend_from_slice(name.as_bytes());
+            json.extend_from_slice(value.as_bytes());
+        }
+    }
+    json.push(b'}');
+    String::from_utf8(json).map_err(|error| CodecError::Other(error.to_string()))
 }
 
 fn other(error: msgpack::TranscodeError) -> CodecError {
@@ -159,11 +169,54 @@ mod tests {
         })
         .unwrap();
         assert_eq!(out.strip_prefix(b"before"), Some(&*expected));
+        let mut pieces = Pieces::from(b"before".to_vec());
+        assert_eq!(
+            MsgpackCodec.encode_in_pieces(&message, &mut pieces),
+            Ok(WireKind::Binary)
+        );
+        assert_eq!(pieces.into_own(), out);
         let refused = Outgoing {
             data: Some("{"),
             ..message
         };
         assert!(MsgpackCodec.encode(&refused, &mut out).is_err());
+    }
+
+    #[test]
+    fn large_attachments_are_shared() {
+        let large = Bytes::from(vec![7; crate::large::LEAST]);
+        let attachments = [large.clone(), Bytes::from_static(b"small")];
+        let placeholder = |num| format!(r#"{{"_placeholder":true,"num":{num}}}"#);
+        let (zero, one) = (placeholder(0), placeholder(1));
+        // So many that the head of the array grows when they are counted, and one within another one's place.
+        let data = format!(
+            r#"[{},{{"_placeholder":true,"num":1,"in":{zero}}},{zero}]"#,
+            [&*zero, &one].repeat(20).join(",")
+        );
+        let message = Outgoing {
+            event: "e",
+            data: Some(&data),
+            id: Some("7"),
+            ack: None,
+            attachments: &attachments,
+        };
+        let mut out = Vec::new();
+        MsgpackCodec.encode(&message, &mut out).unwrap();
+        let mut pieces = Pieces::default();
+        MsgpackCodec.encode_in_pieces(&message, &mut pieces).unwrap();
+        assert_eq!(pieces.len(), out.len());
+        let bytes = pieces.into_bytes(0);
+        let shared = bytes.iter().filter(|piece| piece.as_ptr() == large.as_ptr());
+        assert_eq!(shared.count(), 21);
+        assert_eq!(bytes.concat(), out);
+
+        let refused = Outgoing {
+            data: Some(&data[..data.len() - 1]),
+            ..message
+        };
+        let mut pieces = Pieces::from(b"before".to_vec());
+        assert!(MsgpackCodec.encode_in_pieces(&refused, &mut pieces).is_err());
+        assert_eq!(pieces.into_bytes(0), [&b"before"[..]]);
     }
 
     proptest! {

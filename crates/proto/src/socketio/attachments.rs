@@ -111,11 +111,20 @@ pub(super) const PLACEHOLDER: &str = "_placeholder";
 /// See [`PLACEHOLDER`].
 pub(super) const NUM: &str = "num";
 
+/// What stands before the number of a placeholder, as everybody writes it.
+const BEFORE_NUM: &str = "{\"_placeholder\":true,\"num\":";
+
 /// Appends the placeholder of the attachment `num`.
 pub(super) fn put_placeholder(out: &mut Vec<u8>, num: usize) {
-    out.extend_from_slice(b"{\"_placeholder\":true,\"num\":");
+    out.extend_from_slice(BEFORE_NUM.as_bytes());
     out.extend_from_slice(itoa::Buffer::new().format(num).as_bytes());
     out.push(b'}');
+}
+
+/// The number of a placeholder that is all there is, in valid JSON; `None` for anything else, and for one that is written in
+/// another way than everybody's.
+pub(super) fn placeholder_num(json: &str) -> Option<usize> {
+    json.strip_prefix(BEFORE_NUM)?.strip_suffix('}')?.parse().ok()
 }
 
 /// Looks at every object of `data`, which is checked JSON of limited depth.

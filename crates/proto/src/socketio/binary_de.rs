@@ -1,16 +1,17 @@
 //! From JSON and the bytes beside it to types. The deserializer is `serde_json`'s; the wrappers here follow it into
 //! every value and act only where the type asks for bytes.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
+    Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess,
+    SeqAccess, VariantAccess, Visitor,
 };
 
-use super::attachments::{NUM, PLACEHOLDER};
+use super::attachments::{NUM, PLACEHOLDER, placeholder_num};
 use super::text_de::Start;
 
 /// Reads a `T` from one JSON value whose `{"_placeholder":true,"num":n}` objects stand for `attachments`.
@@ -36,6 +37,27 @@ pub fn from_json<'de, T: Deserialize<'de>>(
     })?;
     deserializer.end()?;
     Ok(value)
+}
+
+/// As [`from_json`], for a type that borrows nothing: [`Bytes`] alone, which are a whole attachment, share it rather than
+/// copy it.
+///
+/// # Errors
+/// As [`from_json`].
+pub fn from_json_owned<T: DeserializeOwned + 'static>(
+    json: &str,
+    attachments: &[Bytes],
+) -> Result<T, serde_json::Error> {
+    if attachments.is_empty() {
+        return T::deserialize(Start(json));
+    }
+    let mut whole: Option<T> = None;
+    if let Some(bytes) = (&mut whole as &mut dyn Any).downcast_mut::<Option<Bytes>>() {
+        *bytes = placeholder_num(json)
+            .and_then(|num| attachments.get(num))
+            .cloned();
+    }
+    whole.map_or_else(|| from_json(json, attachments), Ok)
 }
 
 /// A deserializer, seed or access of serde that keeps the attachments at hand on the way down.
@@ -438,6 +460,23 @@ mod tests {
         let json = format!(r#"["text",{ZERO}]"#);
         let (text, bytes): (&str, Bytes) = from_json(&json, &two()).unwrap();
         assert_eq!((text, &bytes[..]), ("text", &b"zero"[..]));
+    }
+
+    #[test]
+    fn a_whole_attachment_is_shared() {
+        let attachments = two();
+        let whole: Bytes = from_json_owned(r#"{"_placeholder":true,"num":1}"#, &attachments).unwrap();
+        assert_eq!(
+            (whole.as_ptr(), &whole[..]),
+            (attachments[1].as_ptr(), &b"one"[..])
+        );
+        let spaced: Bytes = from_json_owned(r#"{"num":1, "_placeholder":true}"#, &attachments).unwrap();
+        assert_eq!(spaced, whole);
+        let newtype: Newtype = from_json_owned(ZERO, &attachments).unwrap();
+        assert_eq!(newtype.0, "zero");
+        let missing = from_json_owned::<Bytes>(r#"{"_placeholder":true,"num":2}"#, &attachments);
+        assert!(missing.is_err());
+        assert_eq!(from_json_owned::<Bytes>("\"ab\"", &[]).unwrap(), "ab");
     }
 
     #[test]

@@ -50,7 +50,7 @@ struct Placeholders<'a> {
 impl Formatter for Placeholders<'_> {
     fn write_byte_array<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: &[u8]) -> io::Result<()> {
         let num = self.attachments.len();
-        self.attachments.push(large::copy(value));
+        self.attachments.push(large::own(value));
         writer.write_all(b"{\"_placeholder\":true,\"num\":")?;
         writer.write_all(itoa::Buffer::new().format(num).as_bytes())?;
         writer.write_all(b"}")

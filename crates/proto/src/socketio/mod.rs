@@ -24,7 +24,7 @@ mod tests;
 
 pub use crate::json::put_json_string;
 pub use attachments::{Assembler, AttachmentError};
-pub use binary_de::from_json;
+pub use binary_de::{from_json, from_json_owned};
 pub use binary_ser::{is_unit, to_json};
 pub use event::{ArgSlice, Args, EventBody, is_reserved, scan_args, scan_event, scan_name};
 pub use packet::{OwnedPacket, Packet, PacketKind};

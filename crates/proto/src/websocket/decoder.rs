@@ -86,7 +86,8 @@ impl Decoder {
     /// Call it again with what was not consumed until there is no event: then all of the input is consumed, and what is
     /// unfinished of it is kept inside. (The last call matters even if nothing is left: it frees what held the event
     /// before it.) A message that lies whole in `input` is returned as a slice of it; one that came in pieces is
-    /// returned from a buffer which the next call frees, as is one that was compressed.
+    /// returned from a buffer which the next call frees, as is one that was compressed. So is a large binary one: whoever
+    /// keeps its bytes [owns](crate::large::own) them without a copy.
     ///
     /// After a close frame or an error everything is consumed and ignored.
     ///
@@ -128,6 +129,7 @@ impl Decoder {
                 && header.opcode != Opcode::Continuation
                 && header.len <= (input.len() - header.size) as u64
                 && (header.len <= self.limits.max_message as u64 || header.opcode.is_control())
+                && !Unfinished::shares(header.opcode, header.len)
             {
                 return self.whole_frame(
                     header.opcode,

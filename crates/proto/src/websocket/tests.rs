@@ -1,5 +1,7 @@
 //! The decoder against transcripts: what a client sends, in every way it can be cut into reads, and what comes out.
 
+mod large;
+
 use proptest::prelude::*;
 
 use super::*;

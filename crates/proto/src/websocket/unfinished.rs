@@ -1,6 +1,9 @@
 //! What is kept of a message or a frame that does not lie whole in one read: the begin of a header, the payload of a
 //! control frame so far, the message that fragments and pieces add up to, and the history that compressed messages may
-//! refer to. Whole unfragmented frames pass by without it, unless they are compressed.
+//! refer to. Whole unfragmented frames pass by without it, unless they are compressed, or so large that whoever keeps
+//! their bytes is not to copy them.
+
+use bytes::Bytes;
 
 use super::deflate::{self, Deflate, History};
 use super::frame::{ClientHeader, MAX_CLIENT_HEADER, MAX_CONTROL, Opcode};
@@ -23,8 +26,8 @@ pub(super) struct Unfinished {
     /// The payload so far of an open control frame, unmasked; after that, of the event that was returned last.
     control: [u8; MAX_CONTROL],
     message: Option<Message>,
-    /// The message was returned whole and is to be freed.
-    delivered: bool,
+    /// The message that was returned last.
+    delivered: Option<Delivered>,
     /// The end of the compressed messages so far, if they may refer to it.
     history: History,
 }
@@ -60,6 +63,22 @@ enum Body {
     },
 }
 
+/// A message that has come whole.
+#[derive(Debug)]
+enum Delivered {
+    Text(String),
+    /// Shared with whoever [owns](large::own) it as well.
+    Binary(Bytes),
+}
+
+impl Drop for Delivered {
+    fn drop(&mut self) {
+        if let Self::Text(text) = self {
+            large::keep(std::mem::take(text).into_bytes());
+        }
+    }
+}
+
 /// How far [`Unfinished::advance`] came.
 pub(super) enum Step {
     /// All input is used, and nothing is complete.
@@ -88,25 +107,22 @@ impl Default for Unfinished {
             frame: None,
             control: [0; MAX_CONTROL],
             message: None,
-            delivered: false,
+            delivered: None,
             history: History::default(),
         }
     }
 }
 
 impl Unfinished {
+    /// Whether a frame is to be put together here although it came whole: its bytes can then be shared.
+    #[inline]
+    pub(super) fn shares(opcode: Opcode, len: u64) -> bool {
+        opcode == Opcode::Binary && len >= large::LEAST as u64
+    }
+
     /// Frees a message that was returned; true if nothing else is unfinished.
     pub(super) fn settle(&mut self) -> bool {
-        if self.delivered {
-            self.delivered = false;
-            if let Some(Message {
-                body: Body::Binary(data),
-                ..
-            }) = self.message.take()
-            {
-                large::keep(data);
-            }
-        }
+        self.delivered = None;
         self.header_len == 0 && self.frame.is_none() && self.message.is_none() && self.history.is_empty()
     }
 
@@ -117,11 +133,9 @@ impl Unfinished {
 
     /// The event of [`Step::Message`].
     pub(super) fn message(&self) -> Option<Event<'_>> {
-        Some(match &self.message.as_ref()?.body {
-            Body::Text(text) => Event::Text(text.as_str()),
-            Body::Binary(data) => Event::Binary(data),
-            // Inflated before it is returned.
-            Body::Deflated { .. } => return None,
+        Some(match self.delivered.as_ref()? {
+            Delivered::Text(text) => Event::Text(text),
+            Delivered::Binary(data) => Event::Binary(data),
         })
     }
 
@@ -144,14 +158,13 @@ impl Unfinished {
                 // Fits: a message is limited by a usize, a control frame by 125.
                 let len = header.len as usize;
                 let alone = header.opcode.is_control() || (header.fin && self.message.is_none());
-                if alone && len <= input.len() - at {
+                let shares = Self::shares(header.opcode, header.len) && !header.compressed;
+                if alone && !shares && len <= input.len() - at {
                     let (start, end) = (at, at + len);
                     mask::apply(&mut input[start..end], header.mask);
                     if header.compressed {
                         let is_text = header.opcode == Opcode::Text;
-                        let body = self.inflate(is_text, &input[start..end], limits, deflate)?;
-                        self.message = Some(Message { body, fragments: 1 });
-                        self.delivered = true;
+                        self.delivered = Some(self.inflate(is_text, &input[start..end], limits, deflate)?);
                         return Ok(Step::Message { consumed: end });
                     }
                     return Ok(Step::Whole {
@@ -191,7 +204,6 @@ impl Unfinished {
             }
             if fin {
                 self.finish(limits, deflate)?;
-                self.delivered = true;
                 return Ok(Step::Message { consumed: at });
             }
         }
@@ -199,18 +211,14 @@ impl Unfinished {
 
     /// The last byte of the message has come.
     fn finish(&mut self, limits: &Limits, deflate: Option<Deflate>) -> Result<(), Violation> {
-        let Some(message) = &mut self.message else {
+        let Some(message) = self.message.take() else {
             return Ok(());
         };
-        match &mut message.body {
-            Body::Text(text) => text.finish()?,
-            Body::Binary(_) => {}
-            Body::Deflated { is_text, payload } => {
-                let (is_text, payload) = (*is_text, std::mem::take(payload));
-                let body = self.inflate(is_text, &payload, limits, deflate)?;
-                self.message = Some(Message { body, fragments: 0 });
-            }
-        }
+        self.delivered = Some(match message.body {
+            Body::Text(text) => Delivered::Text(text.finish()?),
+            Body::Binary(data) => Delivered::Binary(large::share(data)),
+            Body::Deflated { is_text, payload } => self.inflate(is_text, &payload, limits, deflate)?,
+        });
         Ok(())
     }
 
@@ -220,15 +228,14 @@ impl Unfinished {
         payload: &[u8],
         limits: &Limits,
         deflate: Option<Deflate>,
-    ) -> Result<Body, Violation> {
+    ) -> Result<Delivered, Violation> {
         let bits = deflate.and_then(|deflate| deflate.client_history_bits());
         let history = bits.map(|bits| (&mut self.history, bits));
         let data = deflate::inflate(payload, limits.max_message, history)?;
         Ok(if is_text {
-            let text = String::from_utf8(data).map_err(|_| Violation::InvalidUtf8)?;
-            Body::Text(text.into())
+            Delivered::Text(String::from_utf8(data).map_err(|_| Violation::InvalidUtf8)?)
         } else {
-            Body::Binary(data)
+            Delivered::Binary(large::share(data))
         })
     }
 
@@ -319,18 +326,29 @@ impl Message {
         }
     }
 
+    /// Has what comes first put where it need not be moved, if that takes no memory that is not taken already.
+    fn take_kept(&mut self, len: usize) {
+        let is_fresh = match &self.body {
+            Body::Text(text) => text.is_fresh(),
+            Body::Binary(data) => data.capacity() == 0,
+            Body::Deflated { .. } => false,
+        };
+        if is_fresh && let Some(kept) = large::kept(len) {
+            match &mut self.body {
+                Body::Text(text) => text.set_buffer(kept),
+                Body::Binary(data) | Body::Deflated { payload: data, .. } => *data = kept,
+            }
+        }
+    }
+
     /// Unmasks the next bytes of `frame`'s payload and adds them.
     fn append(&mut self, piece: &mut [u8], frame: &OpenFrame) -> Result<(), Violation> {
+        self.take_kept(frame.left);
         let spare = match &self.body {
             Body::Text(text) => text.spare(),
             Body::Binary(data) | Body::Deflated { payload: data, .. } => data.capacity() - data.len(),
         };
-        if let Body::Binary(data) = &mut self.body
-            && data.capacity() == 0
-            && let Some(kept) = large::kept(frame.left)
-        {
-            *data = kept;
-        } else if spare < piece.len() {
+        if spare < piece.len() {
             // Doubled, but not beyond the announced end: an announcement alone costs no memory, and what came last
             // fits exactly.
             let double = piece.len().max(self.len());

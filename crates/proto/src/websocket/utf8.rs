@@ -14,16 +14,17 @@ pub(super) struct PartialText {
     tail_len: u8,
 }
 
-impl From<String> for PartialText {
-    fn from(text: String) -> Self {
-        Self {
-            text,
-            ..Self::default()
-        }
-    }
-}
-
 impl PartialText {
+    /// Whether there is no room for anything yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.text.capacity() == 0
+    }
+
+    /// Takes an empty buffer for what comes.
+    pub(super) fn set_buffer(&mut self, buffer: Vec<u8>) {
+        self.text = String::from_utf8(buffer).unwrap_or_default();
+    }
+
     /// How many bytes have come so far.
     pub(super) fn len(&self) -> usize {
         self.text.len() + usize::from(self.tail_len)
@@ -57,18 +58,13 @@ impl PartialText {
         Ok(())
     }
 
-    /// The message is over: a character left open is an error.
-    pub(super) fn finish(&self) -> Result<(), InvalidUtf8> {
+    /// The message is over, and this is it: a character left open is an error.
+    pub(super) fn finish(self) -> Result<String, InvalidUtf8> {
         if self.tail_len == 0 {
-            Ok(())
+            Ok(self.text)
         } else {
             Err(InvalidUtf8)
         }
-    }
-
-    /// The text so far, without a character that is not complete.
-    pub(super) fn as_str(&self) -> &str {
-        &self.text
     }
 
     fn push_to_tail(&mut self, byte: u8) -> Result<(), InvalidUtf8> {
@@ -122,9 +118,8 @@ mod tests {
         for (at, byte) in bytes.iter().enumerate() {
             partial.push(&[*byte]).map_err(|_| at)?;
         }
-        partial.finish().map_err(|_| bytes.len())?;
         assert_eq!(partial.len(), bytes.len());
-        Ok(partial.as_str().to_owned())
+        partial.finish().map_err(|_| bytes.len())
     }
 
     #[test]
@@ -201,8 +196,8 @@ mod tests {
                     break;
                 }
             }
-            let result = result.and_then(|()| partial.finish()).map(|()| partial.as_str());
-            prop_assert_eq!(result.ok(), std::str::from_utf8(&bytes).ok());
+            let result = result.and_then(|()| partial.finish());
+            prop_assert_eq!(result.as_deref().ok(), std::str::from_utf8(&bytes).ok());
         }
     }
 

@@ -12,7 +12,7 @@ use super::{Lane, Outbox};
 use crate::cork;
 
 /// The frames of a packet in the form that was agreed on with the client.
-fn frames<'a>(message: &'a Prepared, deflate: Option<(&DeflateOptions, Deflate)>) -> &'a Bytes {
+fn frames<'a>(message: &'a Prepared, deflate: Option<(&DeflateOptions, Deflate)>) -> &'a [Bytes] {
     match deflate {
         Some((options, deflate)) => message.deflated(options, deflate.server_window_bits()),
         None => message.websocket(),
@@ -22,16 +22,23 @@ fn frames<'a>(message: &'a Prepared, deflate: Option<(&DeflateOptions, Deflate)>
 impl gatewire_hub::Outbox for Outbox {
     fn send(&self, message: &Prepared) {
         self.count_sent(|| message.size());
-        let frames = frames(message, self.deflate(message.websocket().len()));
+        let frames = frames(message, self.deflate(message.websocket_len()));
         let mut state = self.lock();
         match &state.lane {
             Lane::WebSocket(_) if !self.dialect.has_bare_bytes() && message.has_binary() => {
                 let frames = self.dialect.frames(message);
                 self.send_frame(&mut state, &Frame::Own(&frames));
             }
-            Lane::WebSocket(_) => self.send_frame(&mut state, &Frame::Shared(frames)),
+            Lane::WebSocket(_) => match frames {
+                [whole] => self.send_frame(&mut state, &Frame::Shared(whole)),
+                pieces => self.send_pieces(&mut state, pieces),
+            },
             Lane::Polling(_) => self.send_poll(&mut state, message.messages(), message.is_compressible()),
-            Lane::Body(_) => self.send_chunk(&mut state, frames.clone()),
+            Lane::Body(_) => {
+                for piece in frames {
+                    self.send_chunk(&mut state, piece.clone());
+                }
+            }
             Lane::Closed => {}
         }
     }
@@ -53,7 +60,9 @@ impl gatewire_hub::Outbox for Outbox {
             {
                 for message in messages {
                     self.count_sent(|| message.size());
-                    lane.queue.push_shared(frames(message, deflate).clone());
+                    for piece in frames(message, deflate) {
+                        lane.queue.push_shared(piece.clone());
+                    }
                 }
                 self.flush_locked(state);
                 self.check_bound(state);

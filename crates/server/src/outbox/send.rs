@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gatewire_hub::Message;
 use gatewire_proto::websocket::{self, Deflate, DeflateOptions, Opcode};
 
-use super::lane::Frame;
+use super::lane::{Frame, SocketLane};
 use super::{Lane, Outbox, State};
 use crate::cork;
 
@@ -122,12 +122,7 @@ impl Outbox {
         };
         if cork::is_in() {
             frame.push_rest(0, &mut lane.queue);
-            if !lane.corked
-                && let Some(me) = self.me.upgrade()
-            {
-                lane.corked = true;
-                cork::touch(me);
-            }
+            self.touch(lane);
         } else if lane.queue.is_empty() && !lane.blocked {
             let written = match self.try_write(&[IoSlice::new(frame.bytes())]) {
                 Ok(written) => written,
@@ -143,6 +138,35 @@ impl Outbox {
             frame.push_rest(0, &mut lane.queue);
         }
         self.check_bound(state);
+    }
+
+    /// Sends frames that lie in several pieces, which others may share.
+    pub(super) fn send_pieces(&self, state: &mut State, pieces: &[Bytes]) {
+        if state.closing.is_some() {
+            return;
+        }
+        let Lane::WebSocket(lane) = &mut state.lane else {
+            return;
+        };
+        for piece in pieces {
+            lane.queue.push_shared(piece.clone());
+        }
+        if cork::is_in() {
+            self.touch(lane);
+        } else {
+            self.flush_locked(state);
+        }
+        self.check_bound(state);
+    }
+
+    /// Has what is queued flushed when the cork of the thread comes out.
+    fn touch(&self, lane: &mut SocketLane) {
+        if !lane.corked
+            && let Some(me) = self.me.upgrade()
+        {
+            lane.corked = true;
+            cork::touch(me);
+        }
     }
 
     /// Queues packets for the next poll, and answers a poll that waits unless a cork is in.

@@ -16,12 +16,13 @@ use crate::gateway::MessageContext;
 /// The message's argument as a `T`: `null` if there is none, a list (or tuple) if there are several. A body that does not
 /// fit is answered with an exception that says what was expected.
 ///
-/// Binary data comes as `bytes::Bytes` (or any type that deserialises from bytes).
+/// Binary data comes as `bytes::Bytes` (or any type that deserialises from bytes). A body that is nothing but
+/// `bytes::Bytes` is not copied; sent on or returned as it came, neither is it then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageBody<T>(pub T);
 
 // Spelt out, because serde explains a missing `Deserialize` better than a missing `DeserializeOwned`.
-impl<T: for<'de> Deserialize<'de>> FromMessage for MessageBody<T> {
+impl<T: for<'de> Deserialize<'de> + 'static> FromMessage for MessageBody<T> {
     type Rejection = BodyRejection;
 
     fn from_message(message: &MessageContext<'_>) -> Result<Self, BodyRejection> {
@@ -40,7 +41,7 @@ impl FromMessage for Payload {
 }
 
 /// The body, or the field `key` of it; one that is missing is `null`, if the type takes that.
-pub(crate) fn read_part<T: for<'de> Deserialize<'de>>(
+pub(crate) fn read_part<T: for<'de> Deserialize<'de> + 'static>(
     event: &Event<'_>,
     key: Option<&'static str>,
 ) -> Result<T, BodyRejection> {
@@ -59,8 +60,8 @@ pub(crate) fn read_part<T: for<'de> Deserialize<'de>>(
         return Err(BodyRejection::NoObject { key });
     };
     match part {
-        Some(part) => socketio::from_json(part.get(), event.attachments()).map_err(misfit),
-        None => socketio::from_json("null", &[]).map_err(|_| BodyRejection::Missing { key }),
+        Some(part) => socketio::from_json_owned(part.get(), event.attachments()).map_err(misfit),
+        None => socketio::from_json_owned("null", &[]).map_err(|_| BodyRejection::Missing { key }),
     }
 }
 

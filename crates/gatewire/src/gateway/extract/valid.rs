@@ -40,7 +40,7 @@ pub struct Valid<T>(pub T);
 
 impl<T> FromMessage for Valid<T>
 where
-    T: DeserializeOwned + Validate,
+    T: DeserializeOwned + Validate + 'static,
     T::Context: Default,
 {
     type Rejection = BodyRejection;

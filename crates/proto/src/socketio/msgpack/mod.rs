@@ -48,7 +48,10 @@ pub use de::{ValueError, from_msgpack};
 pub use packet::{ArgSlice, Args, Data, EventBody, Packet, decode};
 pub use read::{DecodeError, Reader, Token};
 pub use ser::to_msgpack;
-pub use transcode::{TranscodeError, encode, transcode_args_to_json, transcode_from_json, transcode_to_json};
+pub use transcode::{
+    TranscodeError, encode, transcode_args_to_json, transcode_from_json, transcode_from_json_in_pieces,
+    transcode_to_json,
+};
 pub use write::{put_array_head, put_bool, put_head, put_id, put_map_head, put_nil, put_str, put_unsigned};
 
 /// The deepest nesting that is read, whatever the limits say; as in JSON.

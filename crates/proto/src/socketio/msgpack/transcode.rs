@@ -10,13 +10,14 @@ use thiserror::Error;
 use super::date::iso_string;
 use super::read::{DecodeError, Reader, Token};
 use super::write::{
-    self, correct_head, put_array_head, put_bin, put_bool, put_float, put_head, put_id, put_map_head,
-    put_nil, put_signed, put_str, put_unsigned,
+    self, correct_head, put_array_head, put_bin, put_bin_head, put_bool, put_float, put_head, put_id,
+    put_map_head, put_nil, put_signed, put_str, put_unsigned,
 };
 use super::{ArgSlice, Data, MAX_DEPTH};
 use crate::json::put_json_string;
 use crate::json::scanner::{Fault, Scanner};
 use crate::large;
+use crate::pieces::Pieces;
 use crate::socketio::attachments::{NUM, PLACEHOLDER, put_placeholder};
 use crate::socketio::{Limits, Packet};
 
@@ -60,16 +61,23 @@ pub fn transcode_from_json(
     attachments: &[Bytes],
     out: &mut Vec<u8>,
 ) -> Result<(), TranscodeError> {
-    let len = out.len();
-    let mut source = Json {
-        json,
-        scanner: Scanner::new(json, MAX_DEPTH),
-        attachments,
-        out,
-    };
-    let result = source.whole();
+    from_json(json, attachments, out, None)
+}
+
+/// As [`transcode_from_json`], but large attachments are shared rather than copied.
+///
+/// # Errors
+/// As [`transcode_from_json`].
+pub fn transcode_from_json_in_pieces(
+    json: &str,
+    attachments: &[Bytes],
+    out: &mut Pieces,
+) -> Result<(), TranscodeError> {
+    let (own, shared) = out.parts();
+    let count = shared.len();
+    let result = from_json(json, attachments, own, Some(shared));
     if result.is_err() {
-        out.truncate(len);
+        shared.truncate(count);
     }
     result
 }
@@ -180,6 +188,27 @@ fn to_json(
     result
 }
 
+fn from_json(
+    json: &str,
+    attachments: &[Bytes],
+    out: &mut Vec<u8>,
+    shared: Option<&mut Vec<(usize, Bytes)>>,
+) -> Result<(), TranscodeError> {
+    let len = out.len();
+    let mut source = Json {
+        json,
+        scanner: Scanner::new(json, MAX_DEPTH),
+        attachments,
+        out: &mut *out,
+        shared,
+    };
+    let result = source.whole();
+    if result.is_err() {
+        out.truncate(len);
+    }
+    result
+}
+
 struct MessagePack<'a, 'o> {
     reader: Reader<'a>,
     attachments: &'o mut Vec<Bytes>,
@@ -220,7 +249,7 @@ impl MessagePack<'_, '_> {
                     return Err(TranscodeError::TooManyAttachments { max });
                 }
                 put_placeholder(self.out, self.attachments.len());
-                self.attachments.push(large::copy(bytes));
+                self.attachments.push(large::own(bytes));
             }
             Token::Date(ms) => match iso_string(ms) {
                 Some(text) => put_json_string(self.out, &text),
@@ -276,6 +305,8 @@ struct Json<'a, 'o> {
     scanner: Scanner<'a>,
     attachments: &'a [Bytes],
     out: &'o mut Vec<u8>,
+    /// Attachments that are not in `out`, with their places there; `None` if all are to be.
+    shared: Option<&'o mut Vec<(usize, Bytes)>>,
 }
 
 /// What a value may be to the object around it.
@@ -359,7 +390,7 @@ impl<'a> Json<'a, '_> {
                 }
             }
         }
-        correct_head(self.out, at, false, 0, count);
+        self.correct_head(at, false, count);
         Ok(())
     }
 
@@ -397,8 +428,19 @@ impl<'a> Json<'a, '_> {
         if placeholder && !self.attachments.is_empty() {
             return self.attachment(at, num);
         }
-        correct_head(self.out, at, true, 0, count);
+        self.correct_head(at, true, count);
         Ok(())
+    }
+
+    /// Puts the number of elements into the head at `at`, which may take more bytes then.
+    fn correct_head(&mut self, at: usize, is_map: bool, count: usize) {
+        let before = self.out.len();
+        correct_head(self.out, at, is_map, 0, count);
+        let longer = self.out.len() - before;
+        let shared = self.shared.iter_mut().flat_map(|shared| shared.iter_mut());
+        shared
+            .filter(|(place, _)| *place > at)
+            .for_each(|(place, _)| *place += longer);
     }
 
     /// In place of the object that was begun at `at`.
@@ -412,7 +454,19 @@ impl<'a> Json<'a, '_> {
         let bytes = bytes.ok_or(TranscodeError::Placeholder)?;
         check_len(bytes.len())?;
         self.out.truncate(at);
-        put_bin(self.out, bytes);
+        match &mut self.shared {
+            Some(shared) => {
+                // Those within the object are not sent.
+                shared.retain(|(place, _)| *place <= at);
+                if bytes.len() < large::LEAST {
+                    put_bin(self.out, bytes);
+                    return Ok(());
+                }
+                put_bin_head(self.out, bytes.len());
+                shared.push((self.out.len(), bytes.clone()));
+            }
+            None => put_bin(self.out, bytes),
+        }
         Ok(())
     }
 

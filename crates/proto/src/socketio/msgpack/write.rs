@@ -83,6 +83,11 @@ pub(super) fn put_bin(out: &mut Vec<u8>, bytes: &[u8]) {
     let _ = rmp::write_bin(out, bytes);
 }
 
+/// Appends what stands before so many bytes.
+pub(super) fn put_bin_head(out: &mut Vec<u8>, len: usize) {
+    let _ = rmp::write_bin_len(out, clamp(len));
+}
+
 /// Replaces the head of a container, which stands at `out[at..]` and says `announced`, if its number of elements has
 /// become another one.
 pub(super) fn correct_head(out: &mut Vec<u8>, at: usize, is_map: bool, announced: usize, count: usize) {

@@ -157,7 +157,7 @@ fn the_message_that_has_begun_is_ended_before_the_close_frame() {
     let close = websocket::close_frame(Some(code), TOO_SLOW);
     assert_eq!(
         valve.taken(),
-        [event(100).websocket()[2..].as_ref(), &close].concat()
+        [&event(100).websocket().concat()[2..], &close].concat()
     );
 }
 
