@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::text::Text;
 use crate::{FramedText, Outbox, Payload, Prepared};
 
-/// A larger buffer is not kept by the thread after use, in bytes.
+/// A larger buffer is kept among those of large messages, in bytes.
 const MAX_KEPT: usize = 64 * 1024;
 
 thread_local! {
@@ -112,23 +112,33 @@ impl Arguments for Payload {
 
 /// A packet in the thread's buffer, or one with attachments.
 pub(crate) enum Encoded<'a> {
-    Text(&'a mut [u8]),
+    Text(&'a mut Vec<u8>),
     Binary(Prepared),
 }
 
 impl Encoded<'_> {
     pub(crate) fn send_to(self, outbox: &dyn Outbox) {
         match self {
-            Self::Text(buffer) => outbox.send_text(&FramedText::seal(buffer)),
+            Self::Text(buffer) => send_text(outbox, buffer),
             Self::Binary(prepared) => outbox.send(&prepared),
         }
     }
 
     pub(crate) fn into_prepared(self) -> Prepared {
         match self {
+            Self::Text(buffer) if buffer.len() >= large::LEAST => Prepared::new(std::mem::take(buffer), &[]),
             Self::Text(buffer) => Prepared::from(&FramedText::seal(buffer)),
             Self::Binary(prepared) => prepared,
         }
+    }
+}
+
+/// Sends a text that stands behind room for its header. A large one is not copied, but goes with its buffer.
+pub(crate) fn send_text(outbox: &dyn Outbox, buffer: &mut Vec<u8>) {
+    if buffer.len() < large::LEAST {
+        outbox.send_text(&FramedText::seal(buffer));
+    } else {
+        outbox.send(&Prepared::new(std::mem::take(buffer), &[]));
     }
 }
 
@@ -273,6 +283,8 @@ pub(crate) fn with_scratch<R>(write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     let result = write(&mut buffer);
     if buffer.capacity() <= MAX_KEPT {
         SCRATCH.set(buffer);
+    } else {
+        large::keep(buffer);
     }
     result
 }

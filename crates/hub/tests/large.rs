@@ -1,4 +1,5 @@
-//! Large messages are passed on without a copy: what a handler is given, and what goes out, lies where it came in.
+//! Large messages are passed on without a copy: what a handler is given, and what goes out, lies where it came in; and a text
+//! leaves in the memory that it was written to, which is used again.
 
 mod support;
 
@@ -129,4 +130,38 @@ fn bytes_in_a_message_of_a_plain_client() {
             usize::from_be_bytes(*frame[2..].first_chunk().unwrap())
         );
     }
+}
+
+#[test]
+fn texts_are_written_to_the_memory_of_those_before() {
+    let (io, _) = serve(Script::default().event(|socket, event| {
+        let text: String = event.body().unwrap();
+        event.ack(socket).unwrap().send(&text);
+        None
+    }));
+    let outbox = Arc::new(Recorder::default());
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut client = Client::new(&io, outbox.clone(), handshake());
+    client.receive_text("0", &mut cx).unwrap();
+    outbox.take();
+    let mut plain = PlainClient::new(&io, &PlainFormat::default(), "/", outbox.clone(), handshake());
+    plain.poll(&mut cx);
+    let text = "x".repeat(SIZE);
+    let packet = format!(r#"27["e","{text}"]"#);
+    let message = format!(r#"{{"event":"e","data":"{text}","id":7}}"#);
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        client.receive_text(&packet, &mut cx).unwrap();
+        plain.receive_text(&message, &mut cx).unwrap();
+        let frames = outbox.take();
+        let [answer, message_back] = &*frames else {
+            panic!("each is one piece");
+        };
+        assert!(answer.ends_with(format!(r#"437["{text}"]"#).as_bytes()));
+        assert!(message_back.ends_with(message.as_bytes()));
+        places.push([answer.as_ptr(), message_back.as_ptr()]);
+    }
+    places[1].sort_unstable();
+    places[2].sort_unstable();
+    assert_eq!(places[1], places[2]);
 }

@@ -19,6 +19,9 @@ const MOST: usize = 8 << 20;
 /// A buffer is not used for what takes less than a part of it: whoever keeps a message keeps its whole buffer.
 const PART: usize = 4;
 
+/// Room behind what is large, so that the few bytes that end a message do not move it.
+const BEHIND: usize = 256;
+
 /// Shared buffers that a thread knows. What is passed on is mostly the message that is being handled, or one of the last.
 const KNOWN: usize = 16;
 
@@ -56,6 +59,30 @@ pub fn kept(capacity: usize) -> Option<Vec<u8>> {
     }
     KEPT.try_with(|kept| kept.try_borrow_mut().ok()?.take(capacity))
         .ok()?
+}
+
+/// Makes room for so many bytes more in `buffer`, and a few behind them: large room in memory that this thread has kept, if there
+/// is some.
+#[inline]
+pub fn reserve(buffer: &mut Vec<u8>, additional: usize) {
+    if additional > buffer.capacity() - buffer.len() {
+        grow(buffer, additional);
+    }
+}
+
+#[cold]
+fn grow(buffer: &mut Vec<u8>, additional: usize) {
+    if additional < LEAST {
+        return buffer.reserve(additional);
+    }
+    let additional = additional.saturating_add(BEHIND);
+    match kept(buffer.len().saturating_add(additional)) {
+        Some(mut large) => {
+            large.extend_from_slice(buffer);
+            keep(std::mem::replace(buffer, large));
+        }
+        None => buffer.reserve(additional),
+    }
 }
 
 /// Keeps a buffer for the next large message, or frees it.
@@ -285,6 +312,23 @@ mod tests {
             keep(Vec::with_capacity(PART * LEAST + 1));
             assert_eq!(kept(LEAST), None);
             assert!(kept(LEAST + 1).is_some());
+        });
+    }
+
+    #[test]
+    fn a_buffer_grows_into_what_is_kept() {
+        on_a_thread(|| {
+            let large = Vec::with_capacity(2 * LEAST);
+            let at = large.as_ptr();
+            keep(large);
+            let mut buffer = b"head".to_vec();
+            reserve(&mut buffer, 100);
+            assert_ne!(buffer.as_ptr(), at);
+            reserve(&mut buffer, LEAST);
+            assert_eq!((buffer.as_ptr(), &*buffer), (at, &b"head"[..]));
+            reserve(&mut buffer, 2 * LEAST);
+            assert!(buffer.capacity() >= 4 + 2 * LEAST + BEHIND);
+            assert_eq!(buffer, b"head");
         });
     }
 

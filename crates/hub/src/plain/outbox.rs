@@ -14,7 +14,7 @@ use gatewire_proto::websocket::{MAX_HEADER, Opcode};
 use serde_json::{Value, json};
 
 use super::{NO_BYTES, PlainFormat, one_value, without_offset};
-use crate::encode::{ANSWER, Arguments, check_name, with_scratch};
+use crate::encode::{ANSWER, Arguments, check_name, send_text, with_scratch};
 use crate::prepared::OWN;
 use crate::recode::Recode;
 use crate::{EmitError, FramedText, Id, Outbox, Prepared, lock};
@@ -25,7 +25,7 @@ const POLICY: u16 = 1008;
 const NORMAL: u16 = 1000;
 /// Room for so many questions is kept while none waits: most clients ask one at a time.
 const KEPT_QUESTIONS: usize = 4;
-/// A larger buffer is not kept by the thread after use, in bytes.
+/// A larger buffer is kept among those of large messages, in bytes.
 const MAX_KEPT: usize = 64 * 1024;
 
 thread_local! {
@@ -207,7 +207,7 @@ impl Wire {
             args.put(subject, buffer, &mut attachments)?;
             if has_head && buffer.len() > start && args.is_single() && attachments.is_empty() {
                 self.codec().put_tail(id, ack, &mut TextBuffer::new(buffer));
-                self.outbox.send_text(&FramedText::seal(buffer));
+                send_text(&*self.outbox, buffer);
                 return Ok(());
             }
             // The serialiser writes UTF-8 alone.
@@ -241,7 +241,7 @@ impl Wire {
         }
         let mut buffer = message.into_own();
         match kind {
-            Some(WireKind::Text) => self.outbox.send_text(&FramedText::seal(&mut buffer)),
+            Some(WireKind::Text) => send_text(&*self.outbox, &mut buffer),
             Some(WireKind::Binary) => {
                 let message = &buffer[MAX_HEADER..];
                 self.outbox
@@ -251,6 +251,8 @@ impl Wire {
         }
         if buffer.capacity() <= MAX_KEPT {
             SCRATCH.set(buffer);
+        } else {
+            large::keep(buffer);
         }
     }
 

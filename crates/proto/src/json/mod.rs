@@ -3,10 +3,12 @@
 
 pub(crate) mod scanner;
 
+use crate::large;
+
 /// Appends `s` to `out` as a JSON string with its quotes, escaped as JavaScript's `JSON.stringify` does.
 pub fn put_json_string(out: &mut Vec<u8>, s: &str) {
     let (plain, special) = s.as_bytes().split_at(scanner::plain_len(s.as_bytes()));
-    out.reserve(s.len() + 2);
+    large::reserve(out, s.len() + 2);
     out.push(b'"');
     out.extend_from_slice(plain);
     if !special.is_empty() {
