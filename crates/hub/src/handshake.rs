@@ -41,7 +41,13 @@ impl Handshake {
     #[must_use]
     pub fn new(parts: HandshakeParts<'_>) -> Self {
         let url = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let mut text = format!("{url}\n");
+        let fields = parts.headers.iter();
+        let room: usize = fields
+            .map(|(name, value)| name.as_str().len() + value.len() + 2)
+            .sum();
+        let mut text = String::with_capacity(url.len() + 1 + room);
+        text.push_str(url);
+        text.push('\n');
         for name in parts.headers.keys().filter(|name| !is_hop(name)) {
             text.push_str(name.as_str());
             text.push('\n');
@@ -53,8 +59,11 @@ impl Handshake {
                     }
                     text.push_str(separator);
                 }
-                // Node reads bytes outside of ASCII as Latin-1.
-                text.extend(value.as_bytes().iter().map(|&byte| char::from(byte)));
+                match value.to_str() {
+                    Ok(value) => text.push_str(value),
+                    // Node reads bytes outside of ASCII as Latin-1.
+                    Err(_) => text.extend(value.as_bytes().iter().map(|&byte| char::from(byte))),
+                }
             }
             text.push('\n');
         }

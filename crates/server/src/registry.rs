@@ -115,8 +115,23 @@ impl Registry {
     /// A WebSocket whose handshake is being answered: it is waited for until it is a session, or is none. Its client may have
     /// the answer already, and is to be told of the server's end as every other.
     pub(crate) fn arrival(self: &Arc<Self>) -> Arrival {
-        self.drivers.send_modify(|drivers| *drivers += 1);
+        self.count_in();
         Arrival(self.clone())
+    }
+
+    /// One more is waited for. Nobody waits for more of them: nobody is told.
+    fn count_in(&self) {
+        self.drivers.send_if_modified(|drivers| {
+            *drivers += 1;
+            false
+        });
+    }
+
+    fn count_out(&self) {
+        self.drivers.send_if_modified(|drivers| {
+            *drivers -= 1;
+            *drivers == 0
+        });
     }
 
     /// Whether the sessions are being ended.
@@ -141,7 +156,7 @@ impl Registry {
         if !self.sessions.insert(outbox.clone()) {
             return None;
         }
-        self.drivers.send_modify(|drivers| *drivers += 1);
+        self.count_in();
         Some(Registration {
             registry: self.clone(),
             outbox: outbox.clone(),
@@ -176,7 +191,7 @@ pub(crate) struct Arrival(Arc<Registry>);
 
 impl Drop for Arrival {
     fn drop(&mut self) {
-        self.0.drivers.send_modify(|drivers| *drivers -= 1);
+        self.0.count_out();
     }
 }
 
@@ -235,7 +250,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.remove();
-        self.registry.drivers.send_modify(|drivers| *drivers -= 1);
+        self.registry.count_out();
     }
 }
 

@@ -193,7 +193,7 @@ impl Socket {
             String::new()
         } else {
             match local.rare.as_ref().and_then(|rare| rare.private_id) {
-                None => format!(r#"{{"sid":"{}"}}"#, self.id()),
+                None => [r#"{"sid":""#, self.id_str(), r#""}"#].concat(),
                 Some(private) => format!(r#"{{"sid":"{}","pid":"{private}"}}"#, self.id()),
             }
         };

@@ -24,10 +24,14 @@ pub struct OpenPacket<'a> {
     pub max_payload: usize,
 }
 
+/// More than the packet of an id of usual length takes.
+const ROOM: usize = 160;
+
 impl OpenPacket<'_> {
     /// The packet in its text form, `0` and JSON, keys in the order of the official server.
     pub fn encode(&self) -> String {
-        let mut json = b"0{\"sid\":".to_vec();
+        let mut json = Vec::with_capacity(ROOM);
+        json.extend_from_slice(b"0{\"sid\":");
         put_json_string(&mut json, self.sid);
         json.extend_from_slice(b",\"upgrades\":[");
         for (index, transport) in self.upgrades.iter().enumerate() {
@@ -44,7 +48,8 @@ impl OpenPacket<'_> {
         json.extend_from_slice(b",\"maxPayload\":");
         json.extend_from_slice(number.format(self.max_payload).as_bytes());
         json.push(b'}');
-        String::from_utf8_lossy(&json).into_owned()
+        // Text and numbers make no other bytes.
+        String::from_utf8(json).unwrap_or_default()
     }
 }
 
