@@ -143,10 +143,7 @@ impl Bound {
                 Farewell { .. } => listener,
             };
             let mut end = ending.subscribe();
-            let handler = move |request, peer| {
-                let site = Arc::clone(&site);
-                async move { site.answer(request, Some(peer)).await }
-            };
+            let handler = move |request, peer| Arc::clone(&site).answer(request, Some(peer));
             listener.serve(handler, async move {
                 // An error means that the sender is gone, which is an end too.
                 let _ = end.wait_for(|end| *end).await;

@@ -2,12 +2,16 @@
 //! routes requests to them and ends them.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use bytes::Bytes;
-use gatewire_server::{Engine, PlainSockets, ServerStats, WebSocketServer, is_websocket_connect};
+use futures_util::FutureExt;
+use gatewire_server::{
+    Body as EngineBody, Engine, PlainSockets, ServerStats, WebSocketServer, is_websocket_connect,
+};
 use http::{Request, header};
 
 use crate::watch::ServerKind;
@@ -70,14 +74,22 @@ impl Endpoint {
         }
     }
 
-    pub(crate) async fn handle<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response
+    /// The answer to a request, in a box as large as this one needs: it may wait for long.
+    pub(crate) fn handle<B>(
+        &self,
+        request: Request<B>,
+        peer: Option<SocketAddr>,
+    ) -> Pin<Box<dyn Future<Output = Response> + Send>>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         match self {
-            Self::SocketIo(engine) => engine.handle(request, peer).await.map(Body::new),
-            Self::Ws(ws) => ws.server.handle(request, peer).await.map(Body::new),
+            Self::SocketIo(engine) => Box::pin(engine.handle(request, peer).map(with_body)),
+            Self::Ws(ws) => {
+                let server = ws.server.clone();
+                Box::pin(async move { server.handle(request, peer).await.map(Body::new) })
+            }
         }
     }
 
@@ -152,6 +164,10 @@ impl Endpoint {
             Self::Ws(ws) => ws.server.timers_count(),
         }
     }
+}
+
+fn with_body(response: http::Response<EngineBody>) -> Response {
+    response.map(Body::new)
 }
 
 fn is_upgrade<B>(request: &Request<B>) -> bool {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,6 +12,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use gatewire_server::Reception;
 use http::{Request, StatusCode};
 use serde_json::json;
@@ -61,32 +63,35 @@ impl Site {
     }
 
     /// Answers one request.
-    pub(crate) async fn answer<B>(&self, mut request: Request<B>, peer: Option<SocketAddr>) -> Response
+    pub(crate) fn answer<B>(
+        self: Arc<Self>,
+        mut request: Request<B>,
+        peer: Option<SocketAddr>,
+    ) -> Pin<Box<dyn Future<Output = Response> + Send>>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         if let Some(route) = self.operators.find(request.uri().path()) {
-            return route.answer(request, peer).await;
+            let route = route.clone();
+            return Box::pin(async move { route.answer(request, peer).await });
         }
         let has_others = self.router.is_some();
-        if let Some(endpoint) = self
-            .endpoints
-            .iter()
-            .find(|endpoint| endpoint.is_for(&request, has_others))
-        {
-            return endpoint.handle(request, peer).await;
+        let mut endpoints = self.endpoints.iter();
+        if let Some(endpoint) = endpoints.find(|endpoint| endpoint.is_for(&request, has_others)) {
+            return endpoint.handle(request, peer);
         }
         let Some(router) = &self.router else {
-            return not_found(request).await;
+            return Box::pin(not_found(request));
         };
         if let Some(peer) = peer {
             request.extensions_mut().insert(ConnectInfo(peer));
         }
-        match router.clone().call(request).await {
+        let answering = router.clone().call(request);
+        Box::pin(answering.map(|answer| match answer {
             Ok(response) => response,
             Err(never) => match never as Infallible {},
-        }
+        }))
     }
 
     /// The same as routes of an axum router.

@@ -110,14 +110,14 @@ impl Cors {
             Origin::Any => put(response, ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
             Origin::Reflect => {
                 if let Some(origin) = request.get(ORIGIN) {
-                    response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                    response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, copied(origin));
                 }
                 response.append(VARY, HeaderValue::from_static("Origin"));
             }
             Origin::List(_) => {
                 let origin = request.get(ORIGIN);
                 if let Some(origin) = origin.filter(|origin| self.origin.allows(origin.as_bytes())) {
-                    response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                    response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, copied(origin));
                 }
                 response.append(VARY, HeaderValue::from_static("Origin"));
             }
@@ -150,6 +150,11 @@ impl Cors {
             response.insert(ACCESS_CONTROL_MAX_AGE, seconds.into());
         }
     }
+}
+
+/// A value that does not hold the buffer that the request was read into: a poll may wait for long with it.
+fn copied(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
 }
 
 /// Inserts a configured value; one that cannot stand in a header is left out.

@@ -1,8 +1,8 @@
 //! One Engine.IO server: hands each HTTP request below its path to where it belongs (a handshake, a poll, a post, an
 //! upgrade, or a refusal), and opens and closes sessions.
 
-use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::clock;
 use crate::compression::Encoding;
 use crate::config::{ConfigError, EngineConfig};
 use crate::connection::{Input, SocketInput};
+use crate::cork;
 use crate::dialect::Dialect;
 use crate::faults::Fault;
 use crate::hooks::Hooks;
@@ -29,7 +30,7 @@ use crate::origin::{self, Door};
 use crate::outbox::Outbox;
 use crate::refusals::Refusal;
 use crate::registry::Registry;
-use crate::request::{self, Target};
+use crate::request::{self, Callback, Target};
 use crate::rules::Rules;
 use crate::shared::{Host, Node, Refused, SharingConfig, Tunnel};
 use crate::stats::{self, Meter, ServerStats};
@@ -145,26 +146,30 @@ impl Engine {
 
     /// Answers one HTTP request whose path [`matches`](Self::matches). `peer` is the client's address, if known. For a
     /// WebSocket the request must come from a hyper server with upgrades switched on (axum's is one).
-    pub async fn handle<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
+    pub fn handle<B>(
+        &self,
+        request: Request<B>,
+        peer: Option<SocketAddr>,
+    ) -> impl Future<Output = Response<Body>> + use<B>
     where
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        let Some(cors) = &self.0.config.cors else {
-            return self.dispatch(parts, body, peer, self.0.node.get()).await;
+        let mut fields = HeaderMap::new();
+        let begun = match &self.0.config.cors {
+            Some(cors) if parts.method == Method::OPTIONS => {
+                cors.apply_preflight(&parts.headers, &mut fields);
+                Begun::Answered(answer::empty(StatusCode::NO_CONTENT))
+            }
+            cors => {
+                if let Some(cors) = cors {
+                    cors.apply(&parts.headers, &mut fields);
+                }
+                self.begin(&parts, self.0.node.get())
+            }
         };
-        let mut headers = HeaderMap::new();
-        if parts.method == Method::OPTIONS {
-            cors.apply_preflight(&parts.headers, &mut headers);
-            let mut response = answer::empty(StatusCode::NO_CONTENT);
-            answer::extend(response.headers_mut(), headers);
-            return response;
-        }
-        cors.apply(&parts.headers, &mut headers);
-        let mut response = self.dispatch(parts, body, peer, self.0.node.get()).await;
-        answer::extend(response.headers_mut(), headers);
-        response
+        self.go_on(begun, parts, body, peer, fields)
     }
 
     /// Shares the sessions with the other engines on `bus`, whose paths and options should be the same: a request for a
@@ -243,55 +248,95 @@ impl Engine {
         }
     }
 
-    /// Answers a request; one for a session that is not known here has the other nodes asked, if there is a `node`.
-    async fn dispatch<B>(
+    /// Finds out what a request is for; one for a session that is not known here has the other nodes asked, if there is a
+    /// `node`.
+    fn begin(&self, parts: &Parts, node: Option<&Arc<Node>>) -> Begun {
+        if let Some(files) = &self.0.client_files
+            && let Some(name) = parts.uri.path().strip_prefix(&*self.0.prefix)
+            && let Some(file) = files.answer(name, &parts.headers)
+        {
+            return Begun::Answered(file);
+        }
+        let target = match request::classify(parts, &self.0.config, &self.0.registry.sessions) {
+            Ok(target) => target,
+            Err(error) => {
+                return match node {
+                    Some(node) if matches!(error, HandshakeError::UnknownSid) => {
+                        Begun::Elsewhere(node.clone())
+                    }
+                    _ => Begun::Answered(self.refuse(&error, parts)),
+                };
+            }
+        };
+        let allowed = self.0.config.cors.as_ref().map(|cors| &cors.origin);
+        if !self.0.door.is_open(allowed, parts, target.is_script()) {
+            let error = HandshakeError::Forbidden(Some(origin::REFUSAL.to_owned()));
+            return Begun::Answered(self.refuse_as(Refusal::Origin, StatusCode::FORBIDDEN, &error, parts));
+        }
+        match target {
+            Target::Polling(outbox, callback)
+                if parts.method == Method::GET && !self.0.hooks.change_answers() =>
+            {
+                Begun::Poll(Poll {
+                    outbox,
+                    callback,
+                    accepted: Encoding::accepted(&parts.headers),
+                    is_old: answer::is_old_browser(&parts.headers),
+                })
+            }
+            target => Begun::Here(target),
+        }
+    }
+
+    /// Answers a request that has begun, and adds `fields` to the answer. A poll may wait for long: nothing that came with
+    /// its request is kept meanwhile, and there is no room for what others need.
+    fn go_on<B>(
         &self,
+        begun: Begun,
+        parts: Parts,
+        body: B,
+        peer: Option<SocketAddr>,
+        fields: HeaderMap,
+    ) -> impl Future<Output = Response<Body>> + use<B>
+    where
+        B: http_body::Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let step = match begun {
+            Begun::Answered(response) => Step::Answered(response),
+            Begun::Poll(poll) => Step::Poll(poll),
+            Begun::Elsewhere(node) => {
+                let engine = self.clone();
+                Step::Elsewhere(Box::pin(async move { engine.relay(&node, &parts, body).await }))
+            }
+            Begun::Here(target) => Step::Here(Box::pin(self.clone().answer(target, parts, body, peer))),
+        };
+        async move {
+            let mut response = match step {
+                Step::Answered(response) => response,
+                Step::Poll(poll) => poll.answer().await,
+                Step::Elsewhere(answering) => answering.await,
+                Step::Here(answering) => answering.await,
+            };
+            answer::extend(response.headers_mut(), fields);
+            response
+        }
+    }
+
+    /// Answers a request of this node.
+    async fn answer<B>(
+        self,
+        target: Target,
         mut parts: Parts,
         body: B,
         peer: Option<SocketAddr>,
-        node: Option<&Arc<Node>>,
     ) -> Response<Body>
     where
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if let Some(files) = &self.0.client_files
-            && let Some(name) = parts.uri.path().strip_prefix(&*self.0.prefix)
-            && let Some(file) = files.answer(name, &parts.headers)
-        {
-            return file;
-        }
-        let target = match request::classify(&parts, &self.0.config, &self.0.registry.sessions) {
-            Ok(target) => target,
-            Err(HandshakeError::UnknownSid) if node.is_some() => {
-                return match node {
-                    // A box, so that other requests do not carry the room for it.
-                    Some(node) => Box::pin(self.relay(node, &parts, body)).await,
-                    None => self.refuse(&HandshakeError::UnknownSid, &parts),
-                };
-            }
-            Err(error) => return self.refuse(&error, &parts),
-        };
-        let allowed = self.0.config.cors.as_ref().map(|cors| &cors.origin);
-        if !self.0.door.is_open(allowed, &parts, target.is_script()) {
-            let error = HandshakeError::Forbidden(Some(origin::REFUSAL.to_owned()));
-            return self.refuse_as(Refusal::Origin, StatusCode::FORBIDDEN, &error, &parts);
-        }
         let is_handshake = matches!(target, Target::Handshake(..));
         let mut response = match target {
-            Target::Polling(outbox, callback)
-                if parts.method == Method::GET && !self.0.hooks.change_answers() =>
-            {
-                // It may wait for long: nothing that came with the request is kept meanwhile.
-                let accepted = Encoding::accepted(&parts.headers);
-                let is_old = answer::is_old_browser(&parts.headers);
-                drop((parts, body));
-                let mut response = polling::poll(&outbox, callback.as_deref(), accepted).await;
-                if response.status() == StatusCode::OK && is_old {
-                    answer::calm(response.headers_mut());
-                }
-                return response;
-            }
             Target::Polling(outbox, callback) => {
                 polling::handle(outbox, callback.as_deref(), &mut parts, body).await
             }
@@ -319,19 +364,16 @@ impl Engine {
                     TransportKind::WebSocket => {
                         let engine = self.clone();
                         let arrival = self.0.registry.arrival();
-                        self.accept(&parts, move |opened| async move {
+                        self.accept(&parts, move |opened| {
                             engine.open_websocket(sid, dialect, arrived, opened);
                             drop(arrival);
                         })
                     }
                 }
             }
-            Target::Upgrade(outbox) => {
-                self.accept(
-                    &parts,
-                    |opened| async move { socket::probe(outbox, opened).await },
-                )
-            }
+            Target::Upgrade(outbox) => self.accept(&parts, |opened| {
+                task::spawn("gatewire probe", socket::probe(outbox, opened));
+            }),
         };
         if matches!(
             response.status(),
@@ -412,10 +454,7 @@ impl Engine {
     }
 
     /// Answers a WebSocket handshake. The first protocol that the client offers is taken, as the Node server does.
-    fn accept<F>(&self, parts: &Parts, then: impl FnOnce(Opened) -> F + Send + 'static) -> Response<Body>
-    where
-        F: Future<Output = ()> + Send,
-    {
+    fn accept(&self, parts: &Parts, then: impl FnOnce(Opened) + Send + 'static) -> Response<Body> {
         match Handshaking::check(parts, self.0.config.per_message_deflate.as_ref()) {
             Ok(handshaking) => {
                 let protocol = handshaking.protocols().next().map(str::to_owned);
@@ -453,14 +492,20 @@ impl Engine {
     }
 
     fn open_websocket(&self, sid: Id, dialect: Dialect, arrived: Arrived, opened: Opened) {
-        let Opened {
-            stream,
-            unread,
-            deflate,
-        } = opened;
+        let Opened { taken, deflate } = opened;
         let rules = &self.0.rules;
-        let outbox = Outbox::websocket(sid, dialect, rules, stream, deflate, clock::now());
-        let input = SocketInput::new(rules.decoder(deflate), unread);
+        // The 101 leaves with the first packet.
+        let _corked = cork::enter();
+        let outbox = Outbox::websocket(
+            sid,
+            dialect,
+            rules,
+            taken.stream,
+            &taken.head,
+            deflate,
+            clock::now(),
+        );
+        let input = SocketInput::new(rules.decoder(deflate), taken.unread);
         if !self.start(&outbox, arrived, Input::Socket(input)) {
             tracing::warn!(%sid, "a WebSocket is dropped: another session got the id that was generated for it");
         }
@@ -498,6 +543,43 @@ impl Inner {
     }
 }
 
+/// What a request turned out to be for.
+enum Begun {
+    /// Nothing: this is the answer.
+    Answered(Response<Body>),
+    Poll(Poll),
+    Here(Target),
+    /// A session of another node, maybe.
+    Elsewhere(Arc<Node>),
+}
+
+/// How the answer to it is come by.
+enum Step<H, E> {
+    Answered(Response<Body>),
+    Poll(Poll),
+    Here(Pin<Box<H>>),
+    Elsewhere(Pin<Box<E>>),
+}
+
+/// A GET of a session on polling.
+struct Poll {
+    outbox: Arc<Outbox>,
+    callback: Callback,
+    accepted: Option<Encoding>,
+    /// It comes from an old browser.
+    is_old: bool,
+}
+
+impl Poll {
+    async fn answer(self) -> Response<Body> {
+        let mut response = polling::poll(&self.outbox, self.callback.as_deref(), self.accepted).await;
+        if response.status() == StatusCode::OK && self.is_old {
+            answer::calm(response.headers_mut());
+        }
+        response
+    }
+}
+
 /// What is kept of the request that opens a session, and the session's place among those of its address.
 type Arrived = (Arc<Handshake>, Option<Seat>);
 
@@ -524,7 +606,8 @@ impl Host for Sessions {
                         return engine.refuse(&HandshakeError::UnknownSid, &parts);
                     }
                     // Nobody else is asked: the other node knows that the session is here.
-                    engine.dispatch(parts, body, None, None).await
+                    let begun = engine.begin(&parts, None);
+                    engine.go_on(begun, parts, body, None, HeaderMap::new()).await
                 }
             });
             if let Err(error) = served.await {

@@ -21,6 +21,7 @@ mod engine;
 mod faults;
 mod hooks;
 mod http;
+mod http1;
 mod lapses;
 mod limiter;
 mod listener;

@@ -1,9 +1,10 @@
 //! Accepting TCP connections, with TLS or without, and serving HTTP on them. The listener knows no path: each request goes
 //! to a handler. Errors of `accept` (no file descriptors left, say) are logged and survived.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -13,8 +14,6 @@ use http::{Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(unix)]
 use tokio::net::TcpSocket;
@@ -22,10 +21,11 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 use tokio::sync::{Semaphore, watch};
 
 use crate::accepting::Failures;
+use crate::http::Body;
+use crate::http1::serve;
 use crate::reception::Reception;
 use crate::serving::Serving;
 use crate::stream::{Other, Stream};
-use crate::takeover::lend;
 use crate::tls::Tls;
 use gatewire_hub::task;
 
@@ -100,8 +100,8 @@ impl ListenerConfig {
     pub(crate) fn http1(&self) -> http1::Builder {
         let mut builder = http1::Builder::new();
         builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.header_timeout)
+            // The connection looks after it.
+            .header_read_timeout(None)
             // A head must find room in the buffer; less than this hyper does not take.
             .max_buf_size(self.max_head.max(MIN_HEAD));
         builder
@@ -222,15 +222,13 @@ impl Listener {
         let reception = self.reception;
         let handler = {
             let reception = reception.clone();
-            move |mut request, peer| {
-                let received = reception.receive_from(peer, &mut request);
-                let answer = received.map(|client| handler(request, client));
-                async move {
-                    match answer {
-                        Ok(answer) => answer.await.map(Either::Left),
-                        Err(refusal) => refusal.map(Either::Right),
-                    }
-                }
+            move |mut request, peer| match reception.receive_from(peer, &mut request) {
+                Ok(client) => Answer::Handled {
+                    answer: handler(request, client),
+                },
+                Err(refusal) => Answer::Refused {
+                    refusal: Some(refusal),
+                },
             }
         };
         let begin = |stream: TcpStream, peer: SocketAddr, permit| {
@@ -255,7 +253,7 @@ impl Listener {
                 );
             } else if serving.sit_down(&reception, &stream, self.tls.is_some()) {
                 match &self.tls {
-                    None => task::spawn("gatewire http", serving.http1(stream)),
+                    None => task::spawn("gatewire http", serving.http1(stream.into())),
                     Some(tls) => task::spawn("gatewire https", serving.tls(stream, tls.clone())),
                 };
             }
@@ -306,6 +304,37 @@ impl Listener {
     }
 }
 
+pin_project_lite::pin_project! {
+    /// The answer to a request that was received, or not. An async block would have room for the future twice.
+    #[project = AnswerProjected]
+    enum Answer<F> {
+        Handled {
+            #[pin]
+            answer: F,
+        },
+        Refused {
+            refusal: Option<Box<Response<Body>>>,
+        },
+    }
+}
+
+impl<F, B> Future for Answer<F>
+where
+    F: Future<Output = Response<B>>,
+{
+    type Output = Response<Either<B, Body>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AnswerProjected::Handled { answer } => answer.poll(cx).map(|response| response.map(Either::Left)),
+            AnswerProjected::Refused { refusal } => match refusal.take() {
+                Some(refusal) => Poll::Ready(refusal.map(Either::Right)),
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
 /// Who is in the queue at this moment.
 fn waiting(listener: &TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let mut cx = Context::from_waker(Waker::noop());
@@ -349,16 +378,6 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let config = ListenerConfig::default();
-    let (stream, loan) = lend(stream, config.write_timeout);
-    let service =
-        service_fn(|request| loan.answer(request, &handler, |stream| Stream::Other(Other::new(stream))));
-    let connection = config
-        .http1()
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    tokio::select! {
-        outcome = connection => outcome,
-        () = loan.taken() => Ok(()),
-    }
+    let stream = Stream::Other(Other::new(stream));
+    serve(stream, &ListenerConfig::default(), handler, pin!(pending())).await
 }

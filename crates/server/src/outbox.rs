@@ -24,7 +24,7 @@ use gatewire_hub::Id;
 use gatewire_proto::engineio::{self, CloseReason, Protocol, TransportKind};
 use gatewire_proto::websocket::Deflate;
 
-use self::lane::SocketLane;
+use self::lane::{Frame, SocketLane};
 use crate::clock;
 use crate::dialect::Dialect;
 use crate::faults::Fault;
@@ -82,11 +82,13 @@ impl Outbox {
         Self::new(sid, dialect, rules, TransportKind::Polling, lane, now)
     }
 
+    /// `head` goes before all frames: it is the rest of the handshake.
     pub(crate) fn websocket(
         sid: Id,
         dialect: Dialect,
         rules: &Arc<Rules>,
         stream: Stream,
+        head: &[u8],
         deflate: Option<Deflate>,
         now: Instant,
     ) -> Arc<Self> {
@@ -94,6 +96,9 @@ impl Outbox {
         let outbox = Self::new(sid, dialect, rules, TransportKind::WebSocket, lane, now);
         // A fresh cell takes the first value it is given.
         let _ = outbox.stream.set(stream);
+        if !head.is_empty() {
+            outbox.send_frame(&mut outbox.lock(), &Frame::Own(head));
+        }
         outbox
     }
 

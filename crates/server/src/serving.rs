@@ -4,9 +4,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -15,22 +14,18 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use crate::announced::announced;
+use crate::http1::{FIRST_REQUEST, serve};
 use crate::limiter::Seat;
 use crate::listener::ListenerConfig;
 use crate::proxies::{Peer, ProxyProtocol};
 use crate::reception::Reception;
 use crate::stream::Stream;
-use crate::takeover::lend;
 use crate::tls::{ALPN_H2, Secured, Tls, TlsStream};
-
-/// Time for a first request that a connection has when its listener ends.
-const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// What one connection needs of its listener.
 pub(crate) struct Serving<H> {
@@ -79,10 +74,9 @@ where
         tls: Option<Tls>,
     ) {
         let proxy = self.peer.address;
-        let has_asked = AtomicBool::new(false);
         let peer = tokio::select! {
             peer = announced(&stream, proxy, bounds) => peer,
-            () = told_after_a_first(&mut self.ending, &has_asked) => return,
+            () = told_a_moment_ago(&mut self.ending) => return,
         };
         let Some(peer) = peer else { return };
         self.peer = peer;
@@ -90,48 +84,31 @@ where
             return;
         }
         match tls {
-            None => self.http1(stream).await,
+            None => self.http1(stream.into()).await,
             Some(tls) => Box::pin(self.tls(stream, tls)).await,
         }
     }
 
     /// Serves HTTP/1.1.
-    pub(crate) async fn http1<S>(mut self, stream: S)
-    where
-        S: AsyncRead + AsyncWrite + Into<Stream> + Unpin + Send + 'static,
-    {
-        let (stream, loan) = lend(stream, self.config.write_timeout);
-        let has_asked = AtomicBool::new(false);
-        let service = service_fn(|request| {
-            has_asked.store(true, Ordering::Relaxed);
-            loan.answer(request, |request| (self.handler)(request, self.peer), Into::into)
-        });
-        let connection = self
-            .config
-            .http1()
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        let mut connection = std::pin::pin!(connection);
-        let outcome = tokio::select! {
-            outcome = connection.as_mut() => outcome,
-            () = loan.taken() => return,
-            () = told_after_a_first(&mut self.ending, &has_asked) => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    outcome = connection => outcome,
-                    () = loan.taken() => return,
-                }
-            }
-        };
-        report(self.peer.address, outcome);
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the future of an async fn has room for its arguments twice"
+    )]
+    pub(crate) fn http1(mut self, stream: Stream) -> impl Future<Output = ()> {
+        async move {
+            let this = &mut self;
+            let handler = |request| (this.handler)(request, this.peer);
+            let told = pin!(told(&mut this.ending));
+            let outcome = serve(stream, &this.config, handler, told).await;
+            report(this.peer.address, outcome);
+        }
     }
 
     /// Does the handshake of TLS, and serves what was agreed on.
     pub(crate) async fn tls(mut self, stream: TcpStream, tls: Tls) {
-        let has_asked = AtomicBool::new(false);
         let stream = tokio::select! {
             stream = tls.accept(stream, self.peer.address) => stream,
-            () = told_after_a_first(&mut self.ending, &has_asked) => return,
+            () = told_a_moment_ago(&mut self.ending) => return,
         };
         // It has served its purpose: the certificates of a listener that has ended need not stay.
         drop(tls);
@@ -160,7 +137,7 @@ where
             // In a box: what few connections need is not to be room in the task of each.
             Box::pin(serving.http2(stream)).await;
         } else {
-            serving.http1(stream).await;
+            serving.http1(stream.into()).await;
         }
     }
 
@@ -228,12 +205,10 @@ async fn told(ending: &mut watch::Receiver<bool>) {
     drop(ending.wait_for(|ending| *ending).await);
 }
 
-/// As [`told`], a moment later where nothing was asked for yet: who was accepted just before the end is answered.
-async fn told_after_a_first(ending: &mut watch::Receiver<bool>, has_asked: &AtomicBool) {
+/// As [`told`], a moment later: who was accepted just before the end is answered.
+async fn told_a_moment_ago(ending: &mut watch::Receiver<bool>) {
     told(ending).await;
-    if !has_asked.load(Ordering::Relaxed) {
-        tokio::time::sleep(FIRST_REQUEST).await;
-    }
+    tokio::time::sleep(FIRST_REQUEST).await;
 }
 
 fn report(peer: SocketAddr, outcome: hyper::Result<()>) {

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use hyper::upgrade::{Parts, Upgraded};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::http1::Lent;
 use crate::scratch;
-use crate::takeover::Lent;
 use crate::tls::TlsStream;
 
 /// Any stream that hyper can hand over.
@@ -84,25 +84,18 @@ impl From<Box<TlsStream>> for Stream {
 impl Stream {
     /// Takes the stream back out of hyper, with the bytes that hyper had read too far.
     pub(crate) fn from_upgraded(upgraded: Upgraded) -> (Self, Vec<u8>) {
-        let upgraded = match upgraded.downcast() {
-            Ok(parts) => return Self::from_lent::<TcpStream>(parts),
-            Err(upgraded) => upgraded,
-        };
-        let upgraded = match upgraded.downcast() {
-            Ok(parts) => return Self::from_lent::<Box<TlsStream>>(parts),
+        let upgraded = match upgraded.downcast::<TokioIo<Lent>>() {
+            Ok(parts) => {
+                let mut lent = parts.io.into_inner();
+                lent.put_ahead(&parts.read_buf);
+                return lent.into_parts();
+            }
             Err(upgraded) => upgraded,
         };
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
             Ok(parts) => (Self::Tcp(parts.io.into_inner()), parts.read_buf.to_vec()),
             Err(upgraded) => (Self::Other(Other::new(TokioIo::new(upgraded))), Vec::new()),
         }
-    }
-
-    fn from_lent<S: Into<Self>>(parts: Parts<TokioIo<Lent<S>>>) -> (Self, Vec<u8>) {
-        // Whoever took it before would have kept the upgrade from happening.
-        let stream = parts.io.into_inner().into_inner();
-        let stream = stream.map_or_else(|| Self::Other(Other::new(tokio::io::empty())), Into::into);
-        (stream, parts.read_buf.to_vec())
     }
 
     /// Reads once; 0 is the end of the stream. `Pending` has registered the task of `cx`.
@@ -175,6 +168,19 @@ impl Stream {
             Self::Tcp(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => stream.poll_flush(cx),
             Self::Other(stream) => stream.poll_flush_locked(lock(&stream.stream).as_mut(), cx),
+        }
+    }
+
+    /// Closes the stream for writing when everything has left. `Pending` has registered the task of `cx`: for the driver
+    /// alone.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        match self {
+            Self::Tcp(_) | Self::Tls(_) => {
+                self.shutdown(Shutdown::Write);
+                Poll::Ready(Ok(()))
+            }
+            Self::Other(stream) => lock(&stream.stream).as_mut().poll_shutdown(cx),
         }
     }
 

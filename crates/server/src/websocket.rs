@@ -14,6 +14,7 @@ use crate::application::{Application, Connection};
 use crate::clock;
 use crate::config::{ConfigError, Limits, check_deflate, check_origin};
 use crate::connection::{Input, SocketInput};
+use crate::cork;
 use crate::cors::Cors;
 use crate::dialect::Dialect;
 use crate::hooks::Hooks;
@@ -304,7 +305,7 @@ impl WebSocketServer {
         let name = protocol.map(|at| &*config.protocols[at]);
         let protocol = protocol.and_then(|at| u8::try_from(at).ok());
         let arrival = self.0.registry.arrival();
-        Ok(handshaking.accept(name, move |opened| async move {
+        Ok(handshaking.accept(name, move |opened| {
             server.start(sid, Dialect::Plain { protocol }, handshake, seat, opened);
             drop(arrival);
         }))
@@ -322,19 +323,25 @@ impl WebSocketServer {
         seat: Option<Seat>,
         opened: Opened,
     ) {
-        let Opened {
-            stream,
-            unread,
-            deflate,
-        } = opened;
+        let Opened { taken, deflate } = opened;
         let rules = &self.0.rules;
-        let outbox = Outbox::websocket(sid, dialect, rules, stream, deflate, clock::now());
+        // The 101 leaves with what the session sends first, if that is at once.
+        let _corked = cork::enter();
+        let outbox = Outbox::websocket(
+            sid,
+            dialect,
+            rules,
+            taken.stream,
+            &taken.head,
+            deflate,
+            clock::now(),
+        );
         let Some(registration) = self.0.registry.register(&outbox, seat) else {
             tracing::warn!(%sid, "a WebSocket is dropped: another one got the id that was generated for it");
             return;
         };
         let session = self.0.application.open(Connection::new(outbox), handshake);
-        let input = SocketInput::new(rules.decoder(deflate), unread);
+        let input = SocketInput::new(rules.decoder(deflate), taken.unread);
         registration.begin(session, Input::Socket(input));
     }
 }

@@ -181,10 +181,7 @@ impl TestApp {
                 let site = Arc::clone(site);
                 let (near, far) = tokio::io::duplex(PIPE);
                 tokio::spawn(async move {
-                    let answer = |request| {
-                        let site = Arc::clone(&site);
-                        async move { site.answer(request, None).await }
-                    };
+                    let answer = |request| Arc::clone(&site).answer(request, None);
                     if let Err(error) = serve_stream(far, answer).await {
                         tracing::debug!(%error, "a connection in memory ended with an error");
                     }

@@ -75,6 +75,7 @@ fn what_a_stream_holds_back_is_flushed_by_the_driver() {
         Dialect::V4,
         &Arc::default(),
         Stream::Other(Other::new(stream.clone())),
+        &[],
         None,
         Instant::now(),
     );

@@ -2,7 +2,7 @@
 //! it (Engine.IO 4, "upgrade"). After that the stream belongs to the driver.
 
 use std::future::poll_fn;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ use crate::http::{self as answer, Body};
 use crate::outbox::{Lane, Outbox};
 use crate::scratch;
 use crate::stream::Stream;
+use crate::takeover::{Claim, Handoff, Taken};
 use crate::transport::polling::Inbox;
-use gatewire_hub::task;
 
 /// How often a poll that holds the upgrade up is released.
 const NOOP_INTERVAL: Duration = Duration::from_millis(100);
@@ -42,9 +42,7 @@ pub(crate) struct Handover {
 
 /// A WebSocket that has just been opened.
 pub(crate) struct Opened {
-    pub(crate) stream: Stream,
-    /// Bytes that the client sent behind its request.
-    pub(crate) unread: Vec<u8>,
+    pub(crate) taken: Taken,
     /// What was agreed on about compression.
     pub(crate) deflate: Option<Deflate>,
 }
@@ -53,6 +51,8 @@ pub(crate) struct Opened {
 pub(crate) struct Handshaking {
     upgrade: Upgrade,
     upgraded: OnUpgrade,
+    /// Where the connection is one of ours.
+    handoff: Option<Handoff>,
     deflate: Option<Deflate>,
 }
 
@@ -83,6 +83,7 @@ impl Handshaking {
         Ok(Self {
             upgrade,
             upgraded,
+            handoff: parts.extensions.get().cloned(),
             deflate,
         })
     }
@@ -92,35 +93,20 @@ impl Handshaking {
         self.upgrade.protocols()
     }
 
-    /// Answers with the 101, over HTTP/2 the 200, which names `protocol`, and runs `then` with the connection once it is out.
-    pub(crate) fn accept<F>(
+    /// Answers with the 101, over HTTP/2 the 200, which names `protocol`, and runs `then` with the connection when it is to be
+    /// written to it, or once it is out.
+    pub(crate) fn accept(
         self,
         protocol: Option<&str>,
-        then: impl FnOnce(Opened) -> F + Send + 'static,
-    ) -> Response<Body>
-    where
-        F: Future<Output = ()> + Send,
-    {
-        let Self {
-            upgrade,
-            upgraded,
-            deflate,
-        } = self;
-        task::spawn("gatewire handshake", async move {
-            match upgraded.await {
-                Ok(upgraded) => {
-                    let (stream, unread) = Stream::from_upgraded(upgraded);
-                    then(Opened {
-                        stream,
-                        unread,
-                        deflate,
-                    })
-                    .await;
-                }
-                Err(error) => tracing::debug!(%error, "the connection ended before it became a WebSocket"),
-            }
-        });
-        accepted(&upgrade, protocol, deflate)
+        then: impl FnOnce(Opened) + Send + 'static,
+    ) -> Response<Body> {
+        let deflate = self.deflate;
+        let claim = Claim::new(self.upgraded, move |taken| then(Opened { taken, deflate }));
+        match self.handoff {
+            Some(handoff) => handoff.put(claim),
+            None => claim.wait(),
+        }
+        accepted(&self.upgrade, protocol, deflate)
     }
 }
 
@@ -175,11 +161,11 @@ fn accepted(upgrade: &Upgrade, protocol: Option<&str>, deflate: Option<Deflate>)
 /// Plays the server's part of the probe on a new WebSocket of a polling session, and hands the stream over to the
 /// session's driver. Gives up, closing this stream alone, when the client does or after the upgrade timeout.
 pub(crate) async fn probe(outbox: Arc<Outbox>, opened: Opened) {
-    let Opened {
-        stream,
-        unread,
-        deflate,
-    } = opened;
+    let Opened { taken, deflate } = opened;
+    let Taken { stream, unread, head } = taken;
+    if write_all(&stream, &head).await.is_err() {
+        return tracing::debug!(sid = %outbox.sid, "the connection ended before it became a WebSocket");
+    }
     if let Err(refused) = outbox.lock().session.start_upgrade(clock::now()) {
         tracing::debug!(sid = %outbox.sid, %refused, "an upgrade is refused");
         outbox.fault(Fault::Upgrade);
@@ -310,12 +296,7 @@ impl Probing<'_> {
     async fn send(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Failure> {
         let mut frame = Vec::with_capacity(payload.len() + websocket::MAX_HEADER);
         websocket::put_frame(&mut frame, opcode, payload);
-        let mut written = 0;
-        while written < frame.len() {
-            let write = poll_fn(|cx| self.stream.poll_write(cx, &[IoSlice::new(&frame[written..])]));
-            written += write.await.map_err(|_| Failure::Gone)?;
-        }
-        Ok(())
+        write_all(&self.stream, &frame).await.map_err(|_| Failure::Gone)
     }
 
     fn finish(self, unread: Vec<u8>) -> Result<(), Failure> {
@@ -335,6 +316,14 @@ impl Probing<'_> {
         );
         Ok(())
     }
+}
+
+async fn write_all(stream: &Stream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = poll_fn(|cx| stream.poll_write(cx, &[IoSlice::new(bytes)])).await?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
 }
 
 /// Says goodbye on a stream that is of no use, without waiting for anything.

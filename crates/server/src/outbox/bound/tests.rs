@@ -88,7 +88,7 @@ fn session(rules: &Arc<Rules>, may_take: usize) -> (Arc<Outbox>, Valve) {
     let valve = Valve::new(may_take);
     let stream = Stream::Other(Other::new(valve.clone()));
     let now = Instant::now();
-    let outbox = Outbox::websocket(Id::generate(), Dialect::V4, rules, stream, None, now);
+    let outbox = Outbox::websocket(Id::generate(), Dialect::V4, rules, stream, &[], None, now);
     (outbox, valve)
 }
 
