@@ -241,7 +241,12 @@ impl Driver {
                         }
                         _ => input.farewell,
                     };
-                    self.outbox().seal(&websocket::close_frame(code, ""));
+                    let frame = websocket::close_frame(code, "");
+                    if input.ended {
+                        self.outbox().seal_at_end(frame);
+                    } else {
+                        self.outbox().seal(&frame);
+                    }
                 }
             }
             Lane::Body(_) => {}

@@ -14,6 +14,7 @@ use http::{Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(unix)]
 use tokio::net::TcpSocket;
@@ -231,9 +232,12 @@ impl Listener {
                 },
             }
         };
+        // Without it small frames would wait for the acknowledgement of earlier ones. On Linux a connection has it from its
+        // listener.
+        let has_nodelay =
+            cfg!(target_os = "linux") && SockRef::from(&self.listener).set_tcp_nodelay(true).is_ok();
         let begin = |stream: TcpStream, peer: SocketAddr, permit| {
-            // Without it small frames would wait for the acknowledgement of earlier ones.
-            if let Err(error) = stream.set_nodelay(true) {
+            if !has_nodelay && let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
             }
             let mut serving = Serving {

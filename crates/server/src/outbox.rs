@@ -233,14 +233,16 @@ impl Outbox {
         }
     }
 
-    /// Nothing goes out any more: open requests are answered, the stream is shut down.
+    /// Nothing goes out any more: open requests are answered, the stream is shut down. Later calls do nothing.
     pub(crate) fn shut(&self) {
         let mut state = self.lock();
-        state.lane = Lane::Closed;
+        let lane = std::mem::replace(&mut state.lane, Lane::Closed);
         self.note_taken(&mut state);
         self.closing.store(true, Ordering::Release);
-        if let Some(stream) = self.stream.get() {
-            stream.shutdown(Shutdown::Both);
+        match (self.stream.get(), lane) {
+            (None, _) | (_, Lane::Closed) => {}
+            (Some(stream), Lane::WebSocket(lane)) => stream.end(&lane.last_words),
+            (Some(stream), _) => stream.shutdown(Shutdown::Both),
         }
     }
 }

@@ -36,6 +36,14 @@ pub(crate) enum Stream {
 /// bound of the outbox; it keeps a few of these.
 const WRITE: usize = 16 << 10;
 
+/// To `send`: more follows at once.
+#[cfg(target_os = "linux")]
+const MSG_MORE: i32 = 0x8000;
+
+/// To `send`: an error is enough, there need be no signal.
+#[cfg(target_os = "linux")]
+const MSG_NOSIGNAL: i32 = 0x4000;
+
 /// A stream behind a mutex, which may hold back what was written until it is flushed, as HTTP/2 does.
 pub(crate) struct Other {
     stream: Mutex<Pin<Box<dyn Duplex>>>,
@@ -182,6 +190,21 @@ impl Stream {
             }
             Self::Other(stream) => lock(&stream.stream).as_mut().poll_shutdown(cx),
         }
+    }
+
+    /// Writes `last`, if it is taken at once, and closes both directions. Where the system can, both leave in one segment.
+    pub(crate) fn end(&self, last: &[u8]) {
+        if !last.is_empty() {
+            // An error says that the connection is gone.
+            let _ = match self {
+                #[cfg(target_os = "linux")]
+                Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || {
+                    SockRef::from(stream).send_with_flags(last, MSG_MORE | MSG_NOSIGNAL)
+                }),
+                stream => stream.try_write(&[IoSlice::new(last)]),
+            };
+        }
+        self.shutdown(Shutdown::Both);
     }
 
     /// Closes the stream for writing or for both directions, without waiting.

@@ -41,6 +41,8 @@ pub(crate) struct SocketLane {
     pub(super) blocked_since: Option<Stamp>,
     /// The Close frame is queued: nothing may follow it.
     pub(super) sealed: bool,
+    /// The Close frame, if it is to leave with the end of the stream.
+    pub(super) last_words: Vec<u8>,
     /// What was agreed on with the client about compression.
     pub(super) deflate: Option<Deflate>,
 }

@@ -103,6 +103,19 @@ impl Outbox {
         self.seal_locked(&mut self.lock(), close_frame);
     }
 
+    /// As [`seal`](Self::seal), of a client that has closed already: if nothing waits, the Close frame leaves when the stream
+    /// is [shut](Self::shut), in one segment with its end.
+    pub(crate) fn seal_at_end(&self, close_frame: Vec<u8>) {
+        let mut state = self.lock();
+        match &mut state.lane {
+            Lane::WebSocket(lane) if lane.queue.is_empty() && !lane.blocked && !lane.sealed => {
+                lane.last_words = close_frame;
+                lane.sealed = true;
+            }
+            _ => self.seal_locked(&mut state, &close_frame),
+        }
+    }
+
     pub(super) fn seal_locked(&self, state: &mut State, close_frame: &[u8]) {
         if let Lane::WebSocket(lane) = &mut state.lane
             && !lane.sealed
