@@ -1,19 +1,2 @@
-//! What a server is told by another one that shares its sessions: any bytes, and any beginning of what was understood.
 #![no_main]
-
-use gatewire_proto::relay::Message;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    let Ok(message) = Message::decode(bytes) else {
-        return;
-    };
-    let written = message.encode();
-    assert_eq!(Message::decode(&written), Ok(message));
-    for end in 0..written.len().min(256) {
-        assert!(
-            Message::decode(&written[..end]).is_err(),
-            "half a message is none"
-        );
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| gatewire_fuzz_targets::relay_message::run(input));

@@ -94,7 +94,7 @@ pub(crate) async fn read(
 }
 
 /// Reads any bytes as a connection does, and writes what it understood again; for the fuzz target of the frames.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub fn fuzz_frames(mut bytes: &[u8]) {
     use futures_util::FutureExt;
 

@@ -19,7 +19,6 @@
 //! Servers of other makes cannot take part: that is what Redis is for. Nor is there connection state recovery across nodes.
 
 #![cfg(unix)]
-#![allow(unexpected_cfgs, reason = "`fuzzing` is what cargo-fuzz sets")]
 
 mod cluster;
 mod config;
@@ -33,7 +32,7 @@ mod stats;
 
 pub use cluster::LocalCluster;
 pub use config::LocalConfig;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub use frame::fuzz_frames;
 pub use stats::Stats;
 

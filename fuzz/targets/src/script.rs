@@ -9,7 +9,7 @@ const MAX_STEPS: usize = 48;
 
 /// One thing that a client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step<'a> {
+pub(crate) enum Step<'a> {
     /// `C`: opens one more connection, and goes on with it; the others stay.
     Connect,
     /// `H`: closes the connection, and opens another one.
@@ -37,7 +37,7 @@ pub enum Step<'a> {
 }
 
 /// The steps of a script; what is none is left out.
-pub fn steps(script: &[u8]) -> impl Iterator<Item = Step<'_>> {
+pub(crate) fn steps(script: &[u8]) -> impl Iterator<Item = Step<'_>> {
     let steps = script.split(|&byte| byte == SEPARATOR);
     steps.filter_map(step).take(MAX_STEPS)
 }

@@ -1,21 +1,17 @@
 //! A client on pipes in memory, and the clock that stands still but for it: a wait ends when everything has been done that
 //! can be done.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use gatewire_proto::websocket::{Opcode, put_masked_frame};
 use gatewire_server::serve_stream;
-use http::{Request, Response};
-use http_body_util::BodyExt;
-use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
 use crate::script::{Step, steps};
+use crate::server::Server;
 
 /// Bytes that a pipe holds.
 const PIPE: usize = 16 << 10;
@@ -33,30 +29,13 @@ const ASKING: &[u8] = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSock
 /// Seconds, more than any deadline of the servers here.
 const A_WHILE: u32 = 90;
 
-/// The body of an answer, whichever server it is of.
-pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
-
-/// A response with the body of any server.
-pub fn boxed<B>(response: Response<B>) -> Response<Body>
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    response.map(|body| body.map_err(Into::into).boxed_unsync())
-}
-
-/// What answers requests.
-pub trait Server: Clone + 'static {
-    /// Answers one request.
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>>;
-
-    /// Clients that are there.
-    fn clients(&self) -> usize;
-}
-
-/// Plays a script against a server made by `server`, and looks that nothing is left of it, and that the server still
-/// serves: `greet` is a script of a good client, after which its answers must hold a text.
-pub fn play<S: Server>(script: &[u8], server: impl FnOnce() -> S, greet: (&[u8], &str)) {
+/// Plays a script against a server, and looks that nothing is left of it, and that the server still serves: `greet` is a
+/// script of a good client, after which its answers must hold a text. The first byte of the input is no part of the script:
+/// the options of the server are chosen by it.
+pub(crate) fn play<S: Server>(input: &[u8], server: impl FnOnce(u8) -> S, greet: (&[u8], &str)) {
+    let Some((&choice, script)) = input.split_first() else {
+        return;
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -64,7 +43,7 @@ pub fn play<S: Server>(script: &[u8], server: impl FnOnce() -> S, greet: (&[u8],
         .expect("a runtime");
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
-        let server = server();
+        let server = server(choice);
         let mut client = Client::new(server.clone());
         client.run(script).await;
         // A server that has not the time to answer must not be at an end.
