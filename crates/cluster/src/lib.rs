@@ -4,6 +4,7 @@
 //!
 //! This crate knows the hub and the forms of packets; no broker, no socket, and no clock but that of the deadlines.
 
+pub mod heard;
 pub mod node;
 pub mod requests;
 pub mod wire;

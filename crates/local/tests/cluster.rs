@@ -53,6 +53,12 @@ async fn a_node_that_dies_is_missed_at_once() {
     second.main().on_server_side("who", |_, event| {
         event.ack().expect("an answer is wanted").send(&"second");
     });
+    // Who was heard is told of, until it goes.
+    third.main().emit("hello", &());
+    receive(&mut near, 1).await;
+    receive(&mut silent, 1).await;
+    let heard = second.adapter.status().heard;
+    assert!(matches!(&*heard, [(_, age)] if *age < PATIENCE), "{heard:?}");
     // Both questions reach the third node, which never answers them.
     let servers = tokio::spawn({
         let here = here.clone();
@@ -100,6 +106,7 @@ async fn a_node_that_dies_is_missed_at_once() {
     assert_eq!((responses.len(), missing), (1, 1));
 
     first.meet(2).await;
+    assert_eq!(second.adapter.status().heard.len(), 1, "only of who asked");
     assert_eq!(here.fetch_sockets().await.len(), 1);
     eventually("its socket to be removed", async || folder.sockets().len() == 2).await;
     here.emit("after", &());

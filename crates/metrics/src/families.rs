@@ -88,6 +88,7 @@ definitions! {
     CLUSTER_CONNECTED: Gauge "gatewire_cluster_connected", "Whether the cluster is within reach.";
     CLUSTER_OUTAGES: Counter "gatewire_cluster_outages_total", "How often the cluster was out of reach.";
     CLUSTER_NODES: Gauge "gatewire_cluster_nodes", "Nodes of the cluster, this one included.";
+    CLUSTER_SILENCE: Gauge "gatewire_cluster_silence_seconds", "How long ago the node was heard that has been silent for the longest time.";
     CLUSTER_LAG: Gauge "gatewire_cluster_lag_seconds", "How long a message took lately from when it was to be sent to when the broker had taken it.";
     CLUSTER_QUEUE: Gauge "gatewire_cluster_queue", "Messages to the cluster that wait to be sent.";
     CLUSTER_SENT: Counter "gatewire_cluster_sent_total", "Messages that were sent to the cluster.";
@@ -220,6 +221,9 @@ impl Families {
         self.count(&CLUSTER_OUTAGES, &[], status.outages);
         if let Some(nodes) = status.nodes {
             self.level(&CLUSTER_NODES, &[], level(nodes as u64));
+        }
+        if let Some((_, silence)) = status.heard.first() {
+            self.level(&CLUSTER_SILENCE, &[], silence.as_secs_f64());
         }
         if let Some(lag) = status.lag {
             self.level(&CLUSTER_LAG, &[], lag.as_secs_f64());

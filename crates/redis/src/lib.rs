@@ -36,7 +36,7 @@ pub use stats::Stats;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use gatewire_cluster::{node, requests, wire};
+use gatewire_cluster::{heard, node, requests, wire};
 
 /// Locks whatever happened before: what the mutexes here guard is consistent at each point where a call could panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

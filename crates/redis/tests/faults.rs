@@ -9,7 +9,7 @@ use gatewire_hub::HubConfig;
 use gatewire_hub::cluster::ClusterError;
 use gatewire_redis::{RedisAdapter, RedisConfig};
 use support::proxy::Proxy;
-use support::{Node, Peer, Redis, eventually, receive, server};
+use support::{Node, PATIENCE, Peer, Redis, eventually, receive, server};
 
 /// Impatient, so that the tests are short.
 fn config() -> RedisConfig {
@@ -111,6 +111,8 @@ async fn a_redis_that_is_killed_is_done_without_and_found_again() {
         status.is_connected && status.lag.is_some() && status.sent > 0,
         "{status:?}"
     );
+    let heard = second.cluster.status().heard;
+    assert!(matches!(&*heard, [(_, age)] if *age < PATIENCE), "{heard:?}");
     for outage in 1..=2 {
         redis.kill();
         eventually("the outage to be noticed", async || {

@@ -35,7 +35,7 @@ impl Inbox {
     /// A node has gone: questions that it has not answered wait for it no longer.
     pub fn gone(&self, uid: &str) {
         if let Some(member) = self.0.upgrade() {
-            member.forget(uid);
+            member.heard.forget(uid);
             member.requests.gone(uid);
         }
     }

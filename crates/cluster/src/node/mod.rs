@@ -4,9 +4,8 @@
 mod inbox;
 mod serve;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gatewire_hub::cluster::{
@@ -15,7 +14,7 @@ use gatewire_hub::cluster::{
 use gatewire_hub::{BoxFuture, Namespace, Payload, Prepared, Room, Selection, WeakIo};
 use tokio::time::Instant;
 
-use crate::lock;
+use crate::heard::Heard;
 use crate::requests::{Answers, Requests};
 use crate::wire::cluster::{Body, Message};
 use crate::wire::{DecodeError, EventData, Limits, Target};
@@ -59,7 +58,7 @@ pub trait Carrier: Send + Sync + 'static {
     /// A message has come that cannot be read.
     fn malformed(&self, channel: &str, reason: &DecodeError);
 
-    /// See [`ClusterAdapter::status`].
+    /// See [`ClusterAdapter::status`]; when the others were heard, the node knows itself.
     fn status(&self) -> ClusterStatus {
         ClusterStatus::default()
     }
@@ -87,17 +86,8 @@ struct Member {
     requests_timeout: Duration,
     /// How many other nodes there were when it was asked last.
     others: AtomicUsize,
-    known: Mutex<Known>,
+    heard: Heard,
 }
-
-/// Nodes that have answered, and when they did it last.
-type Known = HashMap<Box<str>, Instant>;
-
-/// Nodes whose names are remembered.
-const MAX_KNOWN: usize = 1_024;
-
-/// A node that answered so long ago is not missed.
-const KNOWN_FOR: Duration = Duration::from_secs(600);
 
 /// What a node is made with.
 #[derive(Debug, Clone)]
@@ -132,7 +122,7 @@ impl Node {
             limits,
             requests_timeout,
             others: AtomicUsize::new(0),
-            known: Mutex::default(),
+            heard: Heard::default(),
         }))
     }
 
@@ -196,46 +186,14 @@ impl Member {
         }
     }
 
-    /// A node has answered.
-    fn note(&self, uid: &str) {
-        let mut known = lock(&self.known);
-        let now = Instant::now();
-        if let Some(at) = known.get_mut(uid) {
-            *at = now;
-            return;
-        }
-        if known.len() >= MAX_KNOWN {
-            known.retain(|_, at| now.duration_since(*at) < KNOWN_FOR);
-        }
-        if known.len() < MAX_KNOWN {
-            known.insert(uid.into(), now);
-        }
-    }
-
-    fn forget(&self, uid: &str) {
-        lock(&self.known).remove(uid);
-    }
-
     /// Nodes do not tell that they are there, so of those that are silent only such are known that have answered lately.
     fn silent_nodes(&self, answers: &Answers, count: usize) -> SilentNodes {
         if count == 0 {
             return SilentNodes::default();
         }
-        let now = Instant::now();
-        let known = lock(&self.known);
-        let mut names: Vec<(&Box<str>, &Instant)> = known
-            .iter()
-            .filter(|(uid, at)| !answers.names.contains(uid) && now.duration_since(**at) < KNOWN_FOR)
-            .collect();
-        names.sort_by(|(_, one), (_, other)| other.cmp(one));
-        SilentNodes {
-            count,
-            names: names
-                .into_iter()
-                .take(count)
-                .map(|(uid, _)| uid.clone())
-                .collect(),
-        }
+        let mut names = self.heard.known_without(&answers.names);
+        names.truncate(count);
+        SilentNodes { count, names }
     }
 
     fn namespace(&self, name: &str) -> Option<Namespace> {
@@ -381,7 +339,9 @@ impl ClusterAdapter for Node {
     }
 
     fn status(&self) -> ClusterStatus {
-        self.0.carrier.status()
+        let mut status = self.0.carrier.status();
+        status.heard = self.0.heard.ages();
+        status
     }
 
     fn recovery_log(&self) -> Option<Arc<dyn RecoveryLog>> {

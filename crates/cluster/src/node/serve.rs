@@ -24,6 +24,7 @@ impl Member {
         if *uid == *self.uid {
             return;
         }
+        self.heard.said(uid);
         let Some(namespace) = self.namespace(namespace) else {
             return;
         };
@@ -60,7 +61,7 @@ impl Member {
                 self.requests
                     .answer(&request, |answers| answers.add_response(uid, answer));
             }
-            Body::AdapterClose => self.forget(uid),
+            Body::AdapterClose => self.heard.forget(uid),
             Body::InitialHeartbeat | Body::Heartbeat => {}
         }
     }
@@ -139,7 +140,7 @@ impl Member {
 
     /// A node has answered a request.
     fn answered(&self, uid: &str, request: &str, add: impl FnOnce(&mut Answers)) {
-        self.note(uid);
+        self.heard.answered(uid);
         self.requests.answer(request, |answers| {
             answers.nodes += 1;
             answers.names.push(uid.into());

@@ -13,6 +13,10 @@ pub struct ClusterStatus {
     pub outages: u64,
     /// Nodes that are known, this one included; `None` if the adapter does not keep count.
     pub nodes: Option<usize>,
+    /// The other nodes by their names, and how long ago each was heard; the longest silence first. A node that has nothing to
+    /// say may be silent for long, and one of which nothing was heard for ten minutes is not told of. Empty if the adapter
+    /// does not keep that.
+    pub heard: Vec<(Box<str>, Duration)>,
     /// Messages that wait to be sent.
     pub queued: usize,
     /// How long the oldest message of the last batch took, from when it was to be sent to when the broker had taken it; `None`
@@ -35,6 +39,7 @@ impl Default for ClusterStatus {
             is_connected: true,
             outages: 0,
             nodes: None,
+            heard: Vec::new(),
             queued: 0,
             lag: None,
             sent: 0,

@@ -10,6 +10,7 @@ use super::receive::{Broadcasts, Requested, Responded};
 use crate::ClassicConfig;
 use crate::adapter::Shared;
 use crate::connection::{Receiver, Subscriber, Topic};
+use crate::heard::Heard;
 use crate::requests::{Answers, Requests};
 use crate::uid::uid;
 use crate::wire::classic::{Answer, Ask, Request};
@@ -20,6 +21,8 @@ pub(super) struct Member {
     pub(super) shared: Arc<Shared>,
     pub(super) uid: Arc<str>,
     pub(super) requests: Arc<Requests>,
+    /// By whichever namespace.
+    pub(super) heard: Arc<Heard>,
     subscriber: Subscriber,
     name: Box<str>,
     /// The server keeps the adapter, so the adapter does not keep the server.
@@ -39,6 +42,7 @@ impl Member {
         config: &ClassicConfig,
         uid: Arc<str>,
         subscriber: &Subscriber,
+        heard: Arc<Heard>,
         namespace: &Namespace,
     ) -> Arc<Self> {
         let (key, name) = (&config.key, namespace.name());
@@ -51,6 +55,7 @@ impl Member {
             shared,
             uid,
             requests: Arc::default(),
+            heard,
             subscriber: subscriber.clone(),
             name: name.into(),
             io: namespace.io().downgrade(),

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::ClassicConfig;
 use crate::adapter::{Role, Shared};
 use crate::connection::Subscriber;
+use crate::heard::Heard;
 use crate::wire::classic::{Ask, Broadcast};
 use crate::wire::cluster::EMITTER;
 use crate::wire::{EventData, Target};
@@ -33,6 +34,7 @@ pub(crate) struct Classic {
     config: ClassicConfig,
     uid: Arc<str>,
     subscriber: Subscriber,
+    heard: Arc<Heard>,
     members: RwLock<HashMap<Box<str>, Arc<Member>>>,
 }
 
@@ -47,6 +49,7 @@ impl Classic {
             shared,
             config,
             uid: uid.into(),
+            heard: Arc::default(),
             members: RwLock::default(),
         }
     }
@@ -75,6 +78,7 @@ impl ClusterAdapter for Classic {
             &self.config,
             self.uid.clone(),
             &self.subscriber,
+            self.heard.clone(),
             namespace,
         );
         let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
@@ -244,7 +248,9 @@ impl ClusterAdapter for Classic {
     }
 
     fn status(&self) -> ClusterStatus {
-        self.shared.publisher.cluster_status()
+        let mut status = self.shared.publisher.cluster_status();
+        status.heard = self.heard.ages();
+        status
     }
 
     fn close_namespace(&self, namespace: &str) {

@@ -33,9 +33,11 @@ impl Receiver for Broadcasts {
 }
 
 fn deliver(member: &Member, namespace: &Namespace, message: &[u8]) -> Result<(), DecodeError> {
-    if Broadcast::sender(message)? == *member.uid {
+    let sender = Broadcast::sender(message)?;
+    if sender == *member.uid {
         return Ok(());
     }
+    member.heard.said(&sender);
     let broadcast = Broadcast::decode(message)?;
     // A channel may be that of a room here, and of another namespace there.
     if broadcast.namespace != member.name() {
@@ -78,6 +80,9 @@ impl Receiver for Requested {
         let done = frame.and_then(|frame| {
             let request = Request::decode(&frame)?;
             if request.uid.as_deref() != Some(&*member.uid) {
+                if let Some(uid) = &request.uid {
+                    member.heard.said(uid);
+                }
                 serve(member, &namespace, request);
             }
             Ok(())

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gatewire_hub::{Broadcast, Payload};
 use serde_json::json;
 
-use super::{Node, Peer, eventually, receive};
+use super::{Node, PATIENCE, Peer, eventually, receive};
 
 /// Waits until what is sent so comes to the peer; before that, nobody may have subscribed.
 pub async fn until_heard(broadcast: &Broadcast, peer: &mut Peer) {
@@ -103,4 +103,7 @@ pub async fn all(first: &Node, second: &Node) {
     here.to("red").disconnect_sockets(true);
     let lines = receive(&mut far, 2).await;
     assert_eq!(lines, ["1", "close: forced close"]);
+
+    let heard = second.cluster.status().heard;
+    assert!(matches!(&*heard, [(_, age)] if *age < PATIENCE), "{heard:?}");
 }

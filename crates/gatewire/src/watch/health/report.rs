@@ -59,6 +59,14 @@ impl Report {
             Some(nodes) => data.with("nodes", &nodes),
             None => data,
         };
+        let silent = |(name, age): &(Box<str>, Duration)| (name.to_string(), age.as_secs_f64().into());
+        let data = match &*status.heard {
+            [] => data,
+            heard => data.with(
+                "heard_seconds_ago",
+                &heard.iter().map(silent).collect::<Map<String, Value>>(),
+            ),
+        };
         let cluster = if status.is_connected {
             Ok(data)
         } else {
