@@ -9,7 +9,7 @@ use gatewire_hub::cluster::ClusterAdapter;
 use gatewire_hub::{DisconnectReason, HubConfig, Namespace, Recovery};
 use gatewire_redis::{Mode, RedisConfig, StreamsConfig};
 use serde_json::{Value, json};
-use support::{Node, Peer, Redis, RedisCluster, eventually, operations, receive, server};
+use support::{Node, PATIENCE, Peer, Redis, RedisCluster, eventually, operations, receive, server};
 
 fn config() -> RedisConfig {
     config_with(StreamsConfig::default())
@@ -276,7 +276,12 @@ async fn ten_thousand_messages_have_one_order() {
         return;
     }
     let redis = Redis::start();
-    let [first, second] = nodes(&redis).await;
+    // On a busy machine Redis may take a while; what it is not waited for has no place in the order.
+    let patient = config_with(StreamsConfig {
+        offset_wait: PATIENCE,
+        ..StreamsConfig::default()
+    });
+    let [first, second] = Node::start_all(&redis.url(), &patient, &recoverable()).await;
     let mut peers = [Peer::new(&first.io), Peer::new(&second.io)];
     for peer in &mut peers {
         connect(peer, &Value::Null).await;
