@@ -1,7 +1,7 @@
 //! One node of a cluster over Redis that does what its clients ask for, for the tests of mixed clusters:
 //! `interop/reference/cluster_peer.js` is its twin. `REDIS_URL` and `REDIS_MODE` (classic, sharded or streams) choose the
-//! cluster, `NAME` is what the node answers to the others, `RECOVERY=1` turns connection state recovery on; `PORT` and
-//! `HOST` choose the address.
+//! cluster, `NAME` is what the node answers to the others, `RECOVERY=1` turns connection state recovery on; `PING_INTERVAL` and
+//! `PING_TIMEOUT` are milliseconds; `PORT` and `HOST` choose the address.
 
 mod serve;
 
@@ -79,7 +79,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for name in ["/", "/other"] {
         peer(&io.of(name));
     }
-    serve::serve(Engine::new(EngineConfig::default(), SocketIo::new(io))?, 3000).await
+    let mut config = EngineConfig::default();
+    for (name, option) in [
+        ("PING_INTERVAL", &mut config.ping_interval),
+        ("PING_TIMEOUT", &mut config.ping_timeout),
+    ] {
+        if let Ok(milliseconds) = env::var(name) {
+            *option = Duration::from_millis(milliseconds.parse()?);
+        }
+    }
+    serve::serve(Engine::new(config, SocketIo::new(io))?, 3000).await
 }
 
 fn peer(namespace: &Namespace) {

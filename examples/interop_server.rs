@@ -3,7 +3,7 @@
 //! Reads `PORT` (3000) and `HOST` (127.0.0.1); `EIO3=1` lets clients of Socket.IO 2 in, too, `RECOVERY=1` gives
 //! clients that lost their connection their session back, `DEFLATE=1` compresses WebSocket messages, and
 //! `PARSER=msgpack` speaks MessagePack with all clients. `MAX_OUTBOX` and `MAX_OUTBOX_TOTAL` bound the bytes that wait for
-//! clients.
+//! clients, `MAX_SESSIONS` the sessions.
 
 use std::env;
 use std::sync::Arc;
@@ -112,6 +112,12 @@ impl MainGateway {
             team: handshake.query("team").map(|team| team.into_owned()),
             transport: client.transport().as_str(),
         })
+    }
+
+    /// When the client came, by the server's clock, in milliseconds since 1970.
+    #[subscribe_message("issued")]
+    fn issued(&self, handshake: Handshake) -> u64 {
+        handshake.issued()
     }
 
     #[subscribe_message("echo")]
@@ -324,6 +330,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .limits(Limits {
             max_outbox: number("MAX_OUTBOX").unwrap_or_else(|| Limits::default().max_outbox),
             max_outbox_total: number("MAX_OUTBOX_TOTAL"),
+            max_sessions: number("MAX_SESSIONS").unwrap_or_else(|| Limits::default().max_sessions),
             ..Limits::default()
         });
     let mut app = App::create::<InteropModule>().hub_config(config).await?;

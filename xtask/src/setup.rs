@@ -1,5 +1,5 @@
-//! What the tests need beyond Rust: the npm packages of `interop/`, Chromium, curl, Python, Redis, nginx and HAProxy. It
-//! installs nothing that is there already, and system packages only where apt can be used without a question.
+//! What the tests need beyond Rust: the npm packages of `interop/`, Chromium, curl, Python, Redis, nginx, HAProxy and
+//! libfaketime. It installs nothing that is there already, and system packages only where apt can be used without a question.
 
 use std::fs;
 use std::path::Path;
@@ -16,6 +16,7 @@ pub(crate) fn setup() -> Result<(), Failure> {
     python()?;
     redis()?;
     balancers()?;
+    clock()?;
     npm_packages()
 }
 
@@ -69,6 +70,14 @@ fn balancers() -> Result<(), Failure> {
         return Ok(());
     }
     missing("no nginx or no haproxy on the PATH: install them; the tests of balancers are skipped")
+}
+
+fn clock() -> Result<(), Failure> {
+    let is_there = || find("faketime").is_some();
+    if is_there() || (install(&["faketime"])? && is_there()) {
+        return Ok(());
+    }
+    missing("no faketime on the PATH: install it; the tests of clocks that jump are skipped")
 }
 
 /// False if it is not for this program to install packages.
