@@ -66,9 +66,12 @@ impl Outbox {
         self.stream.get().is_some_and(Stream::is_unflushed)
     }
 
+    /// The time of the wait begins once, however often it is found out that the kernel takes nothing.
     pub(super) fn set_blocked(&self, lane: &mut SocketLane) {
-        lane.blocked = true;
-        lane.blocked_since = self.rules.meter.get().map(|_| Stamp::now());
+        if !lane.blocked {
+            lane.blocked = true;
+            lane.blocked_since = self.rules.meter.get().map(|_| Stamp::now());
+        }
         self.blocked.store(true, Ordering::Release);
         self.driver.wake();
     }

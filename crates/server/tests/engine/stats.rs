@@ -125,6 +125,32 @@ async fn what_waits_for_a_client() {
 }
 
 #[tokio::test]
+async fn a_wait_lasts_from_its_first_byte_to_its_last() {
+    const PAUSE: Duration = Duration::from_millis(60);
+    let server = metered(EngineConfig::default()).await;
+    let mut socket = open(&server).await;
+    let large = format!("4{}", "x".repeat(900_000));
+    for _ in 0..12 {
+        socket.text(&large).await;
+    }
+    until(&server, |stats| websocket(stats).outbox_bytes > 0).await;
+    // What comes while it waits begins no wait of its own.
+    for _ in 0..3 {
+        sleep(PAUSE).await;
+        socket.text("4more").await;
+    }
+    for _ in 0..15 {
+        assert!(matches!(socket.receive().await, Frame::Text(_)));
+    }
+    let stats = until(&server, |stats| stats.outbox_wait.count() > 0).await;
+    assert_eq!(stats.outbox_wait.count(), 1);
+    assert!(
+        u128::from(stats.outbox_wait.nanos) >= 3 * PAUSE.as_nanos(),
+        "{stats:?}"
+    );
+}
+
+#[tokio::test]
 async fn who_is_refused() {
     let hooks = Hooks::new().allow_request(|parts: &http::request::Parts| {
         let is_let_in = !parts.headers.contains_key("x-refuse");
