@@ -99,10 +99,10 @@ impl ObservedConnection {
     /// The transport, as [`opened`](ConnectionObserver::opened) and [`upgraded`](ConnectionObserver::upgraded) told it.
     #[must_use]
     pub fn transport(&self) -> TransportKind {
-        if self.is_polling.load(Ordering::Acquire) {
-            TransportKind::Polling
-        } else {
-            TransportKind::WebSocket
+        match self.outbox.transport() {
+            TransportKind::Sse => TransportKind::Sse,
+            _ if self.is_polling.load(Ordering::Acquire) => TransportKind::Polling,
+            _ => TransportKind::WebSocket,
         }
     }
 

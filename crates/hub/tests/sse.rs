@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use gatewire_hub::cluster::{Cluster, InProcess};
 use gatewire_hub::{
-    Admission, CloseReason, ConnectError, DisconnectReason, FramedText, Handshake, HandshakeParts, Io,
-    Namespace, Outbox, Prepared, Socket, SseClient, TransportKind,
+    Admission, CloseReason, ConnectError, ConnectionObserver, DisconnectReason, FramedText, Handshake,
+    HandshakeParts, Io, Namespace, ObservedConnection, Outbox, Prepared, Socket, SseClient, TransportKind,
 };
 use serde_json::json;
 use support::{Log, Peer, Script, serve};
@@ -184,4 +184,26 @@ fn a_disconnect_ends_the_stream() {
     let mut listener = Listener::open(&chat, &[]);
     listener.socket().disconnect(false);
     assert_eq!(listener.sent(), ["forced close"]);
+}
+
+#[test]
+fn observers_are_told_the_transport() {
+    struct Observer(Log);
+
+    impl ConnectionObserver for Observer {
+        fn opened(&self, connection: &ObservedConnection) {
+            self.0.note(connection.transport().as_str());
+        }
+
+        fn closed(&self, connection: &ObservedConnection, _: DisconnectReason) {
+            self.0.note(format!("not {}", connection.transport().as_str()));
+        }
+    }
+
+    let (io, log) = (Io::default(), Log::default());
+    io.observe_connections(Arc::new(Observer(log.clone())));
+    let listener = Listener::open(&io.of("/"), &["red"]);
+    assert_eq!(log.take(), ["sse"]);
+    drop(listener);
+    assert_eq!(log.take(), ["not sse"]);
 }
