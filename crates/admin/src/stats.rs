@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gatewire_hub::{ConnectionObserver, DisconnectReason, Io, ObservedConnection, TransportKind, WeakIo};
+use gatewire_hub::{
+    ConnectionObserver, DisconnectReason, Io, ObservedConnection, TransportKind, WeakIo, task,
+};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -141,7 +143,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 impl Teller {
     pub(crate) fn start(self, runtime: &Handle) {
-        runtime.spawn(self.run());
+        task::spawn_on(runtime, "gatewire admin statistics", self.run());
     }
 
     async fn run(self) {

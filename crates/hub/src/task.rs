@@ -3,7 +3,7 @@
 //! more.
 
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 /// Spawns a task of that name on the runtime that this is called in.
 #[cfg(not(all(tokio_unstable, feature = "tokio-console")))]
@@ -43,6 +43,31 @@ where
     match tokio::task::Builder::new().name(name).spawn_on(future, runtime) {
         Ok(handle) => handle,
         // It never is, at present; without the future there is nothing else to do.
+        Err(error) => panic!("the task {name:?} was not spawned: {error}"),
+    }
+}
+
+/// Spawns a task of that name in the set, on the runtime that this is called in.
+#[cfg(not(all(tokio_unstable, feature = "tokio-console")))]
+#[inline]
+pub fn spawn_in<T, F>(set: &mut JoinSet<T>, _name: &'static str, future: F) -> AbortHandle
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    set.spawn(future)
+}
+
+/// Spawns a task of that name in the set, on the runtime that this is called in.
+#[cfg(all(tokio_unstable, feature = "tokio-console"))]
+pub fn spawn_in<T, F>(set: &mut JoinSet<T>, name: &'static str, future: F) -> AbortHandle
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    match set.build_task().name(name).spawn(future) {
+        Ok(handle) => handle,
+        // As above.
         Err(error) => panic!("the task {name:?} was not spawned: {error}"),
     }
 }

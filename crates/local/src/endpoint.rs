@@ -327,11 +327,12 @@ async fn run(shared: Arc<Shared>, mut meeting: mpsc::UnboundedReceiver<Arc<Peer>
                 // A node that comes back may be here twice for a moment.
                 if let Some(stream) = stream && speakers.len() < 2 * shared.config.max_nodes {
                     let shared = shared.clone();
-                    speakers.spawn(async move { shared.hear(stream).await });
+                    let hearing = async move { shared.hear(stream).await };
+                    task::spawn_in(&mut speakers, "gatewire local speaker", hearing);
                 }
             }
             Some(peer) = meeting.recv() => {
-                peers.spawn(peer.run(shared.clone()));
+                task::spawn_in(&mut peers, "gatewire local peer", peer.run(shared.clone()));
             }
             Some(_) = peers.join_next() => {}
             Some(_) = speakers.join_next() => {}
