@@ -1,7 +1,5 @@
 //! What an application holds for its clients at one moment, counted. It measures nothing over time.
 
-use gatewire_hub::Namespace;
-
 use crate::running::Running;
 
 /// What an application holds for its clients, as [`AppHandle::counts`](crate::AppHandle::counts) tells: all of it is zero, but for
@@ -26,15 +24,19 @@ pub struct Counts {
 impl Counts {
     pub(crate) fn of(running: &Running) -> Self {
         let served = running.served();
-        let namespaces = running.namespaces();
-        let sum = |count: fn(&Namespace) -> usize| namespaces.iter().map(count).sum();
-        Self {
+        let mut counts = Self {
             sessions: served.clients_count(),
             timers: served.timers_count(),
-            namespaces: namespaces.len(),
-            sockets: sum(Namespace::len),
-            rooms: sum(|namespace| namespace.rooms().len()),
-            pending_acks: sum(Namespace::pending_acks),
+            ..Self::default()
+        };
+        for hub in running.hub_stats() {
+            counts.pending_acks += hub.acks_pending;
+            for namespace in hub.namespaces {
+                counts.namespaces += namespace.namespaces;
+                counts.sockets += namespace.sockets;
+                counts.rooms += namespace.rooms;
+            }
         }
+        counts
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use gatewire_hub::cluster::ClusterStatus;
-use gatewire_hub::{Io, Namespace};
+use gatewire_hub::{HubStats, Io};
 use gatewire_server::SseServer;
 use tokio::sync::watch;
 
@@ -98,7 +98,7 @@ impl Running {
     pub(crate) fn stats(&self) -> AppStats {
         let served = self.served();
         let mut stats = AppStats::default();
-        stats.hubs = self.ios.iter().map(Io::stats).collect();
+        stats.hubs = self.hub_stats().collect();
         stats.servers = served.endpoints.iter().map(Endpoint::stats).collect();
         let streams = served.streams.iter();
         stats
@@ -106,6 +106,11 @@ impl Running {
             .extend(streams.map(|streams| (ServerKind::Sse, streams.stats())));
         stats.is_accepting = self.is_accepting();
         stats
+    }
+
+    /// The figures of the servers of the gateways.
+    pub(crate) fn hub_stats(&self) -> impl Iterator<Item = HubStats> {
+        self.ios.iter().map(Io::stats)
     }
 
     /// Whether clients are taken, as far as this knows: where another server serves the application, until it is ended.
@@ -154,11 +159,6 @@ impl Running {
     /// The first namespace of that name.
     pub(crate) fn namespace(&self, name: &str) -> Option<Server> {
         self.ios.iter().find_map(|io| io.get(name))
-    }
-
-    /// The namespaces of all its servers.
-    pub(crate) fn namespaces(&self) -> Vec<Namespace> {
-        self.ios.iter().flat_map(Io::namespaces).collect()
     }
 
     /// Begins to serve: from now on the application is ended by whoever holds what is returned.
