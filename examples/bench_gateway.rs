@@ -4,15 +4,15 @@
 //! its clients speak: `socketio`, `ws`, or `both`, beside Server-Sent Events at `/sse`; `RECOVERY=1` keeps what is sent for clients that come back, `DEFLATE=1`
 //! compresses messages for clients that offer it. `BOUND=1` binds a guard and an interceptor to every handler, and `LOW_LEVEL=1`
 //! does the same without gateways, to see what these cost. `BINARY=1` has plain WebSocket clients speak MessagePack. `TLS=1` encrypts, with a certificate that is made up. `METRICS=1` counts and measures
-//! everything, and tells it at `/metrics`.
+//! everything, and tells it at `/metrics`. `LIMITS=1` counts what each address does, with limits that nobody comes to.
 
 mod serve;
 
 use bytes::Bytes;
-use gatewire::HubConfig;
 use gatewire::adapter::DeflateOptions;
 use gatewire::adapter::envelope::MsgpackCodec;
 use gatewire::prelude::*;
+use gatewire::{ClientLimits, HubConfig, Networks, Rate};
 use gatewire_hub::{Event, Io, Recovery};
 use gatewire_metrics::Metrics;
 use gatewire_server::{Cors, Engine, EngineConfig, SocketIo};
@@ -172,6 +172,9 @@ async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     if env("METRICS", "0") == "1" {
         app.use_metrics(Metrics::prometheus("/metrics"));
     }
+    if env("LIMITS", "0") == "1" {
+        app.limit_clients(high_limits());
+    }
     if env("TLS", "0") == "1" {
         let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         let key = issued.signing_key.serialize_pem();
@@ -182,6 +185,21 @@ async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("listening on {scheme}://{}", app.local_addr());
     app.serve().await;
     Ok(())
+}
+
+/// More than any load takes, for the loopback, too.
+fn high_limits() -> ClientLimits {
+    const MANY: Rate = Rate::per_second(1_000_000_000);
+    ClientLimits {
+        max_connections: usize::MAX,
+        max_http_connections: usize::MAX,
+        connections: Some(MANY),
+        requests: Some(MANY),
+        messages: Some(MANY),
+        bytes: Some(Rate::per_second(1 << 40)),
+        exempt: Networks::default(),
+        ..ClientLimits::default()
+    }
 }
 
 /// The same events with the hub and the server alone.
