@@ -37,6 +37,8 @@ pub(crate) struct Peer {
 pub(crate) enum Ability {
     /// Connections come and go, and are held: a server that closes as its protocol demands.
     Lifecycle,
+    /// Connections are held, with heartbeats, by a server that can do little else.
+    Held,
     /// Messages are compressed if `DEFLATE` is 1 in its environment.
     Deflate,
     /// Engine.IO's long-polling.
@@ -159,7 +161,7 @@ impl Peer {
             name: "floor",
             title: "a bare epoll loop that writes the same bytes",
             flavour: Flavour::SocketIo,
-            abilities: &[],
+            abilities: &[Ability::Held],
             binary: None,
             workers: Workers::Pinned,
             program: Program::Rust("floor_peer"),
@@ -287,7 +289,7 @@ impl Peer {
     pub(crate) fn has_heartbeats(&self) -> bool {
         matches!(
             self.name,
-            "gatewire" | "gatewire-ws" | "socketioxide" | "socketio"
+            "gatewire" | "gatewire-ws" | "socketioxide" | "socketio" | "floor"
         )
     }
 
@@ -295,7 +297,8 @@ impl Peer {
     pub(crate) fn does(&self, mode: Mode) -> bool {
         match mode {
             Mode::Echo | Mode::Pipelined | Mode::Fanout | Mode::Fanout4 | Mode::Crossfire => true,
-            Mode::Churn | Mode::Idle => self.has(Ability::Lifecycle),
+            Mode::Churn => self.has(Ability::Lifecycle),
+            Mode::Idle => self.has(Ability::Lifecycle) || self.has(Ability::Held),
             Mode::FanoutDeflate | Mode::IdleDeflate => self.has(Ability::Deflate),
             Mode::Polling | Mode::IdlePolling => self.has(Ability::Polling),
             Mode::Binary64k | Mode::Binary1m => self.binary.is_some(),

@@ -1,9 +1,12 @@
 //! The floor: what the system calls alone cost. A bare epoll loop (mio) on one thread that reads once for each connection that is
 //! ready, knows exactly the requests of this benchmark by where their bytes are, and writes the bytes that a Socket.IO server
-//! writes: one `write` for all answers to what came together, and one to each receiver for all broadcasts that came together. It checks nothing, and
-//! has no heartbeats, no rooms, and no memory of what does not go out at once.
+//! writes: one `write` for all answers to what came together, and one to each receiver for all broadcasts that came together. Each
+//! connection is pinged when it is due, and its pong is read. It checks nothing, also not whether the pong comes, and has no
+//! rooms, and no memory of what does not go out at once.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -15,9 +18,16 @@ const UPGRADED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrad
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 const OPEN: &[u8] =
     b"0{\"sid\":\"x\",\"upgrades\":[],\"pingInterval\":25000,\"pingTimeout\":20000,\"maxPayload\":1000000}";
+/// A text frame.
+const HEARTBEAT: &[u8] = b"\x81\x012";
 const JOINED: &[u8] = b"40{\"sid\":\"x\"}";
 const PING: &[u8] = b"[\"ping\",\"";
 const BROADCAST: &[u8] = b"42[\"broadcast\",\"";
+
+/// Each connection is pinged so often.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
+/// Those whose pings are due within this time are pinged together, as by Gatewire's timer.
+const TICK: Duration = Duration::from_millis(200);
 
 struct Connection {
     stream: TcpStream,
@@ -39,14 +49,35 @@ fn main() -> io::Result<()> {
     let mut connections: Vec<Option<Connection>> = Vec::new();
     let mut events = Events::with_capacity(1024);
     let (mut input, mut out, mut shared) = (vec![0; 64 << 10], Vec::new(), Vec::new());
+    // All wait equally long, so who opened first, or was pinged first, is due first.
+    let (mut due, mut ticked) = (VecDeque::<(Instant, usize)>::new(), Instant::now());
     loop {
-        match poll.poll(&mut events, None) {
+        let next = due.front().map(|(at, _)| (*at).max(ticked + TICK));
+        let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
+        match poll.poll(&mut events, wait) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             other => other?,
         }
+        let now = Instant::now();
+        let is_tick = next.is_some_and(|next| next <= now);
+        if is_tick {
+            ticked = now;
+        }
+        while is_tick
+            && let Some(&(at, connection)) = due.front()
+            && at <= now
+        {
+            due.pop_front();
+            if let Some(Connection { stream, .. }) = &mut connections[connection] {
+                send(stream, HEARTBEAT)?;
+                due.push_back((now + PING_INTERVAL, connection));
+            }
+        }
         for event in &events {
             if event.token() == LISTENER {
+                let known = connections.len();
                 accept(&listener, &poll, &mut connections)?;
+                due.extend((known..connections.len()).map(|connection| (now + PING_INTERVAL, connection)));
                 continue;
             }
             let at = event.token().0;
