@@ -133,7 +133,14 @@ async fn a_port_that_two_applications_share_goes_over_to_the_second() {
     first.close().await;
     ended.await.unwrap();
     crowd.pass(20).await;
-    assert_eq!(crowd.refused().await, Vec::<String>::new());
+    // One may come in the moment in which the kernel takes the old listener away, unless the kernel moves it.
+    let refused = crowd.refused().await;
+    let moves = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_migrate_req");
+    let most = usize::from(moves.is_ok_and(|moves| moves.trim() == "0"));
+    assert!(
+        refused.len() <= most && refused.iter().all(|error| error.contains("ConnectionReset")),
+        "{refused:?}"
+    );
     assert!(second.counts().sessions >= 20);
 }
 
