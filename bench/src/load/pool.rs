@@ -19,9 +19,6 @@ use crate::wire::tls::Wire;
 /// How many connections are being opened at one time.
 const OPENING: usize = 128;
 
-/// How long plain clients are given to have joined.
-const SETTLING: Duration = Duration::from_millis(200);
-
 /// The free room that a read needs at least, in bytes.
 const READ_ROOM: usize = 16 << 10;
 
@@ -207,10 +204,6 @@ impl Pool {
             },
         )?;
         if progress.ready == count {
-            if self.talk.flavour == Flavour::Ws {
-                // A plain client is told nothing of its having joined, which comes after the answer to its handshake.
-                std::thread::sleep(SETTLING);
-            }
             Ok(())
         } else {
             Err(LoadError::Stalled {

@@ -44,6 +44,8 @@ pub(crate) struct Driver {
 pub(crate) enum Input {
     /// POST bodies, put into the lane by the requests; the one that is being worked off.
     Polling(Option<Inbox>),
+    /// Nowhere yet: the handshake of the WebSocket is being answered, and what is sent waits for its stream.
+    Opening,
     /// The stream of the outbox.
     Socket(SocketInput),
     /// Nowhere: the client of a stream of events only listens.
@@ -139,9 +141,10 @@ impl Driver {
     /// Takes input until there is none, or the upper layer is full; whether there may be more.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let more = self.read_posts(cx);
+        self.take_stream();
         let input = match &mut self.input {
             Input::Socket(input) if self.wait.is_none() => input,
-            Input::Socket(_) | Input::Polling(_) => return more,
+            Input::Socket(_) | Input::Polling(_) | Input::Opening => return more,
             Input::Listener => return listen(self.registration.outbox(), cx),
         };
         let mut reader = Reader {
@@ -196,6 +199,15 @@ impl Driver {
         false
     }
 
+    /// Goes on with the stream of a WebSocket that was being opened, if it is there.
+    fn take_stream(&mut self) {
+        if matches!(self.input, Input::Opening)
+            && let Some(handover) = self.outbox().take_handover()
+        {
+            self.input = Input::Socket(SocketInput::new(handover.decoder, handover.unread));
+        }
+    }
+
     fn begin_closing(&mut self, reason: CloseReason) -> Closing {
         tracing::debug!(sid = %self.outbox().sid, reason = reason.as_str(), "a session ends");
         if let Some(meter) = self.outbox().rules.meter.get() {
@@ -208,7 +220,7 @@ impl Driver {
             // Its POST is answered.
             Input::Polling(inbox) => *inbox = None,
             Input::Listener => self.outbox().end_events(reason),
-            Input::Socket(_) => {}
+            Input::Socket(_) | Input::Opening => {}
         }
         let limits = &self.outbox().rules.limits;
         let mut patience = limits.close_timeout;
@@ -233,16 +245,21 @@ impl Driver {
             }
             Lane::WebSocket(_) => {
                 drop(state);
-                if let Input::Socket(input) = &self.input {
+                let end = match &self.input {
+                    Input::Socket(input) => Some((input.farewell, input.ended)),
+                    Input::Opening => Some((None, false)),
+                    Input::Polling(_) | Input::Listener => None,
+                };
+                if let Some((farewell, ended)) = end {
                     let code = match reason {
                         CloseReason::ServerShuttingDown => Some(CloseCode::AWAY),
                         CloseReason::ForcedClose if self.outbox().dialect.is_plain() => {
-                            input.farewell.or(Some(CloseCode::NORMAL))
+                            farewell.or(Some(CloseCode::NORMAL))
                         }
-                        _ => input.farewell,
+                        _ => farewell,
                     };
                     let frame = websocket::close_frame(code, "");
-                    if input.ended {
+                    if ended {
                         self.outbox().seal_at_end(frame);
                     } else {
                         self.outbox().seal(&frame);
@@ -262,6 +279,7 @@ impl Driver {
 
     /// One round of a session that ends; ready when the transport and the upper layer are done.
     fn finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.take_stream();
         let corked = cork::enter();
         let Phase::Closing(closing) = &mut self.phase else {
             return Poll::Ready(());
@@ -644,11 +662,13 @@ fn packet_size(packet: &Packet<'_>) -> usize {
 
 /// Ready when the client has what was to be told to it, or is gone.
 fn poll_goodbye(outbox: &Outbox, input: &mut Input, cx: &mut Context<'_>) -> Poll<()> {
+    let is_opening = matches!(input, Input::Opening);
     let Input::Socket(input) = input else {
         let told = match &outbox.lock().lane {
             Lane::Polling(lane) => lane.len() == 0,
             Lane::Body(lane) => lane.len() == 0,
-            Lane::WebSocket(_) | Lane::Closed => true,
+            Lane::WebSocket(_) => !is_opening,
+            Lane::Closed => true,
         };
         return if told {
             outbox.poll_flush(cx)

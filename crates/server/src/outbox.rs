@@ -7,6 +7,7 @@ mod deadlines;
 mod flush;
 mod hub;
 mod lane;
+mod opening;
 mod plain;
 mod send;
 mod sse;
@@ -159,7 +160,7 @@ impl Outbox {
     pub(crate) fn transport(&self) -> TransportKind {
         if self.dialect == Dialect::Sse {
             TransportKind::Sse
-        } else if self.stream.get().is_some() {
+        } else if self.stream.get().is_some() || self.dialect.is_plain() {
             TransportKind::WebSocket
         } else {
             TransportKind::Polling

@@ -61,6 +61,16 @@ impl WriteQueue {
         }
     }
 
+    /// Puts bytes before all that waits, of which nothing may have left.
+    pub(crate) fn push_front(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.bytes += bytes.len();
+            if let Some(next) = self.first.replace(Chunk::Own(bytes)) {
+                self.rest.push_front(next);
+            }
+        }
+    }
+
     /// Appends a copy of `frame`.
     pub(crate) fn push_copy(&mut self, frame: &[u8]) {
         if frame.is_empty() {
@@ -167,6 +177,19 @@ mod tests {
         queue.push_copy(b"e");
         assert_eq!(content(&queue), b"abcde");
         assert_eq!(queue.bytes, 5);
+    }
+
+    #[test]
+    fn what_goes_before_is_written_first() {
+        let mut queue = WriteQueue::default();
+        queue.push_front(b"a".to_vec());
+        assert_eq!(content(&queue), b"a");
+        queue.push_shared(Bytes::from_static(b"b"));
+        queue.push_front(Vec::new());
+        queue.push_front(b"head".to_vec());
+        queue.push_copy(b"c");
+        assert_eq!(content(&queue), b"headabc");
+        assert_eq!(queue.bytes, 7);
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! The sessions of one server: the table of those that are open, the wheel that keeps their deadlines, and the count of
 //! the drivers that have not ended. It opens nothing by itself and knows no protocol.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use gatewire_proto::engineio::CloseReason;
@@ -223,7 +226,14 @@ impl Registration {
             sid = %self.outbox.sid,
             transport = self.outbox.transport().as_str(),
         );
-        let driver = Driver::new(self, session, input);
+        let is_opening = matches!(input, Input::Opening);
+        let mut driver = Driver::new(self, session, input);
+        if is_opening {
+            // Its client is told of nothing but the answer to its handshake, and is to have joined by then. Whatever has to be
+            // waited for is asked again by the task.
+            let mut cx = Context::from_waker(Waker::noop());
+            let _ = span.in_scope(|| Pin::new(&mut driver).poll(&mut cx));
+        }
         if span.is_disabled() {
             task::spawn("gatewire connection", driver);
         } else {

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewire_hub::{Handshake, Id};
 use gatewire_proto::websocket::DeflateOptions;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
@@ -13,13 +12,12 @@ use http::{Request, Response, StatusCode};
 use crate::application::{Application, Connection};
 use crate::clock;
 use crate::config::{ConfigError, Limits, check_deflate, check_origin};
-use crate::connection::{Input, SocketInput};
-use crate::cork;
+use crate::connection::Input;
 use crate::cors::Cors;
 use crate::dialect::Dialect;
 use crate::hooks::Hooks;
 use crate::http::{self as answer, Body};
-use crate::limiter::{Seat, Visitor};
+use crate::limiter::Visitor;
 use crate::origin::{Door, Origin, REFUSAL};
 use crate::outbox::Outbox;
 use crate::refusals::Refusal;
@@ -27,7 +25,7 @@ use crate::registry::Registry;
 use crate::request;
 use crate::rules::Rules;
 use crate::stats::{self, Meter, ServerStats};
-use crate::transport::websocket::{Handshaking, Opened};
+use crate::transport::websocket::Handshaking;
 
 /// The options of one [`WebSocketServer`].
 #[derive(Debug, Clone, PartialEq)]
@@ -300,49 +298,30 @@ impl WebSocketServer {
         let protocol = handshaking
             .protocols()
             .find_map(|offered| config.protocols.iter().position(|known| known == offered));
-        let handshake = request::handshake(parts, peer);
-        let server = self.clone();
         let name = protocol.map(|at| &*config.protocols[at]);
-        let protocol = protocol.and_then(|at| u8::try_from(at).ok());
-        let arrival = self.0.registry.arrival();
+        let dialect = Dialect::Plain {
+            protocol: protocol.and_then(|at| u8::try_from(at).ok()),
+        };
+        let rules = &self.0.rules;
+        let (outbox, opening) = Outbox::opening(sid, dialect, rules, handshaking.deflate(), clock::now());
+        let Some(registration) = self.0.registry.register(&outbox, seat) else {
+            tracing::warn!(%sid, "a WebSocket is refused: another one got the id that was generated for it");
+            self.count(Refusal::Handshake);
+            return Err(refuse(
+                StatusCode::BAD_REQUEST,
+                "another connection has the id that was made for this one",
+            ));
+        };
+        let handshake = request::handshake(parts, peer);
+        let session = self.0.application.open(Connection::new(outbox), handshake);
+        registration.begin(session, Input::Opening);
         Ok(handshaking.accept(name, move |opened| {
-            server.start(sid, Dialect::Plain { protocol }, handshake, seat, opened);
-            drop(arrival);
+            opening.finish(opened.taken);
         }))
     }
 
     fn count(&self, refusal: Refusal) {
         self.0.rules.refusals.count(refusal);
-    }
-
-    fn start(
-        &self,
-        sid: Id,
-        dialect: Dialect,
-        handshake: Arc<Handshake>,
-        seat: Option<Seat>,
-        opened: Opened,
-    ) {
-        let Opened { taken, deflate } = opened;
-        let rules = &self.0.rules;
-        // The 101 leaves with what the session sends first, if that is at once.
-        let _corked = cork::enter();
-        let outbox = Outbox::websocket(
-            sid,
-            dialect,
-            rules,
-            taken.stream,
-            &taken.head,
-            deflate,
-            clock::now(),
-        );
-        let Some(registration) = self.0.registry.register(&outbox, seat) else {
-            tracing::warn!(%sid, "a WebSocket is dropped: another one got the id that was generated for it");
-            return;
-        };
-        let session = self.0.application.open(Connection::new(outbox), handshake);
-        let input = SocketInput::new(rules.decoder(deflate), taken.unread);
-        registration.begin(session, Input::Socket(input));
     }
 }
 

@@ -88,6 +88,11 @@ impl Handshaking {
         })
     }
 
+    /// What was agreed on about compression.
+    pub(crate) fn deflate(&self) -> Option<Deflate> {
+        self.deflate
+    }
+
     /// The subprotocols that the client offers, the preferred one first.
     pub(crate) fn protocols(&self) -> impl Iterator<Item = &str> {
         self.upgrade.protocols()

@@ -6,6 +6,7 @@ mod eio3;
 mod fairness;
 mod faults;
 mod http;
+mod joined;
 mod jsonp;
 mod origins;
 mod plain;
