@@ -28,7 +28,8 @@ pub struct Answer(pub(crate) Kind);
 pub(crate) enum Kind {
     #[default]
     Nothing,
-    Value(Payload),
+    /// In a box: an answer is moved through every stage around its handler.
+    Value(Box<Payload>),
     /// What a controller's handler has answered, kept where its request is.
     Kept,
     Event(Box<(Cow<'static, str>, Payload)>),
@@ -50,7 +51,7 @@ impl Answer {
 
     /// The same with arguments that are encoded already.
     pub fn payload(payload: Payload) -> Self {
-        Self(Kind::Value(payload))
+        Self(Kind::Value(Box::new(payload)))
     }
 
     /// An event of its own, as [`WsResponse`](crate::gateway::WsResponse).
