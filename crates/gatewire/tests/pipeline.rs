@@ -565,3 +565,69 @@ async fn stages_may_be_large_and_wait() {
         assert_eq!(ask(&mut peer, &packet, 1).await, [answer]);
     }
 }
+
+/// A stage that keeps what it was asked about.
+mod kept {
+    use super::*;
+
+    #[injectable]
+    pub(super) struct Keeper(#[inject(default)] pub(super) Mutex<Vec<ExecutionContext>>);
+
+    impl Guard for Keeper {
+        async fn can_activate(&self, context: &ExecutionContext) -> Result<bool, Exception> {
+            self.0.lock().unwrap().push(context.clone());
+            Ok(true)
+        }
+    }
+
+    #[websocket_gateway]
+    pub(super) struct Gateway {
+        #[websocket_server]
+        pub(super) server: Server,
+    }
+
+    #[subscriptions]
+    #[use_guards(Keeper)]
+    impl Gateway {
+        #[subscribe_message("now")]
+        fn now(&self, MessageBody(text): MessageBody<String>) -> String {
+            text
+        }
+
+        #[subscribe_message("later")]
+        async fn later(&self, MessageBody(text): MessageBody<String>) -> String {
+            tokio::task::yield_now().await;
+            text
+        }
+
+        #[subscribe_message("by hand")]
+        fn by_hand(&self, ack: Ack, MessageBody(text): MessageBody<String>) {
+            ack.send(&text);
+        }
+    }
+
+    #[module(providers = [Gateway, Keeper])]
+    pub(super) struct Module;
+}
+
+#[tokio::test]
+async fn a_message_that_somebody_keeps_is_answered_once() {
+    let app = App::create::<kept::Module>().without_logger().await.unwrap();
+    let mut peer = Peer::joined(&app.get::<kept::Gateway>().server);
+    let kept = || std::mem::take(&mut *app.get::<kept::Keeper>().0.lock().unwrap());
+    for event in ["now", "later", "by hand"] {
+        drop(kept());
+        let packet = format!(r#"21["{event}","a"]"#);
+        assert_eq!(ask(&mut peer, &packet, 1).await, [r#"31["a"]"#], "{event}");
+        let contexts = kept();
+        assert_eq!(contexts.len(), 1);
+        assert_eq!(contexts[0].data::<String>().unwrap(), "a");
+        drop(contexts);
+        // What comes next is the answer to this, and nothing that was left of the one before.
+        assert_eq!(
+            ask(&mut peer, r#"22["now","b"]"#, 1).await,
+            [r#"32["b"]"#],
+            "{event}"
+        );
+    }
+}

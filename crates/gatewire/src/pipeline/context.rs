@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gatewire_hub::{Event, Payload};
 use http::request::Parts;
@@ -16,23 +16,27 @@ use crate::controller::HttpCall;
 use crate::gateway::{AckState, BodyRejection};
 
 /// One message, or one connection, on its way through the pipeline. A clone is another handle of the same.
-#[derive(Clone)]
-pub struct ExecutionContext(Arc<Inner>);
-
-struct Inner {
+pub struct ExecutionContext {
     client: Socket,
     route: Arc<Route>,
     /// None for a connection.
     args: Option<Payload>,
     ack_id: Option<u64>,
-    /// The acknowledgement is as the client asked for it, and `ack` says nothing yet: most messages never lock that. If it
-    /// stays so, which is the work of a panic, dropping the message answers it. Only the task of the message changes it.
-    is_untouched: AtomicBool,
+    /// The acknowledgement is asked for, and nobody has touched it. If it stays so, which is the work of a panic, dropping the
+    /// message answers it. Only the task of the message changes it.
+    is_owed: AtomicBool,
+    /// What clones share of it. Most messages have none, and are answered without.
+    course: OnceLock<Arc<Course>>,
+    /// None for what comes to a gateway.
+    request: Option<Arc<Requested>>,
+}
+
+/// How far a message has come that others than its own task see to.
+struct Course {
+    /// The acknowledgement, until it is answered.
     ack: Mutex<AckState<'static>>,
     /// What an async handler has answered, where interceptors or filters wait for it.
     outcome: Mutex<Option<Outcome>>,
-    /// None for what comes to a gateway.
-    request: Option<Box<Requested>>,
 }
 
 /// What a request to a controller adds.
@@ -61,30 +65,29 @@ pub(crate) type Outcome = Result<Answer, Exception>;
 impl ExecutionContext {
     /// A message.
     pub(crate) fn message(client: Socket, route: Arc<Route>, event: &Event<'_>) -> Self {
-        Self(Arc::new(Inner {
+        let ack_id = event.ack_id();
+        Self {
             client,
             route,
             args: Some(event.to_payload()),
-            ack_id: event.ack_id(),
-            is_untouched: AtomicBool::new(true),
-            ack: Mutex::default(),
-            outcome: Mutex::default(),
+            ack_id,
+            is_owed: AtomicBool::new(ack_id.is_some()),
+            course: OnceLock::new(),
             request: None,
-        }))
+        }
     }
 
     /// A connection.
     pub(crate) fn connection(client: Socket, route: Arc<Route>) -> Self {
-        Self(Arc::new(Inner {
+        Self {
             client,
             route,
             args: None,
             ack_id: None,
-            is_untouched: AtomicBool::new(true),
-            ack: Mutex::default(),
-            outcome: Mutex::default(),
+            is_owed: AtomicBool::new(false),
+            course: OnceLock::new(),
             request: None,
-        }))
+        }
     }
 
     /// A request to a controller; `client` stands for it.
@@ -95,67 +98,58 @@ impl ExecutionContext {
         parts: Parts,
         call: HttpCall,
     ) -> Self {
-        Self(Arc::new(Inner {
-            client,
-            route,
-            args: None,
-            ack_id: None,
-            is_untouched: AtomicBool::new(false),
-            ack: Mutex::default(),
-            outcome: Mutex::default(),
-            request: Some(Box::new(Requested {
-                kind,
-                parts,
-                call: Mutex::new(Some(call)),
-            })),
-        }))
+        let mut context = Self::connection(client, route);
+        context.request = Some(Arc::new(Requested {
+            kind,
+            parts,
+            call: Mutex::new(Some(call)),
+        }));
+        context
     }
 
     /// What this is about.
     pub fn kind(&self) -> ContextKind {
-        self.0
-            .request
-            .as_ref()
-            .map_or(ContextKind::Ws, |request| request.kind)
+        let request = self.request.as_ref();
+        request.map_or(ContextKind::Ws, |request| request.kind)
     }
 
     /// The head of the request, of one to a controller.
     pub fn request(&self) -> Option<&Parts> {
-        self.0.request.as_ref().map(|request| &request.parts)
+        self.request.as_ref().map(|request| &request.parts)
     }
 
     /// The handler of a request, or what it has answered.
     pub(crate) fn http_call(&self) -> Option<MutexGuard<'_, Option<HttpCall>>> {
-        let request = self.0.request.as_ref()?;
-        Some(request.call.lock().unwrap_or_else(PoisonError::into_inner))
+        let request = self.request.as_ref()?;
+        Some(lock(&request.call))
     }
 
     /// The client. Values kept with it (`client().set(user)`) are read by the extractor `Extension<User>`. Of a request to a
     /// controller it is one that stands for the request: it has the request as its handshake, the query as its `auth`, and
     /// values, but is in no namespace, and what is sent to it goes nowhere.
     pub fn client(&self) -> &Socket {
-        &self.0.client
+        &self.client
     }
 
     /// Whether this is about a client that connects, and not about a message.
     pub fn is_connection(&self) -> bool {
-        self.0.args.is_none() && self.0.request.is_none()
+        self.args.is_none() && self.request.is_none()
     }
 
     /// The message's event as it stands in `#[subscribe_message(..)]`; `handle_connection` for a connection, and for a
     /// request the path as it stands in `#[get(..)]`.
     pub fn pattern(&self) -> &'static str {
-        self.0.route.pattern
+        self.route.pattern
     }
 
     /// The name of the gateway's struct, or the controller's.
     pub fn gateway(&self) -> &'static str {
-        self.0.route.gateway()
+        self.route.gateway()
     }
 
     /// The name of the handler; `handle_connection` for a connection.
     pub fn handler(&self) -> &'static str {
-        self.0.route.handler
+        self.route.handler
     }
 
     /// What the client sent: the message's body, or for a connection the `auth` object of its CONNECT. Of a request it is
@@ -164,16 +158,16 @@ impl ExecutionContext {
     /// # Errors
     /// If it is no `T`; the client may read why.
     pub fn data<T: DeserializeOwned + 'static>(&self) -> Result<T, WsException> {
-        let data = match &self.0.args {
+        let data = match &self.args {
             Some(args) => args.body(),
-            None => self.0.client.auth(),
+            None => self.client.auth(),
         };
         data.map_err(|error| BodyRejection::misfit(&error).into())
     }
 
     /// Every argument of the message as it came; `None` for a connection.
     pub fn args(&self) -> Option<&Payload> {
-        self.0.args.as_ref()
+        self.args.as_ref()
     }
 
     /// The value of type `T` that `#[set_metadata(..)]` has put on the handler, or else on the gateway.
@@ -183,67 +177,73 @@ impl ExecutionContext {
 
     /// All values of type `T` that `#[set_metadata(..)]` has put on the handler and the gateway, the handler's first.
     pub fn all_metadata<T: Any>(&self) -> impl Iterator<Item = &T> {
-        let metadata = self.0.route.metadata.iter();
+        let metadata = self.route.metadata.iter();
         metadata.filter_map(|value| value.downcast_ref())
     }
 
     pub(crate) fn route(&self) -> &Route {
-        &self.0.route
+        &self.route
     }
 
     /// The message with these arguments.
     pub(crate) fn event_of<'a>(&'a self, args: &'a Payload) -> Event<'a> {
-        args.as_event(self.0.route.pattern, self.0.ack_id)
+        args.as_event(self.route.pattern, self.ack_id)
+    }
+
+    fn event(&self) -> Option<Event<'_>> {
+        Some(self.event_of(self.args.as_ref()?))
     }
 
     /// The message, if it asks for an acknowledgement that nobody has touched: whoever takes it answers.
     pub(crate) fn take_question(&self) -> Option<Event<'_>> {
-        if self.0.ack_id.is_some() && self.0.touch() {
-            self.0.event()
-        } else {
-            None
-        }
+        if self.take_owed() { self.event() } else { None }
     }
 
     /// Takes the acknowledgement out: whoever has it answers.
     pub(crate) fn take_ack(&self) -> AckState<'static> {
-        if self.0.touch() {
-            return self.0.asked();
+        if self.take_owed() {
+            return self.asked();
         }
-        std::mem::take(&mut self.0.ack.lock().unwrap_or_else(PoisonError::into_inner))
+        let course = self.course.get();
+        course.map_or_else(AckState::default, |course| std::mem::take(&mut lock(&course.ack)))
     }
 
     /// Lets `change` have the acknowledgement.
     pub(crate) fn with_ack<T>(&self, change: impl FnOnce(&mut AckState<'static>) -> T) -> T {
-        let mut ack = self.0.ack.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.0.touch() {
-            *ack = self.0.asked();
-        }
-        change(&mut ack)
+        change(&mut lock(&self.course().ack))
     }
 
     /// The answer of an async handler, for those who wait for it.
     pub(crate) fn settle(&self, outcome: Outcome) {
-        *self.0.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        *lock(&self.course().outcome) = Some(outcome);
     }
 
     pub(crate) fn take_outcome(&self) -> Option<Outcome> {
-        let mut outcome = self.0.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        outcome.take()
+        lock(&self.course.get()?.outcome).take()
     }
-}
 
-impl Inner {
-    fn event(&self) -> Option<Event<'_>> {
-        let args = self.args.as_ref()?;
-        Some(args.as_event(self.route.pattern, self.ack_id))
+    /// What others than the task of the message see of it, too, from now on.
+    fn course(&self) -> &Arc<Course> {
+        self.course.get_or_init(|| {
+            let ack = if self.take_owed() {
+                self.asked()
+            } else {
+                AckState::NotAsked
+            };
+            Arc::new(Course {
+                ack: Mutex::new(ack),
+                outcome: Mutex::default(),
+            })
+        })
     }
 
     /// Whether nobody has touched the acknowledgement before; now somebody has.
-    fn touch(&self) -> bool {
-        let is_untouched = self.is_untouched.load(Ordering::Relaxed);
-        self.is_untouched.store(false, Ordering::Relaxed);
-        is_untouched
+    fn take_owed(&self) -> bool {
+        let is_owed = self.is_owed.load(Ordering::Relaxed);
+        if is_owed {
+            self.is_owed.store(false, Ordering::Relaxed);
+        }
+        is_owed
     }
 
     /// The acknowledgement as the client asked for it.
@@ -252,19 +252,39 @@ impl Inner {
     }
 }
 
-impl Drop for Inner {
+impl Clone for ExecutionContext {
+    fn clone(&self) -> Self {
+        let course = OnceLock::from(Arc::clone(self.course()));
+        Self {
+            client: self.client.clone(),
+            route: Arc::clone(&self.route),
+            args: self.args.clone(),
+            ack_id: self.ack_id,
+            // It is the course's now.
+            is_owed: AtomicBool::new(false),
+            course,
+            request: self.request.clone(),
+        }
+    }
+}
+
+impl Drop for ExecutionContext {
     fn drop(&mut self) {
-        if *self.is_untouched.get_mut() && self.ack_id.is_some() {
+        if *self.is_owed.get_mut() {
             // Owed, and dropped as such.
             drop(self.asked());
         }
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl fmt::Debug for ExecutionContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExecutionContext")
-            .field("client", &self.0.client)
+            .field("client", &self.client)
             .field("gateway", &self.gateway())
             .field("handler", &self.handler())
             .field("pattern", &self.pattern())
