@@ -78,8 +78,10 @@ fn ours(bytes: &[u8]) -> (Vec<Seen>, End) {
     loop {
         let received = match decoder.receive(&mut bytes[at..]) {
             Ok(received) => received,
-            // RFC 6455 §5.2 wants the shortest form of a length; tungstenite takes any.
-            Err(Violation::LengthNotMinimal(_)) => return (seen, End::Stricter),
+            // RFC 6455 §5.2 wants the shortest form of a length; tungstenite takes any, of a control frame (§5.5), too.
+            Err(Violation::LengthNotMinimal(_) | Violation::ControlTooLong(_)) => {
+                return (seen, End::Stricter);
+            }
             Err(_) => return (seen, End::Violation),
         };
         at += received.consumed;
