@@ -219,7 +219,14 @@ pub(crate) fn run(
         Mode::Fanout | Mode::Fanout4 | Mode::FanoutDeflate => fanout::run(&mut pool, shape, plan, probe),
         Mode::Crossfire => crossfire::run(&mut pool, shape, plan, probe),
         Mode::Churn => churn::run(&mut pool, plan, probe),
-        _ => idle::run(&mut pool, shape, mode.is_deflated(), plan, probe),
+        _ => {
+            let mut sockets = idle::Sockets {
+                pool: &mut pool,
+                is_told: mode.is_deflated(),
+                told: 0,
+            };
+            idle::run(&mut sockets, clients, plan, probe)
+        }
     }
 }
 

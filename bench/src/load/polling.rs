@@ -3,11 +3,13 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::idle::{self, Held};
 use super::{LoadError, Outcome, PATIENCE, Plan, seconds};
 use crate::system::probe::Probe;
 use crate::wire::flavour::{Flavour, Incoming, put_ping_packet};
@@ -15,9 +17,6 @@ use crate::wire::http;
 
 /// How many clients are being opened at one time.
 const OPENING: usize = 64;
-
-/// Clients that are opened before memory is first read.
-const FIRST: usize = 100;
 
 /// Between the packets of one payload (Engine.IO 4).
 const SEPARATOR: u8 = 0x1e;
@@ -74,7 +73,7 @@ pub(super) fn echo(
     probe: &Probe,
 ) -> Result<Outcome, LoadError> {
     let mut all = Clients::new(address, clients)?;
-    all.open(0, clients)?;
+    all.open_all(0..clients)?;
     for at in 0..clients {
         // As if it had its answer: the POST by which it joined may still be under way.
         all.clients[at].is_answered = true;
@@ -95,26 +94,23 @@ pub(super) fn idle(
     plan: &Plan,
     probe: &Probe,
 ) -> Result<Outcome, LoadError> {
-    let first = FIRST.min(clients / 2);
-    let mut all = Clients::new(address, clients)?;
-    all.open(0, first)?;
-    all.until(seconds(plan.settle.min(1.0)), false, |_| false)?;
-    let before = probe.sample()?;
-    all.open(first, clients)?;
-    // Longer than servers keep the connection of the POST, which has nothing to do: Node five seconds, Gatewire ten.
-    all.until(seconds(plan.settle * 3.0), false, |_| false)?;
-    let end = probe.sample()?;
-    let grown = end
-        .resident
-        .zip(before.resident)
-        .map(|(after, before)| after.saturating_sub(before));
-    Ok(Outcome {
-        figure: grown.map(|bytes| bytes as f64 / (clients - first) as f64),
-        per_second: 0.0,
-        server_share: None,
-        generator_share: 0.0,
-        ..Outcome::between(&before, &end, clients as u64)
-    })
+    let plan = Plan {
+        // Longer than servers keep the connection of the POST, which has nothing to do: Node five seconds, Gatewire ten.
+        settle: plan.settle * 3.0,
+        hold: 0.0,
+        ..*plan
+    };
+    idle::run(&mut Clients::new(address, clients)?, clients, &plan, probe)
+}
+
+impl Held for Clients {
+    fn open(&mut self, clients: Range<usize>) -> Result<(), LoadError> {
+        self.open_all(clients)
+    }
+
+    fn rest(&mut self, length: f64) -> Result<(), LoadError> {
+        self.until(seconds(length), false, |_| false)
+    }
 }
 
 impl Clients {
@@ -130,9 +126,9 @@ impl Clients {
         })
     }
 
-    /// Opens the clients from `first` to `end` and waits until each has joined.
-    fn open(&mut self, first: usize, end: usize) -> Result<(), LoadError> {
-        let mut started = first;
+    /// Opens the clients of a range and waits until each has joined.
+    fn open_all(&mut self, Range { start, end }: Range<usize>) -> Result<(), LoadError> {
+        let mut started = start;
         let until = seconds(60.0);
         while self.joined < end {
             while started < end.min(self.joined + OPENING) {
