@@ -24,7 +24,10 @@ impl<'a> Query<'a> {
     /// UTF-8 become U+FFFD. Never fails: what is not understood is absent.
     pub fn parse(query: &'a str) -> Self {
         let mut parsed = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        for pair in query.split('&') {
+            let Some((name, value)) = decode(pair) else {
+                continue;
+            };
             match &*name {
                 "EIO" => parsed.eio = Some(value),
                 "transport" => parsed.transport = Some(value),
@@ -36,6 +39,15 @@ impl<'a> Query<'a> {
         }
         parsed
     }
+}
+
+/// Name and value of a parameter. Most stand there as they are, which is much less to do.
+fn decode(pair: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    if pair.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return form_urlencoded::parse(pair.as_bytes()).next();
+    }
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    Some((name.into(), value.into()))
 }
 
 fn digits(value: Cow<'_, str>) -> Cow<'_, str> {
