@@ -32,12 +32,13 @@ const EVENTS_PER_POLL: usize = 256;
 
 /// Drives one session from its open packet to its end.
 pub(crate) struct Driver {
-    registration: Registration,
     session: Box<dyn Session>,
     input: Input,
     /// As long as it lasts nothing is read: the client has sent too much.
     wait: Option<Pin<Box<Sleep>>>,
     phase: Phase,
+    /// Dropped last: nobody else may have the outbox then, whose stream is closed with it.
+    registration: Registration,
 }
 
 /// Where packets of the client come from.
@@ -90,11 +91,11 @@ impl SocketInput {
 impl Driver {
     pub(crate) fn new(registration: Registration, session: Box<dyn Session>, input: Input) -> Self {
         Self {
-            registration,
             session,
             input,
             wait: None,
             phase: Phase::Open,
+            registration,
         }
     }
 
@@ -294,12 +295,11 @@ impl Driver {
         if !closing.transport_done {
             return Poll::Pending;
         }
-        self.registration.remove();
         if closing.session_done {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+            return Poll::Ready(());
         }
+        self.registration.remove();
+        Poll::Pending
     }
 }
 

@@ -236,14 +236,33 @@ impl Outbox {
 
     /// Nothing goes out any more: open requests are answered, the stream is shut down. Later calls do nothing.
     pub(crate) fn shut(&self) {
+        if let Some((stream, last_words)) = self.leave() {
+            stream.write_last(&last_words);
+            stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// As [`shut`](Self::shut), by the last who has the outbox: the stream is closed by being dropped next.
+    pub(crate) fn shut_at_end(&self) {
+        if let Some((stream, last_words)) = self.leave() {
+            stream.write_last(&last_words);
+            if !stream.is_closed_by_drop() {
+                stream.shutdown(Shutdown::Both);
+            }
+        }
+    }
+
+    /// Lets go of what waits. The stream and what is to be written to it come back, if it is not shut down.
+    fn leave(&self) -> Option<(&Stream, Vec<u8>)> {
         let mut state = self.lock();
         let lane = std::mem::replace(&mut state.lane, Lane::Closed);
         self.note_taken(&mut state);
         self.closing.store(true, Ordering::Release);
-        match (self.stream.get(), lane) {
-            (None, _) | (_, Lane::Closed) => {}
-            (Some(stream), Lane::WebSocket(lane)) => stream.end(&lane.last_words),
-            (Some(stream), _) => stream.shutdown(Shutdown::Both),
-        }
+        let last_words = match lane {
+            Lane::Closed => return None,
+            Lane::WebSocket(lane) => lane.last_words,
+            Lane::Polling(_) | Lane::Body(_) => Vec::new(),
+        };
+        Some((self.stream.get()?, last_words))
     }
 }

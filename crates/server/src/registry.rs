@@ -259,7 +259,12 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.remove();
+        self.registry.sessions.remove(self.outbox.sid);
+        if Arc::strong_count(&self.outbox) == 1 {
+            self.outbox.shut_at_end();
+        } else {
+            self.outbox.shut();
+        }
         self.registry.count_out();
     }
 }

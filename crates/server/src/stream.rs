@@ -192,19 +192,25 @@ impl Stream {
         }
     }
 
-    /// Writes `last`, if it is taken at once, and closes both directions. Where the system can, both leave in one segment.
-    pub(crate) fn end(&self, last: &[u8]) {
-        if !last.is_empty() {
-            // An error says that the connection is gone.
-            let _ = match self {
-                #[cfg(target_os = "linux")]
-                Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || {
-                    SockRef::from(stream).send_with_flags(last, MSG_MORE | MSG_NOSIGNAL)
-                }),
-                stream => stream.try_write(&[IoSlice::new(last)]),
-            };
+    /// Writes `last`, if it is taken at once, before the stream is closed at once. Where the system can, both leave in one
+    /// segment.
+    pub(crate) fn write_last(&self, last: &[u8]) {
+        if last.is_empty() {
+            return;
         }
-        self.shutdown(Shutdown::Both);
+        // An error says that the connection is gone.
+        let _ = match self {
+            #[cfg(target_os = "linux")]
+            Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || {
+                SockRef::from(stream).send_with_flags(last, MSG_MORE | MSG_NOSIGNAL)
+            }),
+            stream => stream.try_write(&[IoSlice::new(last)]),
+        };
+    }
+
+    /// Whether it says by being dropped all that it would by being [shut down](Self::shutdown).
+    pub(crate) fn is_closed_by_drop(&self) -> bool {
+        matches!(self, Self::Tcp(_))
     }
 
     /// Closes the stream for writing or for both directions, without waiting.

@@ -10,6 +10,7 @@ mod joined;
 mod jsonp;
 mod origins;
 mod plain;
+mod segments;
 mod sessions;
 mod sse;
 mod stats;
