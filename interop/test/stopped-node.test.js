@@ -17,9 +17,9 @@ const skip = (reference && "the npm packages do not notice a stop") || missingSe
 const WEBSOCKET = { transports: ["websocket"] };
 const RECONNECTING = { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 100 };
 
-/** A ping is sent so often, and waited for so long; the stop is longer than both. Milliseconds. */
-const HEARTBEAT = { PING_INTERVAL: "500", PING_TIMEOUT: "500" };
-const STOP = 2_000;
+/** A ping of the node is sent so often, and waited for so long; the stop is longer than both. Milliseconds. */
+const HEARTBEAT = { PING_INTERVAL: "500", PING_TIMEOUT: "1500" };
+const STOP = 3_000;
 
 /** Messages that are sent while the node stands still. */
 const COUNT = 50;
@@ -109,7 +109,7 @@ for (const mode of ["classic", "sharded", "streams"]) {
       stopped.signal("SIGSTOP");
       const since = Date.now();
       for (let n = 0; n < COUNT; n++) {
-        await within(1_000, "a client of the other node to be served", ask(near, "emit", { event: "news" }, n));
+        await within(PATIENCE, "a client of the other node to be served", ask(near, "emit", { event: "news" }, n));
       }
       await ask(near, "sockets-join", { to: [patient.id], rooms: ["late"] });
       assert.equal((await news[0].take(COUNT + 1)).length, COUNT + 1, "the clients of the other node get everything");
