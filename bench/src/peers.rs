@@ -60,8 +60,8 @@ enum Workers {
 enum Program {
     /// A script in `bench/peers/node`.
     Node(&'static str),
-    /// A binary of `bench/peers/rust`.
-    Rust(&'static str),
+    /// A binary of `bench/peers/rust`, with this in its environment.
+    Rust(&'static str, Variables),
     /// An example of this workspace, with this in its environment.
     Example(&'static str, Variables),
 }
@@ -110,7 +110,7 @@ impl Peer {
             abilities: &[Ability::Lifecycle, Ability::Polling, Ability::Spaces],
             binary: Some(BinaryForm::Attachment),
             workers: Workers::Pinned,
-            program: Program::Rust("socketioxide_peer"),
+            program: Program::Rust("socketioxide_peer", &[]),
         },
         Self {
             name: "socketio",
@@ -137,7 +137,7 @@ impl Peer {
             abilities: &[Ability::Lifecycle],
             binary: Some(BinaryForm::Raw),
             workers: Workers::Pinned,
-            program: Program::Rust("axum_peer"),
+            program: Program::Rust("axum_peer", &[]),
         },
         Self {
             name: "nest-ws",
@@ -164,7 +164,7 @@ impl Peer {
             abilities: &[Ability::Held],
             binary: None,
             workers: Workers::Pinned,
-            program: Program::Rust("floor_peer"),
+            program: Program::Rust("floor_peer", &[]),
         },
     ];
 
@@ -186,13 +186,13 @@ impl Peer {
             "socketioxide-1",
             "socketioxide, one thread on two CPUs",
             "1",
-            Program::Rust("socketioxide_peer"),
+            Program::Rust("socketioxide_peer", &[]),
         ),
         Self::shared(
             "socketioxide-2",
             "socketioxide, two threads on two CPUs",
             "2",
-            Program::Rust("socketioxide_peer"),
+            Program::Rust("socketioxide_peer", &[]),
         ),
     ];
 
@@ -213,8 +213,9 @@ impl Peer {
         }
     }
 
-    /// Gatewire in other forms, to see what parts of it cost: measured where they are named.
-    pub(crate) const VARIANTS: [Self; 4] = [
+    /// Gatewire in other forms, to see what parts of it cost, and axum as its documentation has it: measured where they are
+    /// named.
+    pub(crate) const VARIANTS: [Self; 5] = [
         Self {
             name: "gatewire-tls",
             title: "Gatewire, Socket.IO over TLS",
@@ -250,6 +251,15 @@ impl Peer {
             binary: None,
             workers: Workers::Pinned,
             program: Program::Example("bench_gateway", &[("BOUND", "1")]),
+        },
+        Self {
+            name: "axum-plain",
+            title: "axum 0.8 as documented: default buffer, one send an answer",
+            flavour: Flavour::Ws,
+            abilities: &[Ability::Lifecycle],
+            binary: Some(BinaryForm::Raw),
+            workers: Workers::Pinned,
+            program: Program::Rust("axum_peer", &[("PLAIN", "1")]),
         },
     ];
 
@@ -328,10 +338,13 @@ impl Peer {
                 let folder = root.join("bench/peers/node");
                 Server::start(Path::new("node"), &[script.into()], more, &folder, cpus)
             }
-            Program::Rust(binary) => {
-                let program = peers_target().join("release").join(binary);
-                Server::start(&program, &[], more, &root, cpus)
-            }
+            Program::Rust(binary, variables) => Server::start(
+                &peers_target().join("release").join(binary),
+                &[],
+                &[more, variables].concat(),
+                &root,
+                cpus,
+            ),
             Program::Example(name, variables) => Server::start(
                 &own_target().join(PROFILE).join("examples").join(name),
                 &[],
@@ -394,7 +407,7 @@ pub(crate) fn build(peers: &[Peer]) -> Result<(), BuildError> {
             run("npm", &["ci"], &folder)?;
         }
     }
-    if wants(|program| matches!(program, Program::Rust(_))) {
+    if wants(|program| matches!(program, Program::Rust(..))) {
         let target = peers_target();
         let folder = root.join("bench/peers/rust");
         run(
@@ -506,7 +519,7 @@ mod tests {
         for peer in Peer::ALL {
             let file = match peer.program {
                 Program::Node(script) => format!("bench/peers/node/{script}"),
-                Program::Rust(binary) => format!("bench/peers/rust/src/bin/{binary}.rs"),
+                Program::Rust(binary, _) => format!("bench/peers/rust/src/bin/{binary}.rs"),
                 Program::Example(name, _) => format!("examples/{name}.rs"),
             };
             assert!(root().join(&file).exists(), "{file}");

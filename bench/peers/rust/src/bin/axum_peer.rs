@@ -1,7 +1,8 @@
 //! The hand-written axum peer: bare WebSocket with `{event, data}` envelopes, one task a connection, a broadcast
 //! channel for the fan-out, a small read buffer, and replies that leave together when several requests came
 //! together. A binary message comes back as it is. It is what a careful user writes without a framework; it has no rooms,
-//! namespaces or heartbeats. `BINARY=1` gives it a buffer for large messages.
+//! namespaces or heartbeats. `BINARY=1` gives it a buffer for large messages. `PLAIN=1` makes it what axum's documentation
+//! shows: a read buffer of tungstenite's default size, and one `send` for each answer.
 
 use std::io;
 
@@ -36,7 +37,11 @@ fn main() -> io::Result<()> {
 async fn upgrade(upgrade: WebSocketUpgrade, State(channel): State<Channel>) -> Response {
     // tungstenite clears its whole read buffer whenever it looks for input. With its default of 128 KiB that would be
     // most of the CPU time of small messages, and nearly all of the memory.
-    let is_binary = std::env::var("BINARY").is_ok_and(|value| value == "1");
+    let is_on = |name| std::env::var(name).is_ok_and(|value| value == "1");
+    if is_on("PLAIN") {
+        return upgrade.on_upgrade(move |socket| plain_connection(socket, channel));
+    }
+    let is_binary = is_on("BINARY");
     upgrade
         .read_buffer_size(READ_BUFFERS[usize::from(is_binary)])
         .on_upgrade(move |socket| connection(socket, channel))
@@ -57,6 +62,31 @@ async fn connection(mut socket: WebSocket, channel: Channel) {
             },
         };
         if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// As most write it.
+async fn plain_connection(mut socket: WebSocket, channel: Channel) {
+    let mut messages = channel.subscribe();
+    loop {
+        let answer = tokio::select! {
+            incoming = socket.recv() => match incoming {
+                Some(Ok(Message::Text(text))) => handle(&channel, &text),
+                Some(Ok(Message::Binary(bytes))) => Some(Message::Binary(bytes)),
+                Some(Ok(_)) => None,
+                _ => return,
+            },
+            message = messages.recv() => match message {
+                Ok(text) => Some(Message::Text(text)),
+                Err(broadcast::error::RecvError::Lagged(_)) => None,
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+        };
+        if let Some(answer) = answer
+            && socket.send(answer).await.is_err()
+        {
             return;
         }
     }
