@@ -3,8 +3,9 @@
 
 use std::cell::RefCell;
 
-/// Bytes a connection takes from the kernel at a time.
-pub(crate) const SIZE: usize = 64 * 1024;
+/// Bytes a connection takes from the kernel at a time: 64 KiB and what stands before them in their message, so that one of that
+/// size, which many are, comes with one read.
+pub(crate) const SIZE: usize = 64 * 1024 + 512;
 
 /// Buffers that a thread keeps: one for a reader, one for the records that it decrypts.
 const KEPT: usize = 2;
