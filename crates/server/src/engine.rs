@@ -2,7 +2,6 @@
 //! upgrade, or a refusal), and opens and closes sessions.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use crate::application::{Application, Connection};
+use crate::begun::{Begun, Poll, Step};
 use crate::client_files::ClientFiles;
 use crate::clock;
 use crate::compression::Encoding;
@@ -30,7 +30,7 @@ use crate::origin::{self, Door};
 use crate::outbox::Outbox;
 use crate::refusals::Refusal;
 use crate::registry::Registry;
-use crate::request::{self, Callback, Target};
+use crate::request::{self, Target};
 use crate::rules::Rules;
 use crate::shared::{Host, Node, Refused, SharingConfig, Tunnel};
 use crate::stats::{self, Meter, ServerStats};
@@ -540,43 +540,6 @@ impl Inner {
         if let Some(node) = self.node.get() {
             node.close();
         }
-    }
-}
-
-/// What a request turned out to be for.
-enum Begun {
-    /// Nothing: this is the answer.
-    Answered(Response<Body>),
-    Poll(Poll),
-    Here(Target),
-    /// A session of another node, maybe.
-    Elsewhere(Arc<Node>),
-}
-
-/// How the answer to it is come by.
-enum Step<H, E> {
-    Answered(Response<Body>),
-    Poll(Poll),
-    Here(Pin<Box<H>>),
-    Elsewhere(Pin<Box<E>>),
-}
-
-/// A GET of a session on polling.
-struct Poll {
-    outbox: Arc<Outbox>,
-    callback: Callback,
-    accepted: Option<Encoding>,
-    /// It comes from an old browser.
-    is_old: bool,
-}
-
-impl Poll {
-    async fn answer(self) -> Response<Body> {
-        let mut response = polling::poll(&self.outbox, self.callback.as_deref(), self.accepted).await;
-        if response.status() == StatusCode::OK && self.is_old {
-            answer::calm(response.headers_mut());
-        }
-        response
     }
 }
 

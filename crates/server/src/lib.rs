@@ -8,6 +8,7 @@
 mod accepting;
 mod announced;
 mod application;
+mod begun;
 mod client_files;
 mod clock;
 mod compression;

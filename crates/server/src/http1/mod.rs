@@ -61,6 +61,7 @@ where
     loop {
         match poll_fn(|cx| vigil.poll_rest(&exchange, resting, &mut lent, cx)).await {
             Woken::Asked => {}
+            Woken::Answered if exchange.departs() => {}
             Woken::Answered => {
                 let is_last = vigil.is_told() || resting == Resting::Asked { closes: true };
                 lent.put_ahead(if is_last { LAST_STAND_IN } else { STAND_IN });
