@@ -14,6 +14,7 @@ use bytes::Bytes;
 use cap::Cap;
 use gatewire::HubConfig;
 use gatewire::prelude::*;
+use gatewire_proto::large;
 use gatewire_server::Limits;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -246,6 +247,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let counts = move || {
         let counts = handle.counts();
         let tasks = tasks.metrics().num_alive_tasks();
+        let kept = large::kept_bytes();
         async move {
             Json(json!({
                 "sessions": counts.sessions,
@@ -256,7 +258,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 "pending_acks": counts.pending_acks,
                 "socket_objects": SOCKETS.load(Ordering::Relaxed),
                 "tasks": tasks,
-                "heap": HEAP.allocated(),
+                "heap": HEAP.allocated().saturating_sub(kept),
+                "kept": kept,
             }))
         }
     };

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::server::Counts;
 use super::tally::{Noted, Totals};
 
-/// Bytes by which the allocations after the load may exceed those after the warm-up: threads keep buffers of what was large.
+/// Bytes by which the allocations after the load may exceed those after the warm-up.
 pub(super) const HEAP_MARGIN: u64 = 1 << 20;
 
 /// The same of the resident set, and above a tenth of it: the allocator keeps pages between those in use.
@@ -73,9 +73,10 @@ impl Report {
             "", "before", "highest", "after"
         );
         type Figure = fn(&Counts) -> u64;
-        let figures: [(&str, Figure); 11] = [
+        let figures: [(&str, Figure); 12] = [
             ("resident KiB", |counts| counts.resident >> 10),
             ("heap KiB", |counts| counts.heap >> 10),
+            ("kept KiB", |counts| counts.kept >> 10),
             ("sessions", |counts| counts.sessions as u64),
             ("sockets", |counts| counts.sockets as u64),
             ("socket objects", |counts| counts.socket_objects as u64),
@@ -135,7 +136,8 @@ pub(super) fn leaks(before: &Counts, after: &Counts) -> Vec<String> {
     if heap > HEAP_MARGIN {
         leaks.push(format!("{} KiB are allocated more than before", heap >> 10));
     }
-    let resident = after.resident.saturating_sub(before.resident);
+    let kept = after.kept.saturating_sub(before.kept);
+    let resident = after.resident.saturating_sub(before.resident + kept);
     if resident > RESIDENT_MARGIN + before.resident / 10 {
         leaks.push(format!("{} KiB are resident more than before", resident >> 10));
     }
@@ -154,6 +156,7 @@ pub(super) fn higher(one: &Counts, other: &Counts) -> Counts {
         socket_objects: one.socket_objects.max(other.socket_objects),
         tasks: one.tasks.max(other.tasks),
         heap: one.heap.max(other.heap),
+        kept: one.kept.max(other.kept),
         resident: one.resident.max(other.resident),
         files: one.files.max(other.files),
     }
@@ -173,6 +176,7 @@ mod tests {
         socket_objects: 0,
         tasks: 5,
         heap: 1 << 20,
+        kept: 1 << 20,
         resident: 20 << 20,
         files: 12,
     };
@@ -182,7 +186,8 @@ mod tests {
         assert_eq!(leaks(&BEFORE, &BEFORE), Vec::<String>::new());
         let within = Counts {
             heap: BEFORE.heap + HEAP_MARGIN,
-            resident: BEFORE.resident + RESIDENT_MARGIN,
+            kept: BEFORE.kept * 2,
+            resident: BEFORE.resident + BEFORE.kept + RESIDENT_MARGIN,
             ..BEFORE
         };
         assert_eq!(leaks(&BEFORE, &within), Vec::<String>::new());

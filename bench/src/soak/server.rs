@@ -39,8 +39,10 @@ pub(super) struct Counts {
     /// Sockets that were not dropped, in any table or none.
     pub(super) socket_objects: usize,
     pub(super) tasks: usize,
-    /// Bytes that are allocated.
+    /// Bytes that are allocated, without those that are kept.
     pub(super) heap: u64,
+    /// Bytes that threads keep for the next large messages: of those there may be more than before, up to a bound.
+    pub(super) kept: u64,
     /// Bytes that are resident.
     #[serde(default)]
     pub(super) resident: u64,

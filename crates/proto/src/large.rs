@@ -6,6 +6,7 @@
 //! an owner, and wants to keep that, [owns](own) it without a copy.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -30,6 +31,9 @@ thread_local! {
     static SHARED: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The bytes of all threads.
+static KEPT_BYTES: AtomicUsize = AtomicUsize::new(0);
+
 /// A buffer that was shared and may live.
 struct Known {
     /// Where its bytes begin: told without asking whether it lives.
@@ -43,6 +47,13 @@ struct Kept {
     buffers: Vec<Vec<u8>>,
     /// Invariant: the capacities of all of them.
     bytes: usize,
+}
+
+/// Bytes that all threads together keep for the next large messages: they are allocated, and in nobody's use. At most 8 MiB for
+/// each thread.
+#[must_use]
+pub fn kept_bytes() -> usize {
+    KEPT_BYTES.load(Ordering::Relaxed)
 }
 
 /// An empty buffer for at least so many bytes.
@@ -159,8 +170,7 @@ impl Kept {
         let fits = |(_, buffer): &(usize, &Vec<u8>)| sizes.contains(&buffer.capacity());
         let candidates = self.buffers.iter().enumerate().filter(fits);
         let (at, _) = candidates.min_by_key(|(_, buffer)| buffer.capacity())?;
-        let mut buffer = self.buffers.remove(at);
-        self.bytes -= buffer.capacity();
+        let mut buffer = self.remove(at);
         buffer.clear();
         Some(buffer)
     }
@@ -171,10 +181,24 @@ impl Kept {
             return;
         }
         while self.bytes + buffer.capacity() > MOST {
-            self.bytes -= self.buffers.remove(0).capacity();
+            self.remove(0);
         }
         self.bytes += buffer.capacity();
+        KEPT_BYTES.fetch_add(buffer.capacity(), Ordering::Relaxed);
         self.buffers.push(buffer);
+    }
+
+    fn remove(&mut self, at: usize) -> Vec<u8> {
+        let buffer = self.buffers.remove(at);
+        self.bytes -= buffer.capacity();
+        KEPT_BYTES.fetch_sub(buffer.capacity(), Ordering::Relaxed);
+        buffer
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        KEPT_BYTES.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
