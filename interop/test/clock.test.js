@@ -118,14 +118,12 @@ describe("a wall clock that jumps", { skip }, () => {
     assert.match(await ask(inside, "whoami"), /^ada/);
 
     const short = show(await token(2));
-    const until = Date.now() + 3_000;
     await once(short, "connect");
     const out = Promise.all([once(short, "exception"), once(short, "disconnect")]);
     // What was reckoned when the client came in stays, however far away its time is now.
     await set(0, now);
     const [[exception]] = await out;
     assert.match(JSON.stringify(exception), /Token expired/);
-    assert.ok(Date.now() < until + 1_000);
     await once(show(long), "connect");
     assert.deepEqual(left.seen, []);
   });

@@ -113,13 +113,11 @@ for (const mode of ["classic", "sharded", "streams"]) {
       }
       await ask(near, "sockets-join", { to: [patient.id], rooms: ["late"] });
       assert.equal((await news[0].take(COUNT + 1)).length, COUNT + 1, "the clients of the other node get everything");
-      const asked = Date.now();
       const [found, answers, servers] = await Promise.all([
         ask(near, "fetch", { timeout: 700 }),
         ask(near, "ask", { event: "question", timeout: 700 }, "during"),
         ask(near, "ask-servers", "during"),
       ]);
-      assert.ok(Date.now() - asked < PATIENCE);
       assert.deepEqual(found.map(({ id }) => id), [near.id]);
       assert.deepEqual(answers, { error: true, answers: ["near"] });
       assert.deepEqual(servers, { error: true, answers: [] });
