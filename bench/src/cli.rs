@@ -21,9 +21,9 @@ pub(crate) const HELP: &str = "\
 Usage:
   gatewire-bench run [options]     start every server in turn, load it, and report
       --only A,B       only these parts (modes, workers, latency, growth, footprint)
-      --peers A,B      only these (gatewire, gatewire-ws, socketioxide, socketio, nest-socketio, axum, nest-ws, ws, floor);
-                       by name also gatewire-tls, gatewire-low-level, gatewire-bound, gatewire-metrics,
-                       axum-plain
+      --peers A,B      only these (gatewire, gatewire-ws, socketioxide, socketio, nest-socketio, axum, axum-queue,
+                       nest-ws, ws, floor); by name also gatewire-tls, gatewire-low-level, gatewire-bound,
+                       gatewire-metrics, axum-plain
       --modes A,B      of the part modes, which is then the only one unless --only names others: only these (echo, pipelined,
                        fanout, fanout4, churn, polling, binary64k, binary1m, fanout-deflate, idle, idle-deflate,
                        idle-polling; by name also crossfire)

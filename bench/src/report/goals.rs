@@ -110,6 +110,8 @@ fn all(report: &Report) -> Vec<Goal> {
     use Asked::{AtLeast, AtMost};
     let oxide = "of socketioxide's CPU";
     let nest = "of NestJS's CPU";
+    let axum = "of axum's CPU, written with care";
+    let queues = "of axum's CPU, with a queue for each connection";
     vec![
         goal(
             "pipelined echo",
@@ -197,6 +199,30 @@ fn all(report: &Report) -> Vec<Goal> {
             AtMost(0.5),
             "of Node socket.io's CPU",
             ratio(Mode::Polling, "gatewire", "socketio"),
+        ),
+        goal(
+            "pipelined echo, ws",
+            AtMost(0.65),
+            queues,
+            ratio(Mode::Pipelined, "gatewire-ws", "axum-queue"),
+        ),
+        goal(
+            "pipelined echo, ws",
+            AtMost(0.65),
+            axum,
+            ratio(Mode::Pipelined, "gatewire-ws", "axum"),
+        ),
+        goal(
+            "fan-out, ws",
+            AtMost(0.85),
+            queues,
+            ratio(Mode::Fanout, "gatewire-ws", "axum-queue"),
+        ),
+        goal(
+            "fan-out, ws",
+            AtMost(0.85),
+            axum,
+            ratio(Mode::Fanout, "gatewire-ws", "axum"),
         ),
         goal(
             "64 KiB echo, ws",
