@@ -1,10 +1,8 @@
 //! Every acknowledgement is answered once, also where the application's own code fails while the answer is made.
 
-mod support;
-
 use gatewire::prelude::*;
+use gatewire::testing::ScriptedClient as Peer;
 use serde::{Serialize, Serializer};
-use support::Peer;
 
 /// Cannot be encoded.
 struct Sour;

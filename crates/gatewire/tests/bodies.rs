@@ -1,17 +1,15 @@
 //! What handlers take of a message's body: all of it, parts, through pipes, valid; and what a client gets for one that
 //! does not fit.
 
-mod support;
-
 use bytes::Bytes;
 use garde::Validate;
 use gatewire::pipeline::{
     Argument, DefaultValue, ParseBool, ParseFloat, ParseInt, Pipe, Trim, Validate as Check,
 };
 use gatewire::prelude::*;
+use gatewire::testing::ScriptedClient as Peer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use support::Peer;
 
 #[derive(Deserialize, Serialize, Validate)]
 struct Address {

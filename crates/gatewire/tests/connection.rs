@@ -9,7 +9,7 @@ use gatewire::pipeline::Expiry;
 use gatewire::prelude::*;
 use serde::Deserialize;
 use serde_json::json;
-use support::Peer;
+use support::{Peer, ask};
 use tokio::time::Instant;
 
 #[injectable]
@@ -160,8 +160,7 @@ async fn app() -> (App, Arc<Log>, Server) {
 /// A client that comes with this token.
 async fn connect(server: &Server, token: &str) -> (Peer, Vec<String>) {
     let mut peer = Peer::new(server);
-    let mut sent = peer.ask(&format!(r#"0/safe,{{"token":"{token}"}}"#));
-    sent.extend(peer.wait(1 - sent.len()).await);
+    let sent = ask(&mut peer, &format!(r#"0/safe,{{"token":"{token}"}}"#), 1).await;
     (peer, sent)
 }
 

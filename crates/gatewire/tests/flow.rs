@@ -1,12 +1,10 @@
 //! How calls follow each other, how long they may go on, and what becomes of them when their client leaves.
 
-mod support;
-
 use std::sync::Mutex;
 use std::time::Duration;
 
 use gatewire::prelude::*;
-use support::Peer;
+use gatewire::testing::ScriptedClient as Peer;
 use tokio::sync::Notify;
 
 #[injectable]

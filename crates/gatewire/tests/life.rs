@@ -1,14 +1,12 @@
 //! The life of an application: the hooks of its start and its end, their order, what fails in them, and that nothing
 //! is left of it.
 
-mod support;
-
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gatewire::Error;
 use gatewire::prelude::*;
-use support::Peer;
+use gatewire::testing::ScriptedClient as Peer;
 
 #[injectable]
 struct Log(#[inject(default)] Mutex<Vec<String>>);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gatewire::pipeline::{Throttled, TimedOut};
 use gatewire::prelude::*;
-use support::Peer;
+use support::{Peer, ask};
 
 struct User(&'static str);
 
@@ -91,12 +91,6 @@ async fn app() -> (App, Server) {
     let app = App::create::<Module>().without_logger().await.unwrap();
     let server = app.get::<Gateway>().server.clone();
     (app, server)
-}
-
-async fn ask(peer: &mut Peer, packet: &str, count: usize) -> Vec<String> {
-    let mut sent = peer.ask(packet);
-    sent.extend(peer.wait(count.saturating_sub(sent.len())).await);
-    sent
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use gatewire::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use support::Peer;
+use support::{Peer, ask};
 
 #[derive(Serialize, Deserialize)]
 struct Chat {
@@ -331,11 +331,7 @@ async fn results_become_answers() {
         (r#"29["extension"]"#, one(r#"39["ada"]"#)),
     ];
     for (packet, expected) in cases {
-        let mut sent = peer.ask(packet);
-        if sent.len() < expected.len() {
-            sent.extend(peer.wait(expected.len() - sent.len()).await);
-        }
-        assert_eq!(sent, expected, "{packet}");
+        assert_eq!(ask(&mut peer, packet, expected.len()).await, expected, "{packet}");
     }
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use gatewire::prelude::*;
 use serde::{Serialize, Serializer};
-use support::Peer;
+use support::{Peer, ask};
 
 /// Cannot be encoded.
 #[derive(Clone)]
@@ -225,11 +225,12 @@ async fn items_are_emitted_and_the_end_is_acknowledged() {
                     .collect(),
             ),
         ] {
-            let mut sent = peer.ask(&format!(r#"2{asked}["{event}",0]"#));
-            if sent.len() < expected.len() {
-                sent.extend(peer.wait(expected.len() - sent.len()).await);
-            }
-            assert_eq!(sent, expected, "{event} {asked}");
+            let packet = format!(r#"2{asked}["{event}",0]"#);
+            assert_eq!(
+                ask(&mut peer, &packet, expected.len()).await,
+                expected,
+                "{packet}"
+            );
         }
     }
     let sent = peer.ask(r#"2["borrowed",2]"#);
