@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use gatewire_proto::websocket::{Decoder, Event, Received};
 
 use super::Input;
+use super::socket::READS_PER_POLL;
 use crate::outbox::{Lane, Outbox};
 use crate::scratch;
 
@@ -37,7 +38,10 @@ pub(super) fn poll_goodbye(outbox: &Outbox, input: &mut Input, cx: &mut Context<
         stream.shutdown(Shutdown::Write);
     }
     scratch::with(|buffer| {
-        while !input.ended {
+        for _ in 0..READS_PER_POLL {
+            if input.ended {
+                return Poll::Ready(());
+            }
             match stream.poll_read(cx, buffer) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(read)) if read > 0 => {
@@ -46,7 +50,9 @@ pub(super) fn poll_goodbye(outbox: &Outbox, input: &mut Input, cx: &mut Context<
                 Poll::Ready(_) => input.ended = true,
             }
         }
-        Poll::Ready(())
+        // A client that floods must not read away the deadline's turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
 }
 

@@ -13,7 +13,7 @@ use crate::quota::Quota;
 use crate::scratch;
 
 /// Reads from the kernel in one poll; then other tasks get their turn.
-const READS_PER_POLL: usize = 8;
+pub(super) const READS_PER_POLL: usize = 8;
 
 /// A WebSocket as its driver reads it.
 pub(crate) struct SocketInput {

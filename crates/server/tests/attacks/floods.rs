@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::support::TestSocket;
-use crate::world::{PATIENCE, World, answers, frame, resident};
+use crate::world::{PATIENCE, World, answers, frame, hurried, resident};
 
 /// Sends the bytes so many times, as fast as the server takes them, and reads nothing meanwhile; false if the server has
 /// closed the connection.
@@ -109,5 +109,19 @@ async fn what_an_event_sets_off_is_bounded_too() {
     greedy.text(r#"42["flood",300000]"#).await;
     world.has_clients(0).await;
     assert!(resident() < before + 256, "{} MB after {before}", resident());
+    world.serves().await;
+}
+
+/// A client that breaks the protocol, and goes on to send instead of closing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_floods_while_it_is_put_out_is_gone_at_the_deadline() {
+    let world = World::with(hurried(), HubConfig::default(), ListenerConfig::default()).await;
+    let mut flooding = world.joined().await;
+    let no_frame = [0xff; 64];
+    let flooded = timeout(PATIENCE, async {
+        while flooding.0.write_all(&no_frame.repeat(10_000)).await.is_ok() {}
+    });
+    assert!(flooded.await.is_ok(), "the server reads on and on");
+    world.has_clients(0).await;
     world.serves().await;
 }
