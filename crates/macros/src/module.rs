@@ -120,6 +120,9 @@ fn list<T: Parse>(input: ParseStream<'_>) -> syn::Result<Vec<T>> {
         .collect())
 }
 
+const PROVIDER_FORMS: &str =
+    "a provider is `Type`, `Type as dyn Trait`, `value(expr)` or `factory(async_fn)`";
+
 /// One entry of `providers`.
 enum ProviderForm {
     Type { ty: Type, alias: Option<Type> },
@@ -143,16 +146,19 @@ impl Parse for ProviderForm {
                     alias: alias(input)?,
                 }),
                 "factory" => Ok(Self::Factory(value)),
-                _ => Err(Error::new(
-                    name.span(),
-                    "a provider is `Type`, `Type as dyn Trait`, `value(expr)` or `factory(async_fn)`",
-                )),
+                _ => Err(Error::new(name.span(), PROVIDER_FORMS)),
             };
         }
-        Ok(Self::Type {
+        let form = Self::Type {
             ty: input.parse()?,
             alias: alias(input)?,
-        })
+        };
+        // A call, the fields of a struct.
+        if input.is_empty() || input.peek(Token![,]) {
+            Ok(form)
+        } else {
+            Err(input.error(PROVIDER_FORMS))
+        }
     }
 }
 

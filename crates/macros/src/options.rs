@@ -1,7 +1,7 @@
 //! The options of `#[websocket_gateway(..)]`, read into calls on `GatewayOptions`.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
@@ -42,6 +42,18 @@ pub(crate) struct GatewayArgs {
 }
 
 pub(crate) fn gateway_options(args: TokenStream) -> syn::Result<GatewayArgs> {
+    if let Ok(value) = syn::parse::Parser::parse2(first_literal, args.clone()) {
+        let name = if matches!(value, Lit::Int(_)) {
+            "port"
+        } else {
+            "namespace"
+        };
+        let value = value.to_token_stream();
+        return Err(Error::new(
+            value.span(),
+            format!("options have names: write `{name} = {value}`"),
+        ));
+    }
     let options = parse(args, GATEWAY)?;
     let mut calls = TokenStream::new();
     let mut late = None;
@@ -86,6 +98,13 @@ pub(crate) fn gateway_options(args: TokenStream) -> syn::Result<GatewayArgs> {
         options: quote! { ::gatewire::gateway::GatewayOptions::new() #calls },
         late,
     })
+}
+
+/// A port or a name that stands there by itself, as in NestJS.
+fn first_literal(input: ParseStream<'_>) -> syn::Result<Lit> {
+    let value = input.parse()?;
+    input.parse::<TokenStream>()?;
+    Ok(value)
 }
 
 /// An expression of type `Cors`.

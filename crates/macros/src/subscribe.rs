@@ -8,6 +8,9 @@ use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Token};
 
 use crate::diagnostics::{at, unknown};
 
+/// What is said of an attribute without an event.
+pub(crate) const NO_EVENT: &str = "say which event: `#[subscribe_message(\"event\")]`";
+
 /// `"event", concurrent, timeout = "2s"`.
 pub(crate) struct Subscribe {
     pub(crate) event: Expr,
@@ -16,6 +19,9 @@ pub(crate) struct Subscribe {
 
 impl Parse for Subscribe {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if input.is_empty() || (input.peek(Ident) && input.peek2(Token![=])) {
+            return Err(Error::new(input.span(), NO_EVENT));
+        }
         let event: Expr = input.parse()?;
         if let Expr::Lit(literal) = &event
             && !matches!(literal.lit, Lit::Str(_))

@@ -1,17 +1,18 @@
 //! `#[subscriptions]` and the `#[subscribe_message(..)]` inside: collects the marked methods and judges them. What each
 //! becomes is written by `handler`.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, Expr, FnArg, ImplItem, ImplItemFn, ItemImpl, Lit, ReceiverKind, Type, parse_quote,
+    Attribute, Error, Expr, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Lit, ReceiverKind, Type,
+    parse_quote,
 };
 
 use crate::diagnostics::Errors;
 use crate::enhancers;
 use crate::handler::{self, Handler};
-use crate::subscribe::{Flow, Subscribe};
+use crate::subscribe::{Flow, NO_EVENT, Subscribe};
 
 /// Names that the protocol keeps for itself.
 const RESERVED: &[&str] = &[
@@ -21,6 +22,18 @@ const RESERVED: &[&str] = &[
     "disconnecting",
     "newListener",
     "removeListener",
+];
+
+/// The hooks of NestJS, and the traits they are methods of.
+const HOOKS: &[(&str, &str)] = &[
+    ("after_init", "OnGatewayInit"),
+    ("handle_connection", "OnGatewayConnection"),
+    ("handle_disconnect", "OnGatewayDisconnect"),
+    ("on_module_init", "OnModuleInit"),
+    ("on_application_bootstrap", "OnApplicationBootstrap"),
+    ("on_module_destroy", "OnModuleDestroy"),
+    ("before_application_shutdown", "BeforeApplicationShutdown"),
+    ("on_application_shutdown", "OnApplicationShutdown"),
 ];
 
 pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
@@ -51,6 +64,7 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
         let ImplItem::Fn(method) = item else { continue };
         let attributes = take(&mut method.attrs);
         if attributes.is_empty() {
+            check_hook(&method.sig.ident, &block.self_ty, &mut errors);
             continue;
         }
         // Extractors are owned because the message is gone when an async handler runs.
@@ -79,7 +93,7 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
                     }
                 }
                 Err(error) if matches!(attribute.meta, syn::Meta::List(_)) => errors.push(error),
-                Err(_) => errors.at(&attribute, "say which event: `#[subscribe_message(\"event\")]`"),
+                Err(_) => errors.at(&attribute, NO_EVENT),
             }
         }
     }
@@ -126,6 +140,19 @@ fn take(attributes: &mut Vec<Attribute>) -> Vec<Attribute> {
     ours
 }
 
+/// A hook in the block of handlers would be a method like any other, which nobody calls.
+fn check_hook(method: &Ident, gateway: &Type, errors: &mut Errors) {
+    if let Some((hook, hooks)) = HOOKS.iter().find(|(hook, _)| method == hook) {
+        errors.at(
+            method,
+            format!(
+                "`{hook}` is never called here: it is a hook, and stands in `impl {hooks} for {}`",
+                gateway.to_token_stream()
+            ),
+        );
+    }
+}
+
 fn check_signature(method: &ImplItemFn, errors: &mut Errors) {
     let signature = &method.sig;
     match signature.receiver() {
@@ -146,12 +173,36 @@ fn check_signature(method: &ImplItemFn, errors: &mut Errors) {
         errors.at(variadic, "a handler has a fixed number of arguments");
     }
     for input in &signature.inputs {
-        if let FnArg::Typed(argument) = input
-            && let Type::ImplTrait(ty) = &*argument.ty
-        {
+        let FnArg::Typed(argument) = input else { continue };
+        if let Type::ImplTrait(ty) = &*argument.ty {
             errors.at(ty, "each argument of a handler must have one concrete type");
+        } else if borrows(argument.ty.to_token_stream()) {
+            errors.at(
+                &argument.ty,
+                "a handler owns its arguments, as the message may be gone while it runs: write `Socket` for `&Socket`, `String` for `&str`",
+            );
         }
     }
+}
+
+/// Whether there is a reference in a type that is not good for ever.
+fn borrows(ty: TokenStream) -> bool {
+    let mut tokens = ty.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Punct(sign) if sign.as_char() == '&' => {
+                let lifetime =
+                    matches!(tokens.peek(), Some(TokenTree::Punct(quote)) if quote.as_char() == '\'');
+                let name = lifetime.then(|| tokens.nth(1)).flatten();
+                if !matches!(name, Some(TokenTree::Ident(name)) if name == "static") {
+                    return true;
+                }
+            }
+            TokenTree::Group(group) if borrows(group.stream()) => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn check_event(event: &Expr, seen: &mut Vec<(String, proc_macro2::Span)>, errors: &mut Errors) {

@@ -55,13 +55,22 @@ impl IsResult {
     ///
     /// # Errors
     /// The handler's.
-    pub fn split<T, E: Into<HttpError> + Send + Sync + 'static>(
-        self,
-        result: Result<T, E>,
-    ) -> Result<T, Exception> {
+    pub fn split<T, E: RouteError>(self, result: Result<T, E>) -> Result<T, Exception> {
         result.map_err(Exception::of_http)
     }
 }
+
+/// What a handler may fail with.
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot fail with `{Self}`: it is not said what the client may read of it",
+    label = "does not become an `HttpError`",
+    note = "for an error of yours write `impl From<{Self}> for HttpError`",
+    note = "for any other return `Result<_, HttpError>`, and write `.map_err(HttpError::internal)?`: the client reads `Internal server error`, and the error is logged"
+)]
+pub trait RouteError: Into<HttpError> + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<HttpError> + Send + Sync + 'static> RouteError for E {}
 
 /// The step for what is not of the kind that is asked about.
 pub struct IsNot;

@@ -64,7 +64,7 @@ pub trait Controller: Injectable {
     message = "`{Self}` has no routes",
     note = "mark its impl block with `#[routes]` and its handlers with `#[get(\"/path\")]`"
 )]
-pub trait Routes: Sized {
+pub trait Routes: Controller {
     /// One entry for each attribute of a method.
     fn routes() -> Vec<ControllerRoute<Self>>;
 

@@ -57,13 +57,22 @@ impl IsResult {
     ///
     /// # Errors
     /// The handler's.
-    pub fn split<T, E: Into<WsException> + Send + Sync + 'static>(
-        self,
-        result: Result<T, E>,
-    ) -> Result<T, E> {
+    pub fn split<T, E: HandlerError>(self, result: Result<T, E>) -> Result<T, E> {
         result
     }
 }
+
+/// What a handler may fail with.
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot fail with `{Self}`: it is not said what the client may read of it",
+    label = "does not become a `WsException`",
+    note = "for an error of yours write `impl From<{Self}> for WsException`",
+    note = "for any other return `Result<_, WsException>`, and write `.map_err(WsException::internal)?`: the client reads `Internal server error`, and the error is logged"
+)]
+pub trait HandlerError: Into<WsException> + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<WsException> + Send + Sync + 'static> HandlerError for E {}
 
 /// The first step for what is no `Result`, the second for what is no `Option`.
 pub struct IsNot;

@@ -49,10 +49,10 @@ macro_rules! probe {
     };
 }
 
-probe!(HasSubscriptions, NoSubscriptions, Subscriptions, subscriptions -> Vec<Subscription<G>>, G::subscriptions());
-probe!(HasEnhancers, NoEnhancers, Subscriptions, enhancers -> Enhancers, G::enhancers());
-probe!(HasRoutes, NoRoutes, Routes, routes -> Vec<ControllerRoute<G>>, G::routes());
-probe!(HasRouteEnhancers, NoRouteEnhancers, Routes, route_enhancers -> Enhancers, G::enhancers());
+probe!(HasSubscriptions, NoSubscriptions, Subscriptions, subscriptions -> Vec<Subscription<G>>, <G as Subscriptions>::subscriptions());
+probe!(HasEnhancers, NoEnhancers, Subscriptions, enhancers -> Enhancers, <G as Subscriptions>::enhancers());
+probe!(HasRoutes, NoRoutes, Routes, routes -> Vec<ControllerRoute<G>>, <G as Routes>::routes());
+probe!(HasRouteEnhancers, NoRouteEnhancers, Routes, route_enhancers -> Enhancers, <G as Routes>::enhancers());
 probe!(
     HasInit, NoInit, OnGatewayInit,
     init -> Option<InitHook<G>>,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::Gateway;
 use super::call::{OnDisconnect, Patience};
 use super::context::MessageContext;
 use crate::pipeline::Enhancers;
@@ -20,7 +21,7 @@ pub type Handled = Option<BoxFuture<'static, ()>>;
     message = "`{Self}` has no subscriptions",
     note = "mark its impl block with `#[subscriptions]` and its handlers with `#[subscribe_message(\"event\")]`"
 )]
-pub trait Subscriptions: Sized {
+pub trait Subscriptions: Gateway {
     /// One entry for each `#[subscribe_message]`.
     fn subscriptions() -> Vec<Subscription<Self>>;
 
