@@ -5,7 +5,8 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use http::header::{
-    CONNECTION, HOST, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, Method, StatusCode, Version};
 use sha1::{Digest, Sha1};
@@ -34,6 +35,12 @@ pub enum HandshakeError {
     /// RFC 6455 §4.2.1, item 1.
     #[error("a WebSocket is opened with HTTP/1.1 or later")]
     HttpVersion,
+    /// RFC 8441 §4: HTTP/2 has no upgrades.
+    #[error("over HTTP/2 a WebSocket is opened with an extended CONNECT request (RFC 8441)")]
+    Connect,
+    /// A body of a GET means nothing (RFC 9110 §9.3.1), and nobody could tell it from the first frames.
+    #[error("a request that opens a WebSocket has no body")]
+    Body,
     /// RFC 6455 §4.2.1, item 2.
     #[error("the Host header is missing, or there are several")]
     Host,
@@ -49,6 +56,9 @@ pub enum HandshakeError {
     /// RFC 6455 §4.2.1, item 5.
     #[error("the Sec-WebSocket-Key header is not the base64 form of 16 bytes")]
     Key,
+    /// RFC 6455 §4.1, item 10, and §4.2.1 for what a server does about it.
+    #[error("the Sec-WebSocket-Protocol header is no list of tokens, each another one")]
+    Subprotocols,
     /// RFC 8441 §4.
     #[error("the :protocol of the CONNECT request is not websocket")]
     Protocol,
@@ -62,7 +72,13 @@ impl HandshakeError {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Upgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
             Self::Protocol => StatusCode::NOT_IMPLEMENTED,
-            Self::HttpVersion | Self::Host | Self::Connection | Self::Key => StatusCode::BAD_REQUEST,
+            Self::HttpVersion
+            | Self::Connect
+            | Self::Body
+            | Self::Host
+            | Self::Connection
+            | Self::Key
+            | Self::Subprotocols => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -99,11 +115,17 @@ pub fn accept_upgrade(
     version: Version,
     headers: &HeaderMap,
 ) -> Result<Upgrade, HandshakeError> {
+    if version > Version::HTTP_11 {
+        return Err(HandshakeError::Connect);
+    }
     if method != Method::GET {
         return Err(HandshakeError::Method);
     }
     if version < Version::HTTP_11 {
         return Err(HandshakeError::HttpVersion);
+    }
+    if has_body(headers) {
+        return Err(HandshakeError::Body);
     }
     if single(headers, &HOST).is_none() {
         return Err(HandshakeError::Host);
@@ -126,7 +148,7 @@ pub fn accept_upgrade(
     }
     Ok(Upgrade {
         accept: Some(accept_key(key)),
-        protocols: protocols(headers),
+        protocols: protocols(headers)?,
     })
 }
 
@@ -152,20 +174,38 @@ pub fn accept_connect(
     }
     Ok(Upgrade {
         accept: None,
-        protocols: protocols(headers),
+        protocols: protocols(headers)?,
     })
 }
 
+/// Whether a body follows the head (RFC 9112 §6.3).
+fn has_body(headers: &HeaderMap) -> bool {
+    let is_zero = |length: &[u8]| length.trim_ascii().iter().all(|digit| *digit == b'0');
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    headers.contains_key(TRANSFER_ENCODING) || !lengths.all(|length| is_zero(length.as_bytes()))
+}
+
 /// The subprotocols that are offered, joined by commas.
-fn protocols(headers: &HeaderMap) -> String {
+fn protocols(headers: &HeaderMap) -> Result<String, HandshakeError> {
     let mut protocols = String::new();
-    for protocol in elements(headers, &SEC_WEBSOCKET_PROTOCOL).filter(|protocol| is_token(protocol)) {
-        if !protocols.is_empty() {
-            protocols.push(',');
+    for line in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
+        let line = line.to_str().map_err(|_| HandshakeError::Subprotocols)?;
+        for protocol in list(line) {
+            if !is_token(protocol) {
+                return Err(HandshakeError::Subprotocols);
+            }
+            if !protocols.is_empty() {
+                protocols.push(',');
+            }
+            protocols.push_str(protocol);
         }
-        protocols.push_str(protocol);
     }
-    protocols
+    let mut names: Vec<&str> = protocols.split(',').collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(HandshakeError::Subprotocols);
+    }
+    Ok(protocols)
 }
 
 /// The value of `Sec-WebSocket-Accept` for a value of `Sec-WebSocket-Key` (RFC 6455 §4.2.2, item 5.4).
@@ -186,8 +226,12 @@ fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
         .get_all(name)
         .into_iter()
         .filter_map(|line| line.to_str().ok());
-    lines
-        .flat_map(|line| line.split(','))
+    lines.flat_map(list)
+}
+
+/// The elements of a list. Empty ones are none (RFC 9110 §5.6.1).
+fn list(line: &str) -> impl Iterator<Item = &str> {
+    line.split(',')
         .map(str::trim_ascii)
         .filter(|element| !element.is_empty())
 }
@@ -246,7 +290,7 @@ mod tests {
 
     #[test]
     fn header_rules() {
-        use HandshakeError::{Connection, Host, Key, Upgrade, Version};
+        use HandshakeError::{Body, Connection, Host, Key, Subprotocols, Upgrade, Version};
         let cases: &[(Changes<'_>, Option<HandshakeError>)] = &[
             (&[("host", "(none)")], Some(Host)),
             (&[("host", "a"), ("host", "b")], Some(Host)),
@@ -284,6 +328,26 @@ mod tests {
             (&[("sec-websocket-key", "dGhlIHNhbXBsZSBub25j")], Some(Key)),     // 15 bytes
             (&[("sec-websocket-key", "dGhlIHNhbXBsZSBub25j!Q==")], Some(Key)),
             (&[("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZR==")], None), // bits behind the last byte
+            (&[("content-length", "0")], None),
+            (&[("content-length", " 00 ")], None),
+            (&[("content-length", "5")], Some(Body)),
+            (&[("content-length", "0"), ("content-length", "10")], Some(Body)),
+            (&[("transfer-encoding", "chunked")], Some(Body)),
+            (&[("sec-websocket-protocol", "")], None),
+            (&[("sec-websocket-protocol", " ,a,, b,")], None),
+            (&[("sec-websocket-protocol", "a, A")], None),
+            (&[("sec-websocket-protocol", "a b")], Some(Subprotocols)),
+            (&[("sec-websocket-protocol", "a, \"b\"")], Some(Subprotocols)),
+            (&[("sec-websocket-protocol", "v1;q=1")], Some(Subprotocols)),
+            (&[("sec-websocket-protocol", "\u{e9}")], Some(Subprotocols)),
+            (&[("sec-websocket-protocol", "a,b,a")], Some(Subprotocols)),
+            (
+                &[
+                    ("sec-websocket-protocol", "a"),
+                    ("sec-websocket-protocol", "b, a"),
+                ],
+                Some(Subprotocols),
+            ),
         ];
         for (changes, expected) in cases {
             assert_eq!(check(changes).err(), *expected, "{changes:?}");
@@ -301,6 +365,8 @@ mod tests {
             let refused = accept_upgrade(&Method::GET, version, &headers);
             assert_eq!(refused, Err(HandshakeError::HttpVersion), "{version:?}");
         }
+        let over_http2 = accept_upgrade(&Method::GET, Version::HTTP_2, &headers);
+        assert_eq!(over_http2, Err(HandshakeError::Connect));
     }
 
     #[test]
@@ -341,13 +407,16 @@ mod tests {
         assert_eq!(status(HandshakeError::Key), 400);
         assert_eq!(status(HandshakeError::Upgrade), 426);
         assert_eq!(status(HandshakeError::Connection), 400);
+        assert_eq!(status(HandshakeError::Body), 400);
+        assert_eq!(status(HandshakeError::Subprotocols), 400);
+        assert_eq!(status(HandshakeError::Connect), 400);
         assert_eq!(status(HandshakeError::Protocol), 501);
     }
 
     #[test]
     fn subprotocols_keep_the_clients_order() {
         let upgrade = check(&[
-            ("sec-websocket-protocol", "graphql-ws , ,not a token,"),
+            ("sec-websocket-protocol", "graphql-ws , ,"),
             ("sec-websocket-protocol", "v1.json"),
         ]);
         assert_eq!(

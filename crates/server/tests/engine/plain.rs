@@ -236,6 +236,21 @@ async fn what_is_no_handshake_is_told_why() {
             "the Connection header does not name Upgrade",
         ),
         (
+            handshake("Content-Length: 5\r\n") + "hello",
+            400,
+            "a request that opens a WebSocket has no body",
+        ),
+        (
+            handshake("Transfer-Encoding: chunked\r\n"),
+            400,
+            "a request that opens a WebSocket has no body",
+        ),
+        (
+            handshake("Sec-WebSocket-Protocol: chat, not a token\r\n"),
+            400,
+            "the Sec-WebSocket-Protocol header is no list of tokens, each another one",
+        ),
+        (
             handshake("").replacen("GET", "POST", 1),
             405,
             "a WebSocket is opened with a GET request",

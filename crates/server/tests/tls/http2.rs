@@ -324,8 +324,9 @@ async fn refusals_have_their_status() {
         stream.read_to_string(&mut body).await.unwrap();
         assert!(!body.is_empty(), "{path} {protocol} {headers:?}");
     }
-    let (response, _) = client.fetch(Method::GET, "/ws", "").await;
+    let (response, body) = client.fetch(Method::GET, "/ws", "").await;
     assert_eq!(response.status(), 400);
+    assert!(body.contains("an extended CONNECT"), "{body}");
 }
 
 #[tokio::test]
