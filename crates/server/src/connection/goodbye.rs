@@ -37,6 +37,9 @@ pub(super) fn poll_goodbye(outbox: &Outbox, input: &mut Input, cx: &mut Context<
         // the client might lose the Close frame.
         stream.shutdown(Shutdown::Write);
     }
+    // What was read before the end, and not decoded any more.
+    let mut unread = std::mem::take(&mut input.unread);
+    input.ended |= !input.failed && holds_close(&mut input.decoder, &mut unread);
     scratch::with(|buffer| {
         for _ in 0..READS_PER_POLL {
             if input.ended {

@@ -18,8 +18,8 @@ pub(super) const READS_PER_POLL: usize = 8;
 /// A WebSocket as its driver reads it.
 pub(crate) struct SocketInput {
     pub(super) decoder: Decoder,
-    /// Bytes that are read but not decoded, since the upper layer took no more.
-    unread: Vec<u8>,
+    /// Bytes that are read but not decoded, since the upper layer took no more, or the session ends.
+    pub(super) unread: Vec<u8>,
     /// What the Close frame will say.
     pub(super) farewell: Option<CloseCode>,
     /// The client has closed, or is gone: its answer is not waited for.
@@ -142,6 +142,7 @@ impl Reader<'_> {
                 if reason == CloseReason::ForcedClose && self.outbox.dialect.is_plain() {
                     self.input.farewell = Some(CloseCode::POLICY);
                 }
+                self.input.unread = input[at..].to_vec();
                 self.outbox.begin_close(reason);
                 return;
             }

@@ -32,6 +32,7 @@ struct Echo(UnboundedSender<End>);
 struct EchoSession {
     connection: Connection,
     frame: Option<(u16, String)>,
+    is_full: bool,
     ends: UnboundedSender<End>,
 }
 
@@ -43,6 +44,7 @@ impl Application for Echo {
         Box::new(EchoSession {
             connection,
             frame: None,
+            is_full: false,
             ends: self.0.clone(),
         })
     }
@@ -73,7 +75,10 @@ impl Session for EchoSession {
                     self.connection.send_binary(&big);
                 }
             }
-            _ => self.connection.send_text(text),
+            _ => {
+                self.is_full = text == "no more";
+                self.connection.send_text(text);
+            }
         }
         Ok(())
     }
@@ -81,6 +86,10 @@ impl Session for EchoSession {
     fn receive_binary(&mut self, data: &[u8], _: &mut Context<'_>) -> Result<(), Rejected> {
         self.connection.send_binary(data);
         Ok(())
+    }
+
+    fn wants_input(&self) -> bool {
+        !self.is_full
     }
 
     fn receive_close(&mut self, frame: Option<CloseFrame<'_>>) {
@@ -415,6 +424,32 @@ async fn the_close_handshake_has_the_codes_of_both_sides() {
     // A client that is gone without a word.
     drop(server.socket().await);
     assert_eq!(server.end().await, (None, CloseReason::TransportClose));
+}
+
+#[tokio::test]
+async fn the_clients_close_frame_is_found_behind_what_is_no_longer_read() {
+    let server = TestServer::start(WebSocketConfig {
+        limits: Limits {
+            close_timeout: Duration::from_secs(3_600),
+            ..Limits::default()
+        },
+        ..WebSocketConfig::default()
+    })
+    .await;
+    for order in ["reject", "no more"] {
+        let mut socket = server.socket().await;
+        let mut frames = Vec::new();
+        for (opcode, payload) in [(Opcode::Text, order), (Opcode::Text, "late"), (Opcode::Close, "")] {
+            put_masked_frame(&mut frames, true, opcode, [1, 2, 3, 4], payload.as_bytes());
+        }
+        socket.0.write_all(&frames).await.unwrap();
+        if order == "no more" {
+            assert_eq!(socket.receive().await, text(order));
+            server.server.close();
+        }
+        assert!(matches!(socket.receive().await, Frame::Close(_)), "{order}");
+        assert_eq!(socket.receive().await, Frame::End, "{order}");
+    }
 }
 
 #[tokio::test]
