@@ -61,7 +61,8 @@ impl Tls {
     /// changes nothing, and the log says what is wrong with it.
     ///
     /// # Errors
-    /// A file that cannot be read, or does not hold what it should, and a key that is not the certificate's.
+    /// A file that cannot be read (also because it is a pipe or a device, or longer than 16 MiB), or does not hold what it
+    /// should, and a key that is not the certificate's.
     pub fn from_pem_files(
         certificates: impl Into<PathBuf>,
         key: impl Into<PathBuf>,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::ring::{self, Ticketer};
@@ -14,6 +14,9 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 
 use super::{ALPN_H2, ALPN_HTTP1};
+
+/// The longest file that is read, in bytes: all authorities that there are take less than one MiB.
+const MOST: u64 = 16 << 20;
 
 /// Where one part of the configuration comes from.
 #[derive(Clone)]
@@ -63,7 +66,7 @@ impl Files {
                 file: self.key.to_string(),
                 is_encrypted: contents.key.windows(9).any(|words| words == b"ENCRYPTED"),
             },
-            error => self.key.malformed(&error),
+            error => self.key.malformed(&describe(&error)),
         })?;
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::Mismatch {
@@ -102,7 +105,7 @@ impl Files {
 impl Source {
     fn read(&self) -> Result<Vec<u8>, TlsError> {
         match self {
-            Self::File(path) => std::fs::read(path).map_err(|error| TlsError::Read {
+            Self::File(path) => read_file(path).map_err(|error| TlsError::Read {
                 file: self.to_string(),
                 kind: error.kind(),
                 message: error.to_string(),
@@ -114,7 +117,7 @@ impl Source {
     fn chain(&self, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(text)
             .collect::<Result<_, _>>()
-            .map_err(|error| self.malformed(&error))?;
+            .map_err(|error| self.malformed(&describe(&error)))?;
         if chain.is_empty() {
             return Err(TlsError::NoCertificate {
                 file: self.to_string(),
@@ -137,6 +140,34 @@ impl fmt::Display for Source {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Text(_) => f.write_str("the text that was given"),
         }
+    }
+}
+
+/// Reads a whole file. What else a path may name is told apart before it is opened: to open a pipe is to wait for who writes
+/// into it, and a device may have no end.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let file = std::fs::metadata(path)?;
+    let invalid = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    if !file.is_file() {
+        return invalid("it is no regular file");
+    }
+    if file.len() > MOST {
+        return invalid("it is longer than 16 MiB");
+    }
+    std::fs::read(path)
+}
+
+/// What is wrong, in words: the error itself writes lines as numbers.
+fn describe(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("a section {} has no end", String::from_utf8_lossy(end_marker))
+        }
+        pem::Error::IllegalSectionStart { line } => {
+            let line = String::from_utf8_lossy(line);
+            format!("the line `{}` begins no section", line.trim_end())
+        }
+        error => error.to_string(),
     }
 }
 

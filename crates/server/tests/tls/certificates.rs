@@ -218,7 +218,14 @@ fn what_is_wrong_with_files_is_said() {
         }
     );
     let cut = &certificate[..certificate.len() / 2];
-    assert!(matches!(error(cut, &key), TlsError::Malformed { .. }));
+    let cut = error(cut, &key);
+    assert!(matches!(cut, TlsError::Malformed { .. }));
+    assert!(
+        cut.to_string().ends_with("a section CERTIFICATE has no end"),
+        "{cut}"
+    );
+    let broken = error("-----BEGIN CERTIFICATE---\n", &key).to_string();
+    assert!(broken.contains("`-----BEGIN CERTIFICATE---`"), "{broken}");
     let missing = Tls::from_pem_files("/nowhere/cert.pem", "/nowhere/key.pem").unwrap_err();
     assert!(
         missing
@@ -226,4 +233,25 @@ fn what_is_wrong_with_files_is_said() {
             .starts_with("/nowhere/cert.pem cannot be read: "),
         "{missing}"
     );
+}
+
+/// To read it would take for ever.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_read() {
+    let authority = Authority::new();
+    let (_, key) = authority.issue();
+    let folder = Folder::new();
+    let key = folder.write("key.pem", &key);
+    let [pipe, zeros, huge] = ["pipe", "zeros", "huge"].map(|name| folder.path(name));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", &zeros).unwrap();
+    for certificates in [pipe, zeros, folder.path(".")] {
+        let error = Tls::from_pem_files(certificates, &key).unwrap_err().to_string();
+        assert!(error.ends_with("it is no regular file"), "{error}");
+    }
+    std::fs::File::create(&huge).unwrap().set_len(1 << 30).unwrap();
+    let error = Tls::from_pem_files(huge, &key).unwrap_err().to_string();
+    assert!(error.ends_with("it is longer than 16 MiB"), "{error}");
 }
