@@ -54,7 +54,7 @@ struct ConformanceModule;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let env = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
     if env("ADAPTER", "socketio") != "socketio" {
-        return Err("ADAPTER: only \"socketio\" is there, the plain WebSocket adapter is not".into());
+        return Err("ADAPTER: only \"socketio\" will do, which is what the suites speak".into());
     }
     let address = format!("{}:{}", env("HOST", "127.0.0.1"), env("PORT", "3000"));
     let app = App::create::<ConformanceModule>().await?.bind(address).await?;

@@ -89,8 +89,8 @@ impl WsAdapter {
         self
     }
 
-    /// The subprotocols that the server speaks: the first one of the client's list that is among them is agreed on.
-    /// Default none.
+    /// The subprotocols that the server speaks: the first one of the client's list that is among them is agreed on. Without
+    /// one the connection goes on all the same. Default none.
     #[must_use]
     pub fn handle_protocols<P: Into<String>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.config.protocols = protocols.into_iter().map(Into::into).collect();
@@ -126,7 +126,8 @@ impl WsAdapter {
     }
 
     /// How many messages of one client may be none (not JSON, no event, an event that no gateway has, a body of the wrong
-    /// type) before its connection is closed with 1008; each is told by an `exception`. Default 10.
+    /// type) before its connection is closed with 1008; each is told by an `exception`, or by the answer that it asks for.
+    /// Default 10.
     #[must_use]
     pub fn max_faults(mut self, max_faults: usize) -> Self {
         self.max_faults = max_faults;
