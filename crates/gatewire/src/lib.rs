@@ -72,8 +72,11 @@ pub use counts::Counts;
 pub use error::{Error, Result};
 pub use gatewire_hub::cluster;
 pub use gatewire_hub::{
-    DisconnectReason, HubConfig, Namespace as Server, ParentNamespace as ParentServer, Payload, Presence,
-    PresenceConfig, PresenceEvent, PresentSocket, Socket,
+    AckError, AckRequest, Broadcast, BroadcastAckError, BroadcastAckRequest, ConnectError, DisconnectReason,
+    EmitError, Event, EventError, FetchError, HubConfig, Id, Io, ListenerId, MsgpackParser,
+    Namespace as Server, OwnedEvent, ParentNamespace as ParentServer, Parser, Payload, Presence,
+    PresenceConfig, PresenceEvent, PresentSocket, Recovery, RemoteAckRequest, RemoteSocket, Room, RoomEvent,
+    ServerSideAck, ServerSideEvent, ServerSideRequest, Socket, TooManyRooms,
 };
 pub use gatewire_macros::{
     controller, delete, get, injectable, module, patch, post, put, routes, set_metadata, sse,

@@ -126,6 +126,16 @@ impl Gateway {
         n
     }
 
+    #[subscribe_message("int_or_default")]
+    fn int_or_default(&self, #[message_body("n", ParseInt, DefaultValue(7))] n: i16) -> i16 {
+        n
+    }
+
+    #[subscribe_message("maybe")]
+    fn maybe(&self, #[message_body("n", ParseBool)] n: Option<bool>) -> String {
+        format!("{n:?}")
+    }
+
     #[subscribe_message("float")]
     fn float(&self, #[message_body("n", ParseFloat)] n: f64) -> f64 {
         n
@@ -199,6 +209,11 @@ async fn what_fits_is_taken() {
         ("page", "{}", json!(1)),
         ("page", "", json!(1)),
         ("int", r#"{"n":"-12"}"#, json!(-12)),
+        ("int_or_default", r#"{"n":"-12"}"#, json!(-12)),
+        ("int_or_default", r#"{"n":null}"#, json!(7)),
+        ("int_or_default", "{}", json!(7)),
+        ("maybe", r#"{"n":"true"}"#, json!("Some(true)")),
+        ("maybe", "{}", json!("None")),
         ("int", r#"{"n":-12}"#, json!(-12)),
         ("float", r#"{"n":"1.5"}"#, json!(1.5)),
         ("float", r#"{"n":2}"#, json!(2.0)),

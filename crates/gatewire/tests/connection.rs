@@ -183,6 +183,12 @@ async fn a_guard_refuses_before_the_hook() {
         assert_eq!(sent, [format!("4/safe,{refusal}")]);
         assert_eq!(log.take(), ["Safe asks"], "neither hook is called");
     }
+    let mut peer = Peer::new(&server);
+    assert_eq!(
+        ask(&mut peer, r#"0/safe,{"name":"ada"}"#, 1).await,
+        [r#"4/safe,{"message":"Invalid auth: missing field `token`"}"#]
+    );
+    assert_eq!(log.take(), ["Safe asks"]);
     let (_peer, sent) = connect(&server, "hook").await;
     assert_eq!(sent, [r#"4/safe,{"message":"not you"}"#]);
     assert_eq!(log.take(), ["Safe asks", "hook comes"]);

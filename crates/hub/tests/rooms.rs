@@ -85,8 +85,9 @@ fn the_own_room_behaves_as_any_other() {
     let peers = peers(&io, 2);
     let [a, b] = [0, 1].map(|n| &peers[n].1);
     assert_eq!(a.rooms(), [a.id().as_str().into()]);
+    assert!(a.is_in(a.id().as_str()) && !a.is_in(b.id().as_str()));
     a.leave(a.id());
-    assert!(a.rooms().is_empty());
+    assert!(a.rooms().is_empty() && !a.is_in(a.id().as_str()));
     namespace.to(a.id()).emit("e", &());
     assert_eq!(reached(&peers), [0; 0]);
     namespace.everyone().emit("e", &());
@@ -110,8 +111,10 @@ fn rooms_come_and_go_with_their_sockets() {
     peers[0].1.join("room");
     peers[1].1.join("room");
     assert_eq!(peers[0].1.rooms().len(), 2);
+    assert!(peers[0].1.is_in("room") && !peers[0].1.is_in("another"));
     assert_eq!(namespace.rooms(), ["room".into()]);
     peers[0].1.leave(["room", "another"]);
+    assert!(!peers[0].1.is_in("room"));
     peers[1].0.close(DisconnectReason::TransportClose);
     assert!(namespace.rooms().is_empty());
     assert_eq!(namespace.len(), 1);

@@ -131,6 +131,7 @@ async fn remote(remote: &RemoteSocket, second: Duration) {
 
 async fn socket(socket: &Socket, data: &Data, second: Duration) {
     let _ = (socket.id(), socket.namespace(), socket.rooms());
+    let _ = socket.is_in("a");
     let _ = (socket.connected(), socket.recovered());
     let _ = socket.transport().as_str();
     let _ = socket.connection_id();

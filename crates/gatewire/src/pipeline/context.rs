@@ -158,11 +158,16 @@ impl ExecutionContext {
     /// # Errors
     /// If it is no `T`; the client may read why.
     pub fn data<T: DeserializeOwned + 'static>(&self) -> Result<T, WsException> {
-        let data = match &self.args {
-            Some(args) => args.body(),
-            None => self.client.auth(),
+        let read = match &self.args {
+            Some(args) => args.body().map_err(|error| BodyRejection::misfit(&error)),
+            None => {
+                let is_query = self.request.is_some() || self.client.is_plain();
+                let part = if is_query { "query" } else { "auth" };
+                let auth = self.client.auth();
+                auth.map_err(|error| BodyRejection::handshake(part, &error))
+            }
         };
-        data.map_err(|error| BodyRejection::misfit(&error).into())
+        Ok(read?)
     }
 
     /// Every argument of the message as it came; `None` for a connection.

@@ -225,15 +225,16 @@ pub enum Scalar {
     Other(serde::de::IgnoredAny),
 }
 
-/// An integer of any type, from a number or from its digits in a text.
+/// An integer of any type, from a number or from its digits in a text; an `Option` of one may be missing, which a
+/// [`DefaultValue`] behind it makes good: `#[message_body("page", ParseInt, DefaultValue(1))]`.
 #[derive(Clone, Copy, Debug)]
 pub struct ParseInt;
 
-/// A finite number, from a number or from its text.
+/// A finite number, from a number or from its text; or an `Option` of one, as [`ParseInt`].
 #[derive(Clone, Copy, Debug)]
 pub struct ParseFloat;
 
-/// A boolean, also from the texts `true` and `false`.
+/// A boolean, also from the texts `true` and `false`; or an `Option` of one, as [`ParseInt`].
 #[derive(Clone, Copy, Debug)]
 pub struct ParseBool;
 
@@ -268,6 +269,21 @@ macro_rules! parse {
                 let read: fn(Scalar) -> Option<$ty> = $read;
                 let rejection = ParseRejection { key: argument.key, expected: $expected };
                 Ok(read(value).ok_or(rejection)?)
+            }
+        }
+
+        impl Pipe<Option<$ty>> for $pipe {
+            type Input = Option<Scalar>;
+
+            async fn transform(
+                &self,
+                value: Option<Scalar>,
+                argument: &Argument,
+            ) -> Result<Option<$ty>, Exception> {
+                match value {
+                    Some(value) => Ok(Some(Pipe::<$ty>::transform(self, value, argument).await?)),
+                    None => Ok(None),
+                }
             }
         }
     )*};

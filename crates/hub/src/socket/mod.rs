@@ -179,6 +179,13 @@ impl Socket {
             .collect()
     }
 
+    /// Whether it is in the room, its own included: `socket.rooms.has(room)` in Node.
+    #[must_use]
+    pub fn is_in(&self, room: &str) -> bool {
+        (room == self.id_str() && self.is_in_own_room())
+            || self.locked().rooms.iter().any(|own| **own == *room)
+    }
+
     /// Enters rooms. Nothing happens if the socket has left its namespace. Rooms beyond
     /// [`max_rooms_per_socket`](crate::HubConfig::max_rooms_per_socket) are not entered, which is logged.
     pub fn join(&self, rooms: impl IntoRooms) {

@@ -38,6 +38,15 @@ pub enum BodyRejection {
         /// The part.
         key: &'static str,
     },
+    /// What a client came with, asked for by [`ExecutionContext::data`](crate::pipeline::ExecutionContext::data) where there
+    /// is no message, does not fit the type.
+    #[error("Invalid {part}: {reason}")]
+    Handshake {
+        /// `auth` of a Socket.IO client, `query` of a plain WebSocket and of a request.
+        part: &'static str,
+        /// What serde expected.
+        reason: String,
+    },
     /// The fields do not keep the rules of their type.
     #[error("Validation failed")]
     Invalid {
@@ -70,6 +79,13 @@ impl BodyRejection {
     /// Serde's own words, without the place: the text is a slice of a packet that the client never saw as such.
     pub(crate) fn misfit(error: &serde_json::Error) -> Self {
         Self::Misfit {
+            reason: reason(error),
+        }
+    }
+
+    pub(crate) fn handshake(part: &'static str, error: &serde_json::Error) -> Self {
+        Self::Handshake {
+            part,
             reason: reason(error),
         }
     }
