@@ -1,6 +1,7 @@
 //! What answers the clients of one server: an engine of Socket.IO, or a server of plain WebSockets. Both look alike to who
 //! routes requests to them and ends them.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
@@ -32,6 +33,16 @@ pub(crate) struct WsEndpoint {
     pub(crate) places: Vec<String>,
 }
 
+/// What it speaks, and where.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SocketIo(engine) => write!(f, "Socket.IO at {}", engine.path()),
+            Self::Ws(ws) => write!(f, "plain WebSockets at {}", ws.places.join(", ")),
+        }
+    }
+}
+
 impl Endpoint {
     /// How long its path is: the longest is asked first.
     pub(crate) fn rank(&self) -> usize {
@@ -58,7 +69,7 @@ impl Endpoint {
         let taken = |place: &String| before.iter().find(|other| other.takes(place));
         ws.places.iter().find_map(|place| {
             let by = match taken(place)? {
-                Self::SocketIo(engine) => format!("the Socket.IO server at {}", engine.path()),
+                other @ Self::SocketIo(_) => other.to_string(),
                 Self::Ws(_) => "the plain WebSockets of another server, whose gateways have another path".to_owned(),
             };
             Some(format!("its plain WebSockets at {place} are never reached: {by} is asked first; give the gateways other namespaces, or the `WsAdapter` another path"))

@@ -169,6 +169,16 @@ async fn what_cannot_be_bound_is_said() {
         (&address.to_string(), std::io::ErrorKind::AddrInUse)
     );
     assert_eq!(format!("{error:?}"), error.to_string(), "main shows Debug");
+
+    let error = create::<MainModule>()
+        .await
+        .listen("localhost")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        r#"cannot listen on the address that was given (host and port, such as "127.0.0.1:3000"): invalid socket address"#
+    );
 }
 
 #[tokio::test]
@@ -247,7 +257,7 @@ async fn paths_where_nobody_comes_are_told() {
         (
             refused::<BelowModule>((SocketIoAdapter::new(), WsAdapter::at("/a"))).await,
             "/a/b",
-            "the Socket.IO server at /a",
+            "Socket.IO at /a",
         ),
     ] {
         assert!(

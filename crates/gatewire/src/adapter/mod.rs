@@ -91,3 +91,41 @@ impl From<(SocketIoAdapter, WsAdapter)> for Adapter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gatewire_hub::HubConfig;
+
+    use super::*;
+    use crate::gateway::plan::NamespacePlan;
+
+    #[test]
+    fn an_endpoint_tells_where_it_is() {
+        let namespaces = ["/", "/chat", "/room-:id"].map(|name| NamespacePlan {
+            name: name.into(),
+            codec: None,
+            gateways: Vec::new(),
+        });
+        let plan = ServerPlan {
+            port: None,
+            path: "/socket.io".to_owned(),
+            options: Default::default(),
+            namespaces: namespaces.into(),
+        };
+        let io = Io::new(HubConfig::default());
+        let both = Adapter::from((SocketIoAdapter::new(), WsAdapter::at("/ws")));
+        let told: Vec<String> = both
+            .endpoints(&plan, &io, None, None)
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "Socket.IO at /socket.io/",
+                "plain WebSockets at /ws, /ws/chat, /ws/room-:id"
+            ]
+        );
+    }
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gatewire_server::{Listener, SseServer};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
-use super::App;
+use super::{App, log};
 use crate::bound::Bound;
 use crate::controller::{Host, router};
 use crate::cors;
@@ -62,7 +62,10 @@ impl App {
     pub async fn bind(self, address: impl ToSocketAddrs) -> Result<Bound> {
         let addresses: Vec<SocketAddr> = match lookup_host(address).await {
             Ok(addresses) => addresses.collect(),
-            Err(error) => return Err(Error::listen("the address that was given", &error)),
+            Err(error) => {
+                let hint = "the address that was given (host and port, such as \"127.0.0.1:3000\")";
+                return Err(Error::listen(hint, &error));
+            }
         };
         let listener = self.listener(&addresses).await.map_err(|error| {
             let named: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -219,6 +222,10 @@ impl App {
                     sites.len() - 1
                 });
             for endpoint in endpoints {
+                match plan.port {
+                    Some(port) => log("App", format_args!("{endpoint} on port {port}")),
+                    None => log("App", format_args!("{endpoint}")),
+                }
                 self.running.add(endpoint.clone());
                 sites[at].1.add(endpoint).map_err(&fault)?;
             }

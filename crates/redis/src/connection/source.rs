@@ -45,6 +45,11 @@ impl Source {
                  redis-cluster://host[:port],.. or redis-sentinel://host[:port],../[db]#service"
             ),
         };
+        if !cfg!(feature = "tls") && url.starts_with("rediss") {
+            return Err(ClusterError::Config {
+                message: format!("{address:?} wants TLS: give gatewire-redis its feature `tls`"),
+            });
+        }
         let place = Place::read(url).map_err(|error| fault(&error.to_string()))?;
         Ok(Self {
             place,
@@ -235,6 +240,25 @@ mod tests {
                 Ok(source) => assert_eq!(source.address(), shown),
                 Err(error) => panic!("{url}: {error}"),
             }
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn what_wants_tls_is_told_of_the_feature() {
+        for url in [
+            "rediss://:secret@h",
+            "rediss-cluster://h",
+            "rediss-sentinel://h#m",
+        ] {
+            let Err(ClusterError::Config { message }) = Source::new(url, &RedisConfig::default()) else {
+                panic!("{url:?} was taken");
+            };
+            assert!(
+                message.ends_with("wants TLS: give gatewire-redis its feature `tls`"),
+                "{message}"
+            );
+            assert!(!message.contains("secret"), "{message}");
         }
     }
 
