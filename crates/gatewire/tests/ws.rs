@@ -51,6 +51,11 @@ impl Rooms {
         client.rooms().len()
     }
 
+    #[subscribe_message("spoken")]
+    fn spoken(&self, client: Socket) -> Option<String> {
+        client.subprotocol().map(str::to_owned)
+    }
+
     #[subscribe_message("double")]
     fn double(&self, MessageBody(number): MessageBody<u32>) -> u32 {
         number * 2
@@ -565,6 +570,19 @@ async fn silence_and_missing_pongs_end_the_connection() {
 async fn the_subprotocol_is_one_of_both_sides() {
     let adapter = WsAdapter::new().handle_protocols(["v2.chat", "v1.chat"]);
     let (_app, address) = serve::<RoomsModule>(adapter, None).await;
-    let client = Plain::ask(address, "/", &[("sec-websocket-protocol", "v1.chat, other")]).await;
-    assert!(client.is_ok(), "tungstenite checks the answer");
+    for (offered, agreed) in [
+        ("v1.chat, other", json!("v1.chat")),
+        ("v2.chat", json!("v2.chat")),
+    ] {
+        // tungstenite checks the answer.
+        let mut client = Plain::ask(address, "/", &[("sec-websocket-protocol", offered)])
+            .await
+            .unwrap();
+        assert_eq!(client.call(json!({ "event": "spoken", "id": 1 })).await, agreed);
+    }
+    let mut client = Plain::open(address, "/").await;
+    assert_eq!(
+        client.call(json!({ "event": "spoken", "id": 1 })).await,
+        Value::Null
+    );
 }

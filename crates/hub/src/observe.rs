@@ -206,4 +206,8 @@ impl Outbox for ObservedConnection {
     fn sid(&self) -> Option<Id> {
         self.outbox.sid()
     }
+
+    fn subprotocol(&self) -> Option<&str> {
+        self.outbox.subprotocol()
+    }
 }

@@ -75,4 +75,9 @@ pub trait Outbox: Send + Sync + 'static {
     fn sid(&self) -> Option<Id> {
         None
     }
+
+    /// The subprotocol that was agreed on in the handshake of a WebSocket (RFC 6455 §1.9).
+    fn subprotocol(&self) -> Option<&str> {
+        None
+    }
 }

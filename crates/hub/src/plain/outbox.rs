@@ -357,6 +357,10 @@ impl Outbox for Wire {
     fn sid(&self) -> Option<Id> {
         self.outbox.sid()
     }
+
+    fn subprotocol(&self) -> Option<&str> {
+        self.outbox.subprotocol()
+    }
 }
 
 /// Appends the message behind room for its header; `None`, and a line in the log, if the codec cannot hold it. A text is in one

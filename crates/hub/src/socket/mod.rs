@@ -138,6 +138,13 @@ impl Socket {
         self.0.outbox.transport()
     }
 
+    /// The subprotocol that was agreed on with a plain WebSocket client, `client.protocol` in Node; `None` if none was, and
+    /// for clients of Socket.IO, which have none.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.0.outbox.subprotocol()
+    }
+
     /// Whether the client is none of Socket.IO: a plain WebSocket client, or one that only listens (Server-Sent Events).
     #[must_use]
     pub fn is_plain(&self) -> bool {

@@ -142,4 +142,8 @@ impl gatewire_hub::Outbox for Outbox {
     fn sid(&self) -> Option<Id> {
         Some(self.sid)
     }
+
+    fn subprotocol(&self) -> Option<&str> {
+        Self::subprotocol(self)
+    }
 }
