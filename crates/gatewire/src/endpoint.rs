@@ -10,10 +10,11 @@ use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt;
+use gatewire_proto::websocket::asks_for_websocket;
 use gatewire_server::{
     Body as EngineBody, Engine, PlainSockets, ServerStats, WebSocketServer, is_websocket_connect,
 };
-use http::{Request, header};
+use http::Request;
 
 use crate::watch::ServerKind;
 
@@ -182,9 +183,5 @@ fn with_body(response: http::Response<EngineBody>) -> Response {
 }
 
 fn is_upgrade<B>(request: &Request<B>) -> bool {
-    let is_upgrade = request.headers().get_all(header::UPGRADE).iter().any(|value| {
-        let value = value.as_bytes().trim_ascii();
-        value.eq_ignore_ascii_case(b"websocket")
-    });
-    is_upgrade || is_websocket_connect(request.method(), request.extensions())
+    asks_for_websocket(request.headers()) || is_websocket_connect(request.method(), request.extensions())
 }

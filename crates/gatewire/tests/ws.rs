@@ -209,8 +209,10 @@ async fn other_websockets_and_pages_of_the_port_are_left_alone() {
         let mut echo = Plain::open(address, "/echo").await;
         echo.say("not an envelope").await;
         assert_eq!(echo.next().await, Message::text("not an envelope"));
-        let mut client = Plain::open(address, chat).await;
-        assert_eq!(client.call(json!({"event": "where", "id": 1})).await, "/chat");
+        for upgrade in ["websocket", "h2c, WebSocket"] {
+            let mut client = Plain::ask(address, chat, &[("upgrade", upgrade)]).await.unwrap();
+            assert_eq!(client.call(json!({"event": "where", "id": 1})).await, "/chat");
+        }
         assert_eq!(get_body(address, "/chat").await, "a page");
     }
 }

@@ -104,6 +104,12 @@ impl Upgrade {
     }
 }
 
+/// Whether the `Upgrade` header names WebSocket, alone or among others (RFC 9110 §7.8): for who has to know whose a request
+/// is before the handshake is checked.
+pub fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    elements(headers, &UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+}
+
 /// Checks an upgrade request (RFC 6455 §4.2.1). Extensions are not looked at: [`Deflate::negotiate`](super::Deflate::negotiate)
 /// does, where one is wanted.
 ///
@@ -130,7 +136,7 @@ pub fn accept_upgrade(
     if single(headers, &HOST).is_none() {
         return Err(HandshakeError::Host);
     }
-    if !elements(headers, &UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("websocket")) {
+    if !asks_for_websocket(headers) {
         return Err(HandshakeError::Upgrade);
     }
     if !elements(headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade")) {

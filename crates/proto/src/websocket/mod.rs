@@ -24,5 +24,7 @@ pub use close::{CloseCode, CloseFrame, close_frame};
 pub use decoder::{Decoder, Event, Limits, Received};
 pub use deflate::{Deflate, DeflateOptions, MalformedExtensions, put_deflated_frame};
 pub use frame::{FrameHeader, MAX_HEADER, Opcode, header, put_frame, put_masked_frame, seal};
-pub use handshake::{HandshakeError, Upgrade, VERSION, accept_connect, accept_key, accept_upgrade};
+pub use handshake::{
+    HandshakeError, Upgrade, VERSION, accept_connect, accept_key, accept_upgrade, asks_for_websocket,
+};
 pub use violation::Violation;
