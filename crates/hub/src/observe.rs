@@ -6,9 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gatewire_proto::engineio::{CloseReason, TransportKind};
+use gatewire_proto::engineio::TransportKind;
 
 use crate::guard::guarded_in;
+use crate::outbox::left_to_next;
 use crate::{DisconnectReason, FramedText, Handshake, Id, Io, Message, Outbox, Prepared};
 
 /// Hears of the connections of a server: see [`Io::observe_connections`]. The calls come from any thread, in the middle of
@@ -171,43 +172,13 @@ impl Outbox for ObservedConnection {
         self.outbox.send_text(text);
     }
 
-    fn close(&self, reason: CloseReason) {
-        self.outbox.close(reason);
-    }
-
     fn close_with(&self, code: u16, reason: &str) {
         self.outbox.close_with(code, reason);
-    }
-
-    fn wake(&self) {
-        self.outbox.wake();
-    }
-
-    fn is_writable(&self) -> bool {
-        self.outbox.is_writable()
-    }
-
-    fn has_room(&self) -> bool {
-        self.outbox.has_room()
-    }
-
-    fn is_lossy(&self) -> bool {
-        self.outbox.is_lossy()
-    }
-
-    fn drops_event(&self) -> bool {
-        self.outbox.drops_event()
     }
 
     fn transport(&self) -> TransportKind {
         self.outbox.transport()
     }
 
-    fn sid(&self) -> Option<Id> {
-        self.outbox.sid()
-    }
-
-    fn subprotocol(&self) -> Option<&str> {
-        self.outbox.subprotocol()
-    }
+    left_to_next!();
 }

@@ -81,3 +81,42 @@ pub trait Outbox: Send + Sync + 'static {
         None
     }
 }
+
+/// What an outbox that stands before another one, its field `outbox`, leaves to that one.
+macro_rules! left_to_next {
+    () => {
+        fn close(&self, reason: gatewire_proto::engineio::CloseReason) {
+            self.outbox.close(reason);
+        }
+
+        fn wake(&self) {
+            self.outbox.wake();
+        }
+
+        fn is_writable(&self) -> bool {
+            self.outbox.is_writable()
+        }
+
+        fn has_room(&self) -> bool {
+            self.outbox.has_room()
+        }
+
+        fn is_lossy(&self) -> bool {
+            self.outbox.is_lossy()
+        }
+
+        fn drops_event(&self) -> bool {
+            self.outbox.drops_event()
+        }
+
+        fn sid(&self) -> Option<$crate::Id> {
+            self.outbox.sid()
+        }
+
+        fn subprotocol(&self) -> Option<&str> {
+            self.outbox.subprotocol()
+        }
+    };
+}
+
+pub(crate) use left_to_next;

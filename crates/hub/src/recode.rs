@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use gatewire_proto::engineio::{CloseReason, TransportKind};
+use gatewire_proto::engineio::TransportKind;
 use gatewire_proto::socketio::{Message, Parser};
 use gatewire_proto::websocket::Opcode;
 
-use crate::{FramedText, Id, Outbox, Prepared};
+use crate::outbox::left_to_next;
+use crate::{FramedText, Outbox, Prepared};
 
 /// Makes another form of packets. Each one is asked once, whoever receives it.
 pub(crate) trait Recode: Send + Sync + 'static {
@@ -76,35 +77,9 @@ impl Outbox for Recoding {
         self.send(&Prepared::from(text));
     }
 
-    fn close(&self, reason: CloseReason) {
-        self.outbox.close(reason);
-    }
-
-    fn wake(&self) {
-        self.outbox.wake();
-    }
-
-    fn is_writable(&self) -> bool {
-        self.outbox.is_writable()
-    }
-
-    fn has_room(&self) -> bool {
-        self.outbox.has_room()
-    }
-
-    fn is_lossy(&self) -> bool {
-        self.outbox.is_lossy()
-    }
-
-    fn drops_event(&self) -> bool {
-        self.outbox.drops_event()
-    }
-
     fn transport(&self) -> TransportKind {
         self.outbox.transport()
     }
 
-    fn sid(&self) -> Option<Id> {
-        self.outbox.sid()
-    }
+    left_to_next!();
 }

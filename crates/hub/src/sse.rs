@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::observe::ObservedConnection;
+use crate::outbox::left_to_next;
 use crate::plain::{one_value, without_offset};
 use crate::prepared::OWN;
 use crate::recode::Recode;
@@ -254,37 +255,11 @@ impl Outbox for Wire {
         }
     }
 
-    fn close(&self, reason: CloseReason) {
-        self.outbox.close(reason);
-    }
-
-    fn wake(&self) {
-        self.outbox.wake();
-    }
-
-    fn is_writable(&self) -> bool {
-        self.outbox.is_writable()
-    }
-
-    fn has_room(&self) -> bool {
-        self.outbox.has_room()
-    }
-
-    fn is_lossy(&self) -> bool {
-        self.outbox.is_lossy()
-    }
-
-    fn drops_event(&self) -> bool {
-        self.outbox.drops_event()
-    }
-
     fn transport(&self) -> TransportKind {
         TransportKind::Sse
     }
 
-    fn sid(&self) -> Option<Id> {
-        self.outbox.sid()
-    }
+    left_to_next!();
 }
 
 /// Leads to nobody.

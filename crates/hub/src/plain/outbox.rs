@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use gatewire_proto::engineio::{CloseReason, TransportKind};
+use gatewire_proto::engineio::TransportKind;
 use gatewire_proto::envelope::{MessageCodec, Outgoing, TextBuffer, WireKind};
 use gatewire_proto::large;
 use gatewire_proto::pieces::Pieces;
@@ -15,9 +15,10 @@ use serde_json::{Value, json};
 
 use super::{NO_BYTES, PlainFormat, one_value, without_offset};
 use crate::encode::{ANSWER, Arguments, check_name, send_text, with_scratch};
+use crate::outbox::left_to_next;
 use crate::prepared::OWN;
 use crate::recode::Recode;
-use crate::{EmitError, FramedText, Id, Outbox, Prepared, lock};
+use crate::{EmitError, FramedText, Outbox, Prepared, lock};
 
 /// RFC 6455 §7.4.1: what was received breaks the endpoint's rules.
 const POLICY: u16 = 1008;
@@ -312,10 +313,6 @@ impl Outbox for Wire {
         Some(self)
     }
 
-    fn close(&self, reason: CloseReason) {
-        self.outbox.close(reason);
-    }
-
     fn close_with(&self, code: u16, reason: &str) {
         self.outbox.close_with(code, reason);
     }
@@ -330,37 +327,11 @@ impl Outbox for Wire {
         *lock(&self.farewell) = Some((code, reason.into()));
     }
 
-    fn wake(&self) {
-        self.outbox.wake();
-    }
-
-    fn is_writable(&self) -> bool {
-        self.outbox.is_writable()
-    }
-
-    fn has_room(&self) -> bool {
-        self.outbox.has_room()
-    }
-
-    fn is_lossy(&self) -> bool {
-        self.outbox.is_lossy()
-    }
-
-    fn drops_event(&self) -> bool {
-        self.outbox.drops_event()
-    }
-
     fn transport(&self) -> TransportKind {
         self.outbox.transport()
     }
 
-    fn sid(&self) -> Option<Id> {
-        self.outbox.sid()
-    }
-
-    fn subprotocol(&self) -> Option<&str> {
-        self.outbox.subprotocol()
-    }
+    left_to_next!();
 }
 
 /// Appends the message behind room for its header; `None`, and a line in the log, if the codec cannot hold it. A text is in one
