@@ -1,5 +1,6 @@
 //! The packets of a POST.
 
+use std::fmt::Display;
 use std::task::Context;
 
 use gatewire_proto::engineio::v3::{self, Form};
@@ -22,7 +23,7 @@ pub(super) fn read_body(
     quota: &mut Quota<'_>,
     cx: &mut Context<'_>,
 ) -> Result<bool, CloseReason> {
-    let malformed = |what: &dyn std::fmt::Display| {
+    let malformed = |what: &dyn Display| {
         tracing::debug!(sid = %outbox.sid, %what, "a POST is no Engine.IO payload");
         outbox.fault(Fault::Packet);
         CloseReason::ParseError
@@ -34,7 +35,6 @@ pub(super) fn read_body(
             .max_packets_per_payload
             .saturating_sub(inbox.packets),
     };
-    let mut budget = EVENTS_PER_POLL;
     let rest = &inbox.body[inbox.offset..];
     if outbox.dialect != Dialect::V4 {
         let mut packets = match inbox.form {
@@ -44,44 +44,48 @@ pub(super) fn read_body(
             }
             Form::Binary => v3::payload::decode_bytes(rest, &limits),
         };
-        loop {
-            if budget == 0 || quota.is_used_up() || !session.wants_input() {
-                inbox.offset += packets.position();
-                inbox.packets += EVENTS_PER_POLL - budget;
-                return Ok(inbox.offset == inbox.body.len());
-            }
-            match packets.next() {
-                None => return Ok(true),
-                Some(Err(error)) => return Err(malformed(&error)),
-                Some(Ok(packet)) => {
-                    let refusal = quota.admit(packet_size(&packet), outbox, session)?;
-                    on_packet(outbox, session, packet, refusal, cx)?;
-                }
-            }
-            budget -= 1;
-        }
+        let Some(count) = hand_on(&mut packets, malformed, outbox, session, quota, cx)? else {
+            return Ok(true);
+        };
+        inbox.offset += packets.position();
+        inbox.packets += count;
+        return Ok(inbox.offset == inbox.body.len());
     }
     let body = std::str::from_utf8(rest).map_err(|error| malformed(&error))?;
     let mut packets = payload::decode(body, &limits);
-    loop {
-        if budget == 0 || quota.is_used_up() || !session.wants_input() {
-            let Some(rest) = packets.remainder() else {
-                return Ok(true);
-            };
-            inbox.packets += EVENTS_PER_POLL - budget;
-            inbox.offset = inbox.body.len() - rest.len();
-            return Ok(false);
-        }
+    let Some(count) = hand_on(&mut packets, malformed, outbox, session, quota, cx)? else {
+        return Ok(true);
+    };
+    let Some(rest) = packets.remainder() else {
+        return Ok(true);
+    };
+    inbox.packets += count;
+    inbox.offset = inbox.body.len() - rest.len();
+    Ok(false)
+}
+
+/// Hands packets on until they end, or the upper layer takes no more, or this poll took enough: how many then.
+fn hand_on<'a, E: Display>(
+    packets: &mut impl Iterator<Item = Result<Packet<'a>, E>>,
+    malformed: impl Fn(&dyn Display) -> CloseReason,
+    outbox: &Outbox,
+    session: &mut dyn Session,
+    quota: &mut Quota<'_>,
+    cx: &mut Context<'_>,
+) -> Result<Option<usize>, CloseReason> {
+    let mut count = 0;
+    while count < EVENTS_PER_POLL && !quota.is_used_up() && session.wants_input() {
         match packets.next() {
-            None => return Ok(true),
+            None => return Ok(None),
             Some(Err(error)) => return Err(malformed(&error)),
             Some(Ok(packet)) => {
                 let refusal = quota.admit(packet_size(&packet), outbox, session)?;
                 on_packet(outbox, session, packet, refusal, cx)?;
             }
         }
-        budget -= 1;
+        count += 1;
     }
+    Ok(Some(count))
 }
 
 /// Bytes that the client has sent for it.
