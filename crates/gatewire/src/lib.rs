@@ -63,6 +63,7 @@ pub mod prelude;
 mod running;
 mod signal;
 mod site;
+mod tag;
 pub mod testing;
 pub mod watch;
 

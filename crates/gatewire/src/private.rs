@@ -11,18 +11,19 @@ pub mod probe {
 /// How a handler's result is answered.
 pub mod reply {
     pub use crate::gateway::answer::{
-        AnyReply, NotOption, NotResult, OptionTag, ResultTag, SpecialReply, StreamTag, Tag, extract, part,
-        pipe_input, transform,
+        AnyReply, NotResult, ResultTag, SpecialReply, StreamTag, extract, part, pipe_input, transform,
     };
     pub use crate::pipeline::Chain;
+    pub use crate::tag::{NotOption, OptionTag, Tag};
 }
 
 /// How a controller's result is answered.
 pub mod route {
     pub use crate::controller::answer::{
-        EventTag, FeedTag, ItemTag, NotOption, NotResult, OptionTag, ResponseTag, ResultTag, StreamTag, Tag,
-        ValueTag, last, no_more, part,
+        EventTag, FeedTag, ItemTag, NotResult, ResponseTag, ResultTag, StreamTag, ValueTag, last, no_more,
+        part,
     };
+    pub use crate::tag::{NotOption, OptionTag, Tag};
     pub use axum::extract::Request;
     pub use http::Method;
 }

@@ -2,8 +2,6 @@
 //! then for a stream `Option`, then the kind. Calls on `&Tag` prefer the impl for `Tag<..>`, and fall back to the one for
 //! `&Tag<T>`.
 
-use std::marker::PhantomData;
-
 use axum::response::IntoResponse;
 use futures_util::Stream;
 use gatewire_proto::sse::SseEvent;
@@ -14,18 +12,9 @@ use super::call::Outcome;
 use super::stream::{Emitter, drive};
 use super::{Feed, HttpError};
 use crate::pipeline::Exception;
+use crate::tag::Tag;
 
 pub use super::extract::{last, part};
-
-/// The type of a result, or of a layer of it.
-pub struct Tag<T>(PhantomData<fn() -> T>);
-
-impl<T> Tag<T> {
-    /// The type of `value`.
-    pub fn of(_: &T) -> Self {
-        Self(PhantomData)
-    }
-}
 
 /// First step, for a `Result`.
 pub trait ResultTag {
@@ -40,8 +29,8 @@ impl<T, E> ResultTag for Tag<Result<T, E>> {}
 /// First step, for anything else.
 pub trait NotResult {
     /// The step.
-    fn result(&self) -> IsNot {
-        IsNot
+    fn result(&self) -> IsNoResult {
+        IsNoResult
     }
 }
 
@@ -72,61 +61,16 @@ pub trait RouteError: Into<HttpError> + Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<E: Into<HttpError> + Send + Sync + 'static> RouteError for E {}
 
-/// The step for what is not of the kind that is asked about.
-pub struct IsNot;
+/// The step for what is none.
+pub struct IsNoResult;
 
-impl IsNot {
-    /// The value, in the layer that the step expects.
-    pub fn split<T, L: Layer<T>>(self, value: T) -> L {
-        L::wrap(value)
-    }
-}
-
-/// `Result` and `Option` around a value.
-pub trait Layer<T> {
-    /// The value inside.
-    fn wrap(value: T) -> Self;
-}
-
-impl<T> Layer<T> for Result<T, Exception> {
-    fn wrap(value: T) -> Self {
+impl IsNoResult {
+    /// The value.
+    ///
+    /// # Errors
+    /// None.
+    pub fn split<T>(self, value: T) -> Result<T, Exception> {
         Ok(value)
-    }
-}
-
-impl<T> Layer<T> for Option<T> {
-    fn wrap(value: T) -> Self {
-        Some(value)
-    }
-}
-
-/// Second step, for an `Option`.
-pub trait OptionTag {
-    /// The step.
-    fn option(&self) -> IsOption {
-        IsOption
-    }
-}
-
-impl<T> OptionTag for Tag<Option<T>> {}
-
-/// Second step, for anything else.
-pub trait NotOption {
-    /// The step.
-    fn option(&self) -> IsNot {
-        IsNot
-    }
-}
-
-impl<T> NotOption for &Tag<T> {}
-
-/// The step for an `Option`.
-pub struct IsOption;
-
-impl IsOption {
-    /// The value, if there is one.
-    pub fn split<T>(self, value: Option<T>) -> Option<T> {
-        value
     }
 }
 

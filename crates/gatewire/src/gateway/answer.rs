@@ -6,7 +6,6 @@
 //! future, which goes on with what that gives, if it gives something.
 
 use std::future::Ready;
-use std::marker::PhantomData;
 
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
@@ -18,16 +17,7 @@ use super::stream::drive;
 use super::subscription::Handled;
 use crate::Payload;
 use crate::pipeline::{Argument, Exception, Pipe, WsException};
-
-/// The type of a result, or of a layer of it.
-pub struct Tag<T>(PhantomData<fn() -> T>);
-
-impl<T> Tag<T> {
-    /// The type of `value`.
-    pub fn of(_: &T) -> Self {
-        Self(PhantomData)
-    }
-}
+use crate::tag::Tag;
 
 /// First step, for a `Result`.
 pub trait ResultTag {
@@ -42,8 +32,8 @@ impl<T, E> ResultTag for Tag<Result<T, E>> {}
 /// First step, for anything else.
 pub trait NotResult {
     /// The step.
-    fn result(&self) -> IsNot {
-        IsNot
+    fn result(&self) -> IsNoResult {
+        IsNoResult
     }
 }
 
@@ -74,61 +64,16 @@ pub trait HandlerError: Into<WsException> + Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<E: Into<WsException> + Send + Sync + 'static> HandlerError for E {}
 
-/// The first step for what is no `Result`, the second for what is no `Option`.
-pub struct IsNot;
+/// The step for what is none.
+pub struct IsNoResult;
 
-impl IsNot {
-    /// The value, in the layer that the step expects.
-    pub fn split<T, L: Layer<T>>(self, value: T) -> L {
-        L::wrap(value)
-    }
-}
-
-/// `Result` and `Option` around a value.
-pub trait Layer<T> {
-    /// The value inside.
-    fn wrap(value: T) -> Self;
-}
-
-impl<T> Layer<T> for Result<T, WsException> {
-    fn wrap(value: T) -> Self {
+impl IsNoResult {
+    /// The value.
+    ///
+    /// # Errors
+    /// None.
+    pub fn split<T>(self, value: T) -> Result<T, WsException> {
         Ok(value)
-    }
-}
-
-impl<T> Layer<T> for Option<T> {
-    fn wrap(value: T) -> Self {
-        Some(value)
-    }
-}
-
-/// Second step, for an `Option`.
-pub trait OptionTag {
-    /// The step.
-    fn option(&self) -> IsOption {
-        IsOption
-    }
-}
-
-impl<T> OptionTag for Tag<Option<T>> {}
-
-/// Second step, for anything else.
-pub trait NotOption {
-    /// The step.
-    fn option(&self) -> IsNot {
-        IsNot
-    }
-}
-
-impl<T> NotOption for &Tag<T> {}
-
-/// The step for an `Option`.
-pub struct IsOption;
-
-impl IsOption {
-    /// The value, if there is one.
-    pub fn split<T>(self, value: Option<T>) -> Option<T> {
-        value
     }
 }
 
