@@ -10,6 +10,7 @@ mod injectable;
 mod module;
 mod options;
 mod routes;
+mod signature;
 mod subscribe;
 mod subscriptions;
 

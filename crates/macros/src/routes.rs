@@ -6,13 +6,14 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, FnArg, ImplItem, ImplItemFn, ItemImpl, LitStr, Meta, ReceiverKind, ReturnType, Token,
-    Type, parse_quote,
+    Attribute, Error, FnArg, ImplItem, ImplItemFn, ItemImpl, LitStr, Meta, ReturnType, Token, Type,
+    parse_quote,
 };
 
 use crate::controller::path;
 use crate::diagnostics::{Errors, at, unknown};
 use crate::enhancers;
+use crate::signature;
 
 /// The attributes of handlers, with their methods.
 const ATTRIBUTES: &[(&str, &str)] = &[
@@ -63,7 +64,7 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
         let before = errors.is_empty();
         enhancers::refuse_pipes(&method.attrs, &mut errors);
         let enhancers = enhancers::take(&mut method.attrs, &mut errors);
-        check_signature(method, &mut errors);
+        signature::check(method, "one controller serves all requests", &mut errors);
         for (attribute, (name, verb)) in attributes {
             match Route::read(&attribute, name, verb) {
                 Ok(route) => {
@@ -213,34 +214,6 @@ fn take(attributes: &mut Vec<Attribute>) -> Vec<(Attribute, (&'static str, &'sta
         }
     }
     taken
-}
-
-fn check_signature(method: &ImplItemFn, errors: &mut Errors) {
-    let signature = &method.sig;
-    match signature.receiver() {
-        Some(receiver) if matches!(receiver.kind, ReceiverKind::Reference(_, _, None)) => {}
-        Some(receiver) => errors.at(
-            receiver,
-            "a handler takes `&self`: one controller serves all requests at once",
-        ),
-        None => errors.at(&signature.ident, "a handler takes `&self` first"),
-    }
-    if let Some(parameter) = signature.generics.params.first() {
-        errors.at(
-            parameter,
-            "a handler has no parameters of its own: each argument must have one concrete type",
-        );
-    }
-    if let Some(variadic) = &signature.variadic {
-        errors.at(variadic, "a handler has a fixed number of arguments");
-    }
-    for input in &signature.inputs {
-        if let FnArg::Typed(argument) = input
-            && let Type::ImplTrait(ty) = &*argument.ty
-        {
-            errors.at(ty, "each argument of a handler must have one concrete type");
-        }
-    }
 }
 
 /// `ControllerRoute::new(method, path, handler, call)`.

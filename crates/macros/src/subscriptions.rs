@@ -4,14 +4,12 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
-use syn::{
-    Attribute, Error, Expr, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Lit, ReceiverKind, Type,
-    parse_quote,
-};
+use syn::{Attribute, Error, Expr, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Lit, Type, parse_quote};
 
 use crate::diagnostics::Errors;
 use crate::enhancers;
 use crate::handler::{self, Handler};
+use crate::signature;
 use crate::subscribe::{Flow, NO_EVENT, Subscribe};
 
 /// Names that the protocol keeps for itself.
@@ -74,7 +72,8 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
         let before = errors.is_empty();
         let enhancers = enhancers::take(&mut method.attrs, &mut errors);
         let parameters = handler::parameters(&mut method.sig, &mut errors);
-        check_signature(method, &mut errors);
+        signature::check(method, "one gateway serves all clients", &mut errors);
+        check_borrows(method, &mut errors);
         let handler = Handler::new(&method.sig, parameters);
         for attribute in attributes {
             match attribute.parse_args::<Subscribe>() {
@@ -153,30 +152,13 @@ fn check_hook(method: &Ident, gateway: &Type, errors: &mut Errors) {
     }
 }
 
-fn check_signature(method: &ImplItemFn, errors: &mut Errors) {
-    let signature = &method.sig;
-    match signature.receiver() {
-        Some(receiver) if matches!(receiver.kind, ReceiverKind::Reference(_, _, None)) => {}
-        Some(receiver) => errors.at(
-            receiver,
-            "a handler takes `&self`: one gateway serves all clients at once",
-        ),
-        None => errors.at(&signature.ident, "a handler takes `&self` first"),
-    }
-    if let Some(parameter) = signature.generics.params.first() {
-        errors.at(
-            parameter,
-            "a handler has no parameters of its own: each argument must have one concrete type",
-        );
-    }
-    if let Some(variadic) = &signature.variadic {
-        errors.at(variadic, "a handler has a fixed number of arguments");
-    }
-    for input in &signature.inputs {
-        let FnArg::Typed(argument) = input else { continue };
-        if let Type::ImplTrait(ty) = &*argument.ty {
-            errors.at(ty, "each argument of a handler must have one concrete type");
-        } else if borrows(argument.ty.to_token_stream()) {
+/// An argument lives as long as the handler's future.
+fn check_borrows(method: &ImplItemFn, errors: &mut Errors) {
+    for input in &method.sig.inputs {
+        if let FnArg::Typed(argument) = input
+            && !matches!(*argument.ty, Type::ImplTrait(_))
+            && borrows(argument.ty.to_token_stream())
+        {
             errors.at(
                 &argument.ty,
                 "a handler owns its arguments, as the message may be gone while it runs: write `Socket` for `&Socket`, `String` for `&str`",
