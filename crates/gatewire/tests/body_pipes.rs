@@ -1,41 +1,30 @@
 //! Pipes of whole bodies: for the application, a gateway and a handler, and before those of single parameters.
 
-use std::sync::Mutex;
+#[path = "support/log.rs"]
+mod log;
 
 use bytes::Bytes;
 use gatewire::gateway::BodyRejection;
 use gatewire::pipeline::{Argument, BodyPipe, Pipe, Trim};
 use gatewire::prelude::*;
 use gatewire::testing::TestApp;
+use log::Log;
 use serde_json::{Value, json};
 
 type Failure = Box<dyn std::error::Error>;
-
-#[injectable]
-struct Journal(#[inject(default)] Mutex<Vec<String>>);
-
-impl Journal {
-    fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap().push(line.into());
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-}
 
 /// Puts its name behind every text; of a text `no` it makes an error, of `panic` a panic.
 macro_rules! scope {
     ($pipe:ident, $name:literal) => {
         #[injectable]
         struct $pipe {
-            journal: Arc<Journal>,
+            log: Arc<Log>,
         }
 
         impl BodyPipe for $pipe {
             async fn transform(&self, body: Payload, argument: &Argument) -> Result<Payload, Exception> {
                 tokio::task::yield_now().await;
-                self.journal.note(format!("{} {}", $name, argument.pattern));
+                self.log.note(format!("{} {}", $name, argument.pattern));
                 assert_eq!(argument.key, None);
                 let body = body.map_json(|value| {
                     if let Value::String(text) = value {
@@ -70,13 +59,13 @@ impl Pipe<String> for Parameter {
 /// Notes that it is before the pipes, and what it sees of the message.
 #[injectable]
 struct Before {
-    journal: Arc<Journal>,
+    log: Arc<Log>,
 }
 
 impl Guard for Before {
     async fn can_activate(&self, context: &ExecutionContext) -> Result<bool, Exception> {
         if !context.is_connection() {
-            self.journal.note(format!("guard {}", context.data::<Value>()?));
+            self.log.note(format!("guard {}", context.data::<Value>()?));
         }
         Ok(true)
     }
@@ -84,9 +73,9 @@ impl Guard for Before {
 
 impl Interceptor for Before {
     async fn intercept(&self, _: &ExecutionContext, next: Next<'_>) -> Result<Answer, Exception> {
-        self.journal.note("before");
+        self.log.note("before");
         let answer = next.handle().await;
-        self.journal.note("after");
+        self.log.note("after");
         answer
     }
 }
@@ -94,7 +83,7 @@ impl Interceptor for Before {
 #[websocket_gateway]
 #[use_pipes(GatewayPipe)]
 struct Gateway {
-    journal: Arc<Journal>,
+    log: Arc<Log>,
 }
 
 #[subscriptions]
@@ -104,7 +93,7 @@ impl Gateway {
     #[use_guards(Before)]
     #[use_interceptors(Before)]
     fn all(&self, #[message_body(Parameter)] text: String) -> String {
-        self.journal.note("handler");
+        self.log.note("handler");
         text
     }
 
@@ -132,7 +121,7 @@ impl Trimmed {
     }
 }
 
-#[module(providers = [Journal, AppPipe, Gateway, Trimmed])]
+#[module(providers = [Log, AppPipe, Gateway, Trimmed])]
 struct AppModule;
 
 async fn app() -> Result<TestApp, Failure> {
@@ -145,12 +134,12 @@ async fn app() -> Result<TestApp, Failure> {
 #[tokio::test]
 async fn pipes_run_in_nests_order() -> Result<(), Failure> {
     let app = app().await?;
-    let journal = app.get::<Journal>();
+    let log = app.get::<Log>();
     let mut client = app.connect("/").await?;
     let text: String = client.emit_with_ack("all", "x").await?;
     assert_eq!(text, "x app gateway handler parameter");
     assert_eq!(
-        journal.take(),
+        log.take(),
         [
             r#"guard "x""#,
             "before",
@@ -176,7 +165,7 @@ async fn pipes_run_in_nests_order() -> Result<(), Failure> {
 #[tokio::test]
 async fn what_a_pipe_refuses_is_told_with_what_was_sent() -> Result<(), Failure> {
     let app = app().await?;
-    let journal = app.get::<Journal>();
+    let log = app.get::<Log>();
     let mut client = app.connect("/").await?;
     for (sent, message) in [("no", "not this one"), ("panic", "Internal server error")] {
         let answer: Value = client.emit_with_ack("all", sent).await?;
@@ -187,7 +176,7 @@ async fn what_a_pipe_refuses_is_told_with_what_was_sent() -> Result<(), Failure>
         });
         assert_eq!(answer, exception);
         assert_eq!(client.next_event::<Value>("exception").await?, exception);
-        let lines = journal.take();
+        let lines = log.take();
         assert_eq!(lines.last().map(String::as_str), Some("after"), "{lines:?}");
     }
     // The connection lives on.

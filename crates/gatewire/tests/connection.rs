@@ -1,29 +1,18 @@
 //! Guards at the connection: who is let in, with which identity, and what a refused client is told.
 
+#[path = "support/log.rs"]
+mod log;
 mod support;
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use gatewire::pipeline::Expiry;
 use gatewire::prelude::*;
+use log::Log;
 use serde::Deserialize;
 use serde_json::json;
 use support::{Peer, ask};
 use tokio::time::Instant;
-
-#[injectable]
-struct Log(#[inject(default)] Mutex<Vec<String>>);
-
-impl Log {
-    fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap().push(line.into());
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-}
 
 #[derive(Deserialize)]
 struct Auth {

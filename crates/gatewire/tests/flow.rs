@@ -1,24 +1,14 @@
 //! How calls follow each other, how long they may go on, and what becomes of them when their client leaves.
 
-use std::sync::Mutex;
+#[path = "support/log.rs"]
+mod log;
+
 use std::time::Duration;
 
 use gatewire::prelude::*;
 use gatewire::testing::ScriptedClient as Peer;
+use log::Log;
 use tokio::sync::Notify;
-
-#[injectable]
-struct Log(#[inject(default)] Mutex<Vec<String>>);
-
-impl Log {
-    fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap().push(line.into());
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-}
 
 #[websocket_gateway]
 struct Gateway {

@@ -1,25 +1,15 @@
 //! The life of an application: the hooks of its start and its end, their order, what fails in them, and that nothing
 //! is left of it.
 
-use std::sync::Mutex;
+#[path = "support/log.rs"]
+mod log;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gatewire::Error;
 use gatewire::prelude::*;
 use gatewire::testing::ScriptedClient as Peer;
-
-#[injectable]
-struct Log(#[inject(default)] Mutex<Vec<String>>);
-
-impl Log {
-    fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap().push(line.into());
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-}
+use log::Log;
 
 /// A struct with every hook, each of which writes down its name.
 macro_rules! with_hooks {

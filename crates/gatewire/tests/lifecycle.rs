@@ -1,25 +1,13 @@
 //! The hooks: in order, once a client, with refusals, and with several gateways in one namespace.
 
+#[path = "support/log.rs"]
+mod log;
 mod support;
 
-use std::sync::Mutex;
-
 use gatewire::prelude::*;
+use log::Log;
 use serde_json::json;
 use support::{Peer, ask};
-
-#[injectable]
-struct Log(#[inject(default)] Mutex<Vec<String>>);
-
-impl Log {
-    fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap().push(line.into());
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-}
 
 #[websocket_gateway(namespace = "room")]
 struct First {

@@ -1,38 +1,27 @@
 //! The stages of the pipeline: their order at three scopes, what each may change, and what the client gets.
 
+#[path = "support/log.rs"]
+mod log;
 mod support;
 
 use std::sync::Mutex;
 
 use gatewire::prelude::*;
+use log::Log;
 use support::{Peer, ask};
-
-/// What ran, in order; injected into every stage.
-#[injectable]
-struct Journal(#[inject(default)] Mutex<Vec<String>>);
-
-impl Journal {
-    fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap().push(line.into());
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-}
 
 /// Notes the guard, interceptor and filter of one scope.
 macro_rules! scope {
     ($guard:ident, $interceptor:ident, $filter:ident, $error:ty, $name:literal) => {
         #[injectable]
         struct $guard {
-            journal: Arc<Journal>,
+            log: Arc<Log>,
         }
 
         impl Guard for $guard {
             async fn can_activate(&self, context: &ExecutionContext) -> Result<bool, Exception> {
                 tokio::task::yield_now().await;
-                self.journal
+                self.log
                     .note(format!("{} guard: {}", $name, context.handler()));
                 Ok(true)
             }
@@ -40,7 +29,7 @@ macro_rules! scope {
 
         #[injectable]
         struct $interceptor {
-            journal: Arc<Journal>,
+            log: Arc<Log>,
         }
 
         impl Interceptor for $interceptor {
@@ -49,24 +38,24 @@ macro_rules! scope {
                 _context: &ExecutionContext,
                 next: Next<'_>,
             ) -> Result<Answer, Exception> {
-                self.journal.note(format!("{} before", $name));
+                self.log.note(format!("{} before", $name));
                 let answer = next.handle().await;
                 let end = if answer.is_ok() { "after" } else { "failed" };
-                self.journal.note(format!("{} {end}", $name));
+                self.log.note(format!("{} {end}", $name));
                 answer
             }
         }
 
         #[injectable]
         struct $filter {
-            journal: Arc<Journal>,
+            log: Arc<Log>,
         }
 
         impl ExceptionFilter for $filter {
             type Error = $error;
 
             async fn catch(&self, error: $error, _context: &ExecutionContext) -> Result<Answer, WsException> {
-                self.journal.note(format!("{} filter", $name));
+                self.log.note(format!("{} filter", $name));
                 let error = WsException::from(error);
                 Err(WsException::new(format!("{error} ({})", $name)))
             }
@@ -112,7 +101,7 @@ impl FromMessage for Noted {
 struct Gateway {
     #[websocket_server]
     server: Server,
-    journal: Arc<Journal>,
+    log: Arc<Log>,
 }
 
 #[subscriptions]
@@ -123,7 +112,7 @@ impl Gateway {
     #[use_interceptors(HandlerInterceptor)]
     async fn text(&self, Noted(text): Noted) -> String {
         tokio::task::yield_now().await;
-        self.journal.note("handler");
+        self.log.note("handler");
         text
     }
 
@@ -144,32 +133,32 @@ impl Gateway {
     }
 }
 
-#[module(providers = [Journal, Gateway, AppGuard, AppInterceptor, AppFilter])]
+#[module(providers = [Log, Gateway, AppGuard, AppInterceptor, AppFilter])]
 struct Module;
 
-async fn app() -> (Arc<Journal>, Peer) {
+async fn app() -> (Arc<Log>, Peer) {
     let mut app = App::create::<Module>().without_logger().await.unwrap();
     app.use_global_guards(app.get::<AppGuard>());
     app.use_global_interceptors(app.get::<AppInterceptor>());
     app.use_global_filters(app.get::<AppFilter>());
-    let journal = app.get::<Journal>();
+    let log = app.get::<Log>();
     let mut peer = Peer::new(&app.get::<Gateway>().server);
     let sent = ask(&mut peer, "0", 1).await;
     assert!(sent[0].starts_with(r#"0{"sid""#), "{sent:?}");
-    let asked = journal.take();
+    let asked = log.take();
     assert_eq!(
         asked,
         ["app guard: handle_connection", "gateway guard: handle_connection"]
     );
-    (journal, peer)
+    (log, peer)
 }
 
 #[tokio::test]
 async fn stages_run_in_nests_order() {
-    let (journal, mut peer) = app().await;
+    let (log, mut peer) = app().await;
     assert_eq!(ask(&mut peer, r#"21["text","hi"]"#, 1).await, [r#"31["hi"]"#]);
     assert_eq!(
-        journal.take(),
+        log.take(),
         [
             "app guard: text",
             "gateway guard: text",
@@ -192,14 +181,14 @@ async fn stages_run_in_nests_order() {
         [format!(r#"2["exception",{rejected}]"#), format!("32[{rejected}]")]
     );
     assert_eq!(
-        journal.take()[6..],
+        log.take()[6..],
         ["handler failed", "gateway failed", "app failed", "app filter"]
     );
 }
 
 #[tokio::test]
 async fn the_nearest_filter_of_the_type_catches() {
-    let (journal, mut peer) = app().await;
+    let (log, mut peer) = app().await;
     for (packet, answer, filter) in [
         (r#"23["odd",3]"#, "3 is odd (handler)", "handler filter"),
         (r#"24["small"]"#, "too small (gateway)", "gateway filter"),
@@ -213,7 +202,7 @@ async fn the_nearest_filter_of_the_type_catches() {
         let object: serde_json::Value = serde_json::from_str(&sent[0][1..]).unwrap();
         assert_eq!(object[1]["message"], answer);
         assert!(sent[1].starts_with(&format!("3{}[", &packet[1..2])), "{sent:?}");
-        assert_eq!(journal.take().last().unwrap(), filter);
+        assert_eq!(log.take().last().unwrap(), filter);
     }
     assert_eq!(ask(&mut peer, r#"26["odd",4]"#, 1).await, ["36[4]"]);
 }
@@ -387,7 +376,7 @@ mod answers {
     pub(super) struct Gateway {
         #[websocket_server]
         pub(super) server: Server,
-        journal: Arc<Journal>,
+        log: Arc<Log>,
     }
 
     #[subscriptions]
@@ -414,7 +403,7 @@ mod answers {
         #[subscribe_message("cached")]
         #[use_interceptors(Cache)]
         async fn cached(&self, MessageBody(key): MessageBody<String>) -> String {
-            self.journal.note(key.clone());
+            self.log.note(key.clone());
             key
         }
 
@@ -428,7 +417,7 @@ mod answers {
         fn plain_tags(&self) {}
     }
 
-    #[module(providers = [Gateway, Journal])]
+    #[module(providers = [Gateway, Log])]
     pub(super) struct Module;
 }
 
@@ -456,7 +445,7 @@ async fn interceptors_change_answers() {
     ] {
         assert_eq!(ask(&mut peer, packet, answers.len()).await, *answers, "{packet}");
     }
-    assert_eq!(app.get::<Journal>().take(), ["x"], "the handler was called once");
+    assert_eq!(app.get::<Log>().take(), ["x"], "the handler was called once");
     assert!(
         app.try_get::<answers::Cache>().is_some(),
         "a class of an attribute is a provider"

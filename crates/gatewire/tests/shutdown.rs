@@ -1,27 +1,17 @@
 //! The end of an application as its clients see it: what they are told, what is awaited, for how long, and in which
 //! order. Time is paused where no socket is needed.
 
-use std::sync::Mutex;
+#[path = "support/log.rs"]
+mod log;
+
 use std::time::Duration;
 
 use gatewire::prelude::*;
 use gatewire::testing::{Closed, TestApp, TestError};
+use log::Log;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-
-#[injectable]
-struct Log(#[inject(default)] Mutex<Vec<String>>);
-
-impl Log {
-    fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap().push(line.into());
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-}
 
 #[websocket_gateway]
 struct Gateway {
