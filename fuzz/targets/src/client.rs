@@ -10,6 +10,7 @@ use gatewire_proto::websocket::{Opcode, put_masked_frame};
 use gatewire_server::serve_stream;
 use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
+use crate::paused_runtime;
 use crate::script::{Step, steps};
 use crate::server::Server;
 
@@ -36,11 +37,7 @@ pub(crate) fn play<S: Server>(input: &[u8], server: impl FnOnce(u8) -> S, greet:
     let Some((&choice, script)) = input.split_first() else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
+    let runtime = paused_runtime();
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
         let server = server(choice);

@@ -7,6 +7,7 @@ use gatewire_hub::{HubConfig, Io, Recovery, Socket};
 use gatewire_server::{Cookie, Cors, DeflateOptions, Engine, EngineConfig, Limits, SocketIo};
 
 use crate::client::play;
+use crate::listeners;
 use crate::server::{self, SECOND};
 
 const GREETING: &[u8] = b"O/socket.io/?EIO=4&transport=websocket\xfeT40\xfeT421[\"echo\",\"good\"]";
@@ -60,15 +61,7 @@ fn engine(choice: u8) -> Engine {
 
 fn listen(socket: &Socket) {
     server::listen(socket);
+    listeners::say(socket);
     socket.on("echo", |socket, event| event.answer(socket, &event.to_payload()));
-    socket.on("say", |socket, event| {
-        if let Ok(room) = event.arg::<String>(0) {
-            socket.join(room.as_str());
-            socket
-                .namespace()
-                .to(room)
-                .emit_payload("said", &event.to_payload());
-        }
-    });
     socket.on_disconnect(|socket, _| drop(socket.rooms()));
 }

@@ -4,24 +4,15 @@
 use gatewire_hub::{Handshake, HandshakeParts, Id, NamespacePattern};
 use gatewire_proto::engineio::Query;
 use http::Uri;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::headers;
 
 /// Runs the target on one input.
 pub fn run(input: &[u8]) {
     let mut lines = input.split(|&byte| byte == b'\n');
     let target = lines.next().unwrap_or_default();
     let Ok(uri) = Uri::try_from(target) else { return };
-    let mut headers = HeaderMap::new();
-    for line in lines {
-        let Some(colon) = line.iter().position(|&byte| byte == b':') else {
-            continue;
-        };
-        let name = HeaderName::from_bytes(&line[..colon]);
-        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            headers.append(name, value);
-        }
-    }
+    let headers = headers(lines);
     let handshake = Handshake::new(HandshakeParts {
         headers: &headers,
         uri: &uri,

@@ -2,22 +2,14 @@
 //! keeps the rules that can be told from outside.
 
 use gatewire_proto::websocket::{HandshakeError, accept_key, accept_upgrade};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderValue;
 use http::{Method, Version};
+
+use crate::headers;
 
 /// Runs the target on one input.
 pub fn run(input: &[u8]) {
-    let mut headers = HeaderMap::new();
-    for line in input.split(|&byte| byte == b'\n') {
-        let Some(colon) = line.iter().position(|&byte| byte == b':') else {
-            continue;
-        };
-        let name = HeaderName::from_bytes(&line[..colon]);
-        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            headers.append(name, value);
-        }
-    }
+    let headers = headers(input.split(|&byte| byte == b'\n'));
     assert_eq!(
         accept_upgrade(&Method::POST, Version::HTTP_11, &headers),
         Err(HandshakeError::Method)

@@ -13,6 +13,8 @@ use gatewire_hub::{
 };
 use gatewire_proto::socketio::{self, Limits};
 
+use crate::listeners;
+use crate::paused_runtime;
 use crate::script::{Step, steps};
 
 /// Runs the target on one input.
@@ -20,12 +22,7 @@ pub fn run(input: &[u8]) {
     let Some((&choice, script)) = input.split_first() else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    runtime.block_on(play(choice, script));
+    paused_runtime().block_on(play(choice, script));
 }
 
 async fn play(choice: u8, script: &[u8]) {
@@ -103,24 +100,8 @@ fn listen(socket: &Socket) {
         socket.emit_payload("echo", &event.to_payload());
         event.answer(socket, &event.to_payload());
     });
-    socket.on("say", |socket, event| {
-        if let Ok(room) = event.arg::<String>(0) {
-            socket.join(room.as_str());
-            socket
-                .namespace()
-                .to(room)
-                .emit_payload("said", &event.to_payload());
-        }
-    });
-    socket.on_async("ask", async |socket, event| {
-        let answer = socket
-            .emit_with_ack("asked", &())
-            .timeout(Duration::from_secs(3))
-            .await;
-        if let (Ok(answer), Some(ack)) = (answer, event.ack(&socket)) {
-            ack.send_payload(&answer);
-        }
-    });
+    listeners::say(socket);
+    listeners::ask(socket);
     socket.on("leave", |socket, event| {
         socket.disconnect(event.arg(0).unwrap_or(false))
     });

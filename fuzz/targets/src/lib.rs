@@ -1,8 +1,9 @@
-//! The fuzz targets, each a module with one function that takes any bytes; `client`, `server` and `script` are what the targets of
-//! whole connections have in common. Nothing here knows of libFuzzer: `fuzz_targets/` of the folder above hands each function
-//! to it, and a test here runs each over its corpus with any compiler.
+//! The fuzz targets, each a module with one function that takes any bytes; `client`, `server`, `script` and `listeners` are
+//! what the targets of whole connections have in common. Nothing here knows of libFuzzer: `fuzz_targets/` of the folder
+//! above hands each function to it, and a test here runs each over its corpus with any compiler.
 
 mod client;
+mod listeners;
 mod script;
 mod server;
 
@@ -30,6 +31,9 @@ pub mod sse;
 pub mod websocket_decoder;
 pub mod websocket_deflate;
 pub mod websocket_tungstenite;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::runtime::{Builder, Runtime};
 
 /// A target.
 pub type Target = fn(&[u8]);
@@ -61,6 +65,31 @@ pub const TARGETS: [(&str, Target); 24] = [
     ("websocket_deflate", websocket_deflate::run),
     ("websocket_tungstenite", websocket_tungstenite::run),
 ];
+
+/// The headers that lines say, as `name: value`; other lines are passed over.
+fn headers<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+            continue;
+        };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// Time in it passes only while nothing else is to be done.
+fn paused_runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime")
+}
 
 /// The text at the start of an input, for the targets that read text.
 fn text(input: &[u8]) -> &str {

@@ -11,6 +11,8 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
+use crate::listeners;
+
 /// Every deadline of a server: the wheel of the timer turns a hundred times in the shortest of them.
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -57,11 +59,6 @@ impl Server for WebSocketServer {
 
 /// What every socket does: it asks its client when it is asked, and puts it out when it says that it leaves.
 pub(crate) fn listen(socket: &Socket) {
-    socket.on_async("ask", async |socket, event| {
-        let answer = socket.emit_with_ack("asked", &()).timeout(3 * SECOND).await;
-        if let (Ok(answer), Some(ack)) = (answer, event.ack(&socket)) {
-            ack.send_payload(&answer);
-        }
-    });
+    listeners::ask(socket);
     socket.on("leave", |socket, _| socket.disconnect(true));
 }
