@@ -1,4 +1,5 @@
-//! Each fuzz target for a while. It needs cargo-fuzz (`cargo install cargo-fuzz`) and says so when it is not there.
+//! Each fuzz target for a while. It needs cargo-fuzz (`cargo install cargo-fuzz`) and says so when it is not there. And the
+//! lock file of the targets, which are a workspace of their own.
 
 use std::fs;
 
@@ -31,4 +32,26 @@ pub(crate) fn fuzz(seconds: Option<&str>) -> Result<(), Failure> {
     }
     println!("{} targets, no crash", targets.len());
     Ok(())
+}
+
+/// A failure if the crates have come to need what `fuzz/Cargo.lock` does not know: no build of the main workspace looks there.
+/// Where cargo cannot tell, without packages and a network, it is none.
+pub(crate) fn check_lock() -> Result<(), Failure> {
+    let output = cargo(["tree", "--locked", "--manifest-path", "fuzz/Cargo.toml"])
+        .env("CARGO_HTTP_TIMEOUT", "10")
+        .env("CARGO_NET_RETRY", "0")
+        .output()
+        .map_err(|error| Failure(format!("cargo tree: {error}")))?;
+    let message = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        Ok(())
+    } else if message.contains("because --locked was passed") {
+        Err(Failure::new(
+            "fuzz/Cargo.lock does not know what the crates have come to need. This writes it, to be committed:\n\
+             cargo metadata --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null",
+        ))
+    } else {
+        println!("skipped: whether fuzz/Cargo.lock is complete, which cargo cannot tell here:\n{message}");
+        Ok(())
+    }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use crate::conformance;
+use crate::fuzz;
 use crate::process::{Failure, cargo, command, find, in_ci, root, run, watch};
 use crate::python;
 use crate::setup::setup;
@@ -16,6 +17,7 @@ use crate::soak;
 /// Installs, builds and tests; the last line printed is `N passed, N failed, N skipped`.
 pub(crate) fn test() -> Result<(), Failure> {
     setup()?;
+    fuzz::check_lock()?;
     let mut totals = Totals::default();
 
     let mut rust = Totals::default();
