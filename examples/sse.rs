@@ -63,10 +63,7 @@ impl PricesController {
 
     /// A stream that answers one question, and ends.
     #[sse("/orders", method = POST)]
-    fn order(
-        &self,
-        axum::Json(order): axum::Json<Order>,
-    ) -> Result<impl Stream<Item = String> + use<>, HttpError> {
+    fn order(&self, Json(order): Json<Order>) -> Result<impl Stream<Item = String> + use<>, HttpError> {
         if order.count == 0 {
             return Err(HttpError::bad_request("order something"));
         }

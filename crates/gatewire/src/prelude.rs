@@ -4,7 +4,7 @@ pub use std::sync::Arc;
 
 pub use crate::adapter::{SocketIoAdapter, WsAdapter};
 pub use crate::app::App;
-pub use crate::controller::{Feed, HttpError, LastEventId, SseEvent};
+pub use crate::controller::{Feed, HttpError, Json, LastEventId, Query, SseEvent};
 pub use crate::gateway::{
     Ack, AckOnly, ConnectedSocket, Cors, Extension, FromMessage, Handshake, MessageBody, MessageContext,
     OnGatewayConnection, OnGatewayDisconnect, OnGatewayInit, Path, Pattern, Valid, WsResponse,

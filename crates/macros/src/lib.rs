@@ -184,7 +184,6 @@ pub fn controller(args: TokenStream, item: TokenStream) -> TokenStream {
 /// `Serialize` value, which becomes JSON, or a `Result` of one of them whose error converts into `HttpError`.
 ///
 /// ```
-/// use axum::Json;
 /// use gatewire::prelude::*;
 ///
 /// #[controller("/cats")]
