@@ -60,6 +60,9 @@ struct Records {
     ended: bool,
     /// The client is told that nothing more comes.
     closed: bool,
+    /// rustls has met an error, and is not asked any more: it may have kept places in bytes that are not there any more, and
+    /// looking for them would be a panic.
+    failed: bool,
 }
 
 impl TlsStream {
@@ -75,6 +78,7 @@ impl TlsStream {
                 is_open: false,
                 ended: false,
                 closed: false,
+                failed: false,
             }),
             unflushed: AtomicBool::new(false),
         }))
@@ -132,6 +136,7 @@ impl TlsStream {
         let received = scratch::with(|input| {
             let kept = records.incoming.len();
             if kept == input.len() {
+                records.fail();
                 return Err(invalid("a message of the handshake is too long"));
             }
             input[..kept].copy_from_slice(&records.incoming);
@@ -294,6 +299,21 @@ impl Records {
 
     /// Works off every whole record of `input`: how many bytes of it are done with, and how many of `buffer` are filled.
     fn receive(&mut self, input: &mut [u8], buffer: &mut [u8]) -> io::Result<(usize, usize)> {
+        let received = self.work_off(input, buffer);
+        if received.is_err() {
+            self.fail();
+        }
+        received
+    }
+
+    /// What came last makes no sense: nothing more is read, or said but what waits to be written.
+    fn fail(&mut self) {
+        self.failed = true;
+        self.ended = true;
+        self.incoming = Vec::new();
+    }
+
+    fn work_off(&mut self, input: &mut [u8], buffer: &mut [u8]) -> io::Result<(usize, usize)> {
         let is_plain = !self.is_open && input.first().is_some_and(u8::is_ascii_uppercase);
         let (mut consumed, mut filled) = (0, 0);
         loop {
@@ -330,7 +350,7 @@ impl Records {
                     return Err(invalid(format!("this looks like plain HTTP: {error}")));
                 }
                 Err(error) => {
-                    self.put_alert();
+                    self.put_alert(&mut input[consumed + discard..]);
                     return Err(invalid(error));
                 }
             }
@@ -341,25 +361,23 @@ impl Records {
         }
     }
 
-    /// After an error the alert that tells the client of it is ready to be sent.
-    fn put_alert(&mut self) {
-        loop {
-            match self.tls.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(record)) => {
-                    if encode(record, &mut self.outgoing).is_err() {
-                        return;
-                    }
-                }
-                Ok(ConnectionState::TransmitTlsData(sent)) => sent.done(),
-                _ => return,
-            }
+    /// After an error the alert that tells the client of it is ready to be sent. `input` is what rustls has not taken: it has
+    /// kept places in it. It is asked once: the next time it would go over `input` again, and fail again.
+    fn put_alert(&mut self, input: &mut [u8]) {
+        if let Ok(ConnectionState::EncodeTlsData(record)) = self.tls.process_tls_records(input).state {
+            // Without the alert the client sees the end alone.
+            let _ = encode(record, &mut self.outgoing);
         }
     }
 
     /// Encrypts `plaintext` into `sealed`; how long it is then. What the protocol has to say before is in `outgoing`.
     fn seal(&mut self, plaintext: &[u8], sealed: &mut [u8]) -> io::Result<usize> {
         loop {
+            if self.failed {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
             let UnbufferedStatus { discard, state } = self.tls.process_tls_records(&mut self.incoming);
+            self.failed = state.is_err();
             match state.map_err(invalid)? {
                 ConnectionState::WriteTraffic(mut traffic) => {
                     return traffic.encrypt(plaintext, sealed).map_err(invalid);
@@ -379,7 +397,11 @@ impl Records {
             return Ok(());
         }
         loop {
+            if self.failed {
+                return Ok(());
+            }
             let UnbufferedStatus { discard, state } = self.tls.process_tls_records(&mut self.incoming);
+            self.failed = state.is_err();
             match state.map_err(invalid)? {
                 ConnectionState::WriteTraffic(mut traffic) => {
                     let mut notification = [0; OVERHEAD];

@@ -3,6 +3,7 @@
 mod certificates;
 mod events;
 mod http2;
+mod nonsense;
 mod records;
 mod reload;
 mod support;
