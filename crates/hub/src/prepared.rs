@@ -12,10 +12,10 @@ use gatewire_proto::socketio::{self, Limits, Packet, PacketKind};
 use gatewire_proto::websocket::{self, DeflateOptions, MAX_HEADER, Opcode};
 use serde::Serialize;
 
+use crate::EmitError;
 use crate::encode::{self, One};
 use crate::frames::Frames;
 use crate::recode::Recode;
-use crate::{EmitError, Payload};
 
 /// A Socket.IO packet with its attachments, encoded once. A clone is a reference.
 #[derive(Clone)]
@@ -85,19 +85,6 @@ impl Prepared {
         id: Option<u64>,
     ) -> Result<Self, EmitError> {
         encode::event(namespace, name, &One(data), id, |packet| packet.into_prepared())
-    }
-
-    /// An event of `namespace` with the arguments of `payload`.
-    ///
-    /// # Errors
-    /// If the name is reserved.
-    pub fn from_payload(
-        namespace: &str,
-        name: &str,
-        payload: &Payload,
-        id: Option<u64>,
-    ) -> Result<Self, EmitError> {
-        encode::event(namespace, name, payload, id, |packet| packet.into_prepared())
     }
 
     /// An event of `namespace` from its whole data, `["name",…]`, as another node of a cluster sent it; the text is not

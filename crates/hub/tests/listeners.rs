@@ -115,6 +115,29 @@ fn an_event_waits_for_the_async_listeners_of_the_one_before() {
 }
 
 #[test]
+fn an_event_waits_for_the_async_listeners_of_every_event_before() {
+    let (gate, log) = (Gate::default(), Log::default());
+    let io = Io::default();
+    let _ = io.of("/");
+    let (mut peer, socket) = connected(&io);
+    let (waiting, noted) = (gate.clone(), log.clone());
+    socket.on_any_async(move |_, event| {
+        let (waiting, noted) = (waiting.clone(), noted.clone());
+        async move {
+            noted.note(format!("begin {}", event.name()));
+            waiting.wait().await;
+            noted.note("end");
+        }
+    });
+    peer.recv(r#"2["a"]"#).unwrap();
+    peer.recv(r#"2["b"]"#).unwrap();
+    assert_eq!(log.take(), ["begin a"]);
+    gate.open();
+    peer.run();
+    assert_eq!(log.take(), ["end", "begin b"]);
+}
+
+#[test]
 fn panics_of_listeners_end_nothing_else() {
     let io = Io::default();
     let log = Log::default();

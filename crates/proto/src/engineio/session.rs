@@ -224,7 +224,8 @@ impl Session {
     }
 
     /// Whether a WebSocket is probing.
-    pub fn is_upgrading(&self) -> bool {
+    #[cfg(test)]
+    fn is_upgrading(&self) -> bool {
         self.upgrade_due.is_some() && !self.closed
     }
 
