@@ -59,6 +59,7 @@ pub struct App {
 pub struct Create<M> {
     logger: bool,
     hub: HubConfig,
+    given: Vec<Provider>,
     overrides: Vec<Provider>,
     module: PhantomData<fn() -> M>,
 }
@@ -78,6 +79,7 @@ impl App {
         Create {
             logger: true,
             hub: HubConfig::default(),
+            given: Vec::new(),
             overrides: Vec::new(),
             module: PhantomData,
         }
@@ -358,6 +360,39 @@ impl<M: Module> Create<M> {
         self
     }
 
+    /// Adds a provider that every module sees, as if a global module exported it: what the program has made before, such as
+    /// its arguments or a pool of connections. A module's own provider of the type goes before. [`verify`](crate::verify)
+    /// knows nothing of it.
+    ///
+    /// ```
+    /// use gatewire::module::Provider;
+    /// use gatewire::prelude::*;
+    ///
+    /// struct Pool(String);
+    ///
+    /// #[injectable]
+    /// struct Users {
+    ///     pool: Arc<Pool>,
+    /// }
+    ///
+    /// #[module(providers = [Users])]
+    /// struct AppModule;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> gatewire::Result<()> {
+    /// let pool = Pool("postgres://localhost".to_owned());
+    /// let app = App::create::<AppModule>()
+    ///     .provide(Provider::value(|| pool))
+    ///     .await?;
+    /// assert_eq!(app.get::<Users>().pool.0, "postgres://localhost");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn provide(mut self, provider: Provider) -> Self {
+        self.given.push(provider);
+        self
+    }
+
     /// Puts `provider` in the place of whatever is provided under its type, in every module: for tests.
     ///
     /// ```
@@ -406,6 +441,7 @@ impl<M: Module> Create<M> {
         }
         log("App", format_args!("Starting the application"));
         let mut graph = Graph::of::<M>();
+        graph.give(self.given);
         graph.replace(self.overrides);
         let order = inspect(&graph)?;
         // (provider, its gateway), in declared order.

@@ -114,6 +114,8 @@ mod guide {
     struct Adapters;
     #[doc = include_str!("../../../docs/behind-a-balancer.md")]
     struct BehindABalancer;
+    #[doc = include_str!("../../../docs/coming-from-axum.md")]
+    struct ComingFromAxum;
     #[doc = include_str!("../../../docs/coming-from-nestjs.md")]
     struct ComingFromNestJs;
     #[doc = include_str!("../../../docs/interceptors.md")]

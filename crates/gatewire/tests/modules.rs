@@ -471,6 +471,51 @@ async fn a_test_replaces_providers() {
     );
 }
 
+struct Arguments {
+    level: u8,
+}
+
+#[injectable]
+struct NeedsArguments {
+    arguments: Arc<Arguments>,
+    repo: Arc<dyn Repo>,
+}
+
+#[module(providers = [NeedsArguments], exports = [NeedsArguments])]
+struct DeepModule;
+
+#[module(imports = [DeepModule])]
+struct ProgramModule;
+
+#[tokio::test]
+async fn a_program_gives_what_it_has_made() {
+    let level = std::hint::black_box(3);
+    let app = App::create::<ProgramModule>()
+        .without_logger()
+        .provide(Provider::value(move || Arguments { level }))
+        .provide(Provider::alias::<PgRepo, dyn Repo>(|repo| repo))
+        .await
+        .unwrap();
+    let needs = app.get::<NeedsArguments>();
+    assert_eq!((needs.arguments.level, needs.repo.name()), (3, "pg"));
+    assert_eq!(app.get::<Arguments>().level, 3);
+
+    let twice = App::create::<ProgramModule>()
+        .without_logger()
+        .provide(Provider::value(|| Arguments { level: 1 }))
+        .provide(Provider::value(|| Arguments { level: 2 }))
+        .await;
+    let Err(Error::Verify(error)) = twice else {
+        panic!("two of one type, and no `dyn Repo`, are faults")
+    };
+    let faults = error.to_string();
+    assert!(
+        faults.contains("the program provides Arguments twice"),
+        "{faults}"
+    );
+    assert!(faults.contains("sees no provider of it"), "{faults}");
+}
+
 #[test]
 fn the_graph_can_be_drawn() {
     let dot = ModuleGraph::of::<NeedyModule>().to_dot();

@@ -145,6 +145,19 @@ impl Graph {
         })
     }
 
+    /// Adds what no module lists: a global module of the program's own.
+    pub(crate) fn give(&mut self, providers: Vec<Provider>) {
+        if providers.is_empty() {
+            return;
+        }
+        let given = providers.into_iter().fold(
+            ModuleDefinition::new("the program").global(),
+            |given, provider| given.export(Export::Provider(provider.key)).provide(provider),
+        );
+        let index = self.open(given.name.clone());
+        self.extend(index, given, &mut HashMap::new());
+    }
+
     /// Puts each of `replacements` in the place of what is provided under its type, wherever that is; all places share
     /// one instance, which is built with what the first of them sees.
     pub(crate) fn replace(&mut self, replacements: Vec<Provider>) {
@@ -220,22 +233,27 @@ impl Graph {
         if let Some(&index) = entered.get(&module.id) {
             return index;
         }
-        let index = self.modules.len();
-        entered.insert(module.id.clone(), index);
         let definition = (module.definition)();
+        let index = self.open(match &module.id.name {
+            None => definition.name.clone(),
+            Some(name) => format!("{}({name})", definition.name).into(),
+        });
+        entered.insert(module.id.clone(), index);
+        self.extend(index, definition, entered);
+        index
+    }
+
+    /// A module with nothing in it.
+    fn open(&mut self, name: Cow<'static, str>) -> usize {
         self.modules.push(ModuleNode {
-            name: match &module.id.name {
-                None => definition.name.clone(),
-                Some(name) => format!("{}({name})", definition.name).into(),
-            },
+            name,
             global: false,
             is_configured: false,
             imports: Vec::new(),
             provided: HashMap::new(),
             exports: Vec::new(),
         });
-        self.extend(index, definition, entered);
-        index
+        self.modules.len() - 1
     }
 
     fn enter_dynamic(&mut self, module: DynamicModule, entered: &mut HashMap<ModuleId, usize>) -> usize {
