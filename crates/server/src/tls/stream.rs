@@ -147,6 +147,11 @@ impl TlsStream {
                 records.ended = true;
                 return Ok(Some(0));
             }
+            if records.closed {
+                // Who has said the last word waits for the client's end, and rustls is not to answer anything more.
+                records.incoming = Vec::new();
+                return Ok(None);
+            }
             let input = &mut input[..kept + read];
             let (consumed, filled) = records.receive(input, buffer)?;
             records.incoming.clear();

@@ -1,6 +1,8 @@
-//! Handshake messages that are cut off by nonsense: rustls has then kept places in what came before.
+//! Records that make no sense, where rustls has kept something of those before: places in the begin of a message, or that
+//! it has said its last word.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gatewire_proto::engineio::CloseReason;
 use gatewire_server::Tls;
@@ -78,4 +80,42 @@ async fn an_open_connection_ends_alone() {
 
     other.text("still here").await;
     assert_eq!(other.receive_text().await, "still here");
+}
+
+#[tokio::test]
+async fn nothing_is_looked_at_behind_the_last_word() {
+    static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        HAS_PANICKED.store(true, Ordering::Relaxed);
+        before(panic);
+    }));
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue();
+    let mut server = Server::start(Tls::from_pem(certificate, key).unwrap()).await;
+    let client = Arc::new(authority.client(ALL_VERSIONS));
+    let mut stream = server.connect(&client).await.unwrap();
+    let head = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let _opened = server.opened().await;
+    // A frame without a mask: the server says what is wrong, and that nothing more comes.
+    stream.write_all(b"\x81\x01a").await.unwrap();
+    let mut rest = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut rest))
+        .await
+        .expect("an end")
+        .unwrap();
+    assert!(rest.ends_with(b"\x88\x02\x03\xea"));
+    let (mut tcp, _) = stream.into_inner();
+    tcp.write_all(&[0x17, 3, 3, 0, 32]).await.unwrap();
+    tcp.write_all(&[7; 32]).await.unwrap();
+    tcp.shutdown().await.unwrap();
+    let gone = async {
+        while server.engine.clients_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("an end");
+    assert!(!HAS_PANICKED.load(Ordering::Relaxed));
 }
