@@ -182,6 +182,7 @@ fn with_body(response: http::Response<EngineBody>) -> Response {
     response.map(Body::new)
 }
 
-fn is_upgrade<B>(request: &Request<B>) -> bool {
+/// Whether it is the handshake of a WebSocket.
+pub(crate) fn is_upgrade<B>(request: &Request<B>) -> bool {
     asks_for_websocket(request.headers()) || is_websocket_connect(request.method(), request.extensions())
 }

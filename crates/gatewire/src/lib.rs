@@ -57,6 +57,7 @@ mod error;
 pub mod gateway;
 mod given;
 pub mod logger;
+mod lost;
 pub mod module;
 pub mod pipeline;
 pub mod prelude;

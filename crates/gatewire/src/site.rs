@@ -19,6 +19,7 @@ use serde_json::json;
 use tower_service::Service;
 
 use crate::endpoint::Endpoint;
+use crate::lost::Lost;
 use crate::running::Running;
 use crate::watch::OperatorSite;
 
@@ -29,6 +30,7 @@ pub(crate) struct Site {
     router: Option<Router>,
     /// For operators.
     operators: OperatorSite,
+    lost: Lost,
     /// Lives as long as the site.
     running: Arc<Running>,
 }
@@ -39,6 +41,7 @@ impl Site {
             endpoints: Vec::new(),
             router,
             operators: OperatorSite::default(),
+            lost: Lost::default(),
             running,
         }
     }
@@ -81,15 +84,28 @@ impl Site {
         if let Some(endpoint) = endpoints.find(|endpoint| endpoint.is_for(&request, has_others)) {
             return endpoint.handle(request, peer);
         }
+        let lost = Lost::who(&request);
         let Some(router) = &self.router else {
+            if let Some(who) = lost {
+                self.lost.tell(who, request.uri(), &self.endpoints);
+            }
             return Box::pin(not_found(request));
         };
         if let Some(peer) = peer {
             request.extensions_mut().insert(ConnectInfo(peer));
         }
+        let lost = lost.map(|who| Box::new((who, request.uri().clone(), Arc::clone(&self))));
         let answering = router.clone().call(request);
-        Box::pin(answering.map(|answer| match answer {
-            Ok(response) => response,
+        Box::pin(answering.map(move |answer| match answer {
+            Ok(response) => {
+                // The router may have WebSockets of its own.
+                if let Some((who, uri, site)) = lost.as_deref()
+                    && response.status() == StatusCode::NOT_FOUND
+                {
+                    site.lost.tell(who, uri, &site.endpoints);
+                }
+                response
+            }
             Err(never) => match never as Infallible {},
         }))
     }

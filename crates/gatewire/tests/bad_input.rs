@@ -330,3 +330,38 @@ async fn thousands_of_messages_of_one_plain_client_wait_in_bounds() -> Result<()
     }
     lives_plainly(&mut client).await
 }
+
+#[tokio::test]
+async fn who_looks_at_the_wrong_place_is_told_of_in_the_log() -> Result<(), Failure> {
+    let log = Log::default();
+    let _guard = log.listen();
+    let routes = axum::Router::new().route("/other", axum::routing::get(|| async { "no WebSocket" }));
+    for router in [None, Some(routes)] {
+        let mut app = App::create::<AppModule>().without_logger().await?;
+        app.use_websocket_adapter(WsAdapter::at("/ws"));
+        let app = TestApp::in_memory(match router {
+            Some(router) => app.merge(router),
+            None => app,
+        })?;
+        log.take();
+        assert!(app.connect_ws("/wss").await.is_err());
+        assert!(app.connect("/").await.is_err(), "Socket.IO is not served");
+        let lines = log.take();
+        let told = |who: &str| lines.iter().filter(|line| line.contains(who)).collect::<Vec<_>>();
+        let [told_of_ws, told_of_io] = [
+            told("a WebSocket finds nobody at /wss"),
+            told("a client of Socket.IO finds nobody at /socket.io/"),
+        ];
+        assert!(
+            matches!(&*told_of_ws, [line] if line.contains("WARN") && line.contains("there are plain WebSockets at /ws;")),
+            "{lines:?}"
+        );
+        assert!(
+            matches!(&*told_of_io, [line] if line.contains("DEBUG")),
+            "{lines:?}"
+        );
+        assert_eq!(app.fetch("/nothing").await?.status, 404);
+        assert!(log.take().iter().all(|line| !line.contains("finds nobody")));
+    }
+    Ok(())
+}
