@@ -73,8 +73,8 @@ impl App {
     /// [`Create::without_logger`].
     ///
     /// # Errors
-    /// [`Error::Verify`] with every fault there is, before anything is built; [`Error::Build`] if a provider fails, and
-    /// [`Error::Hook`] if a hook does.
+    /// [`Error::Verify`](crate::Error::Verify) with every fault there is, before anything is built;
+    /// [`Error::Build`](crate::Error::Build) if a provider fails, and [`Error::Hook`](crate::Error::Hook) if a hook does.
     pub fn create<M: Module>() -> Create<M> {
         Create {
             logger: true,
@@ -221,7 +221,7 @@ impl App {
 
     /// Shares its ports, those of gateways too, with other processes of this user that say the same (`SO_REUSEPORT`): the
     /// kernel gives each connection to one of them. A new process can so be there before the old one ends, which
-    /// [hands over](Bound::hand_over) then. Only on Unix; it says nothing of a listener that is given.
+    /// [hands over](crate::Bound::hand_over) then. Only on Unix; it says nothing of a listener that is given.
     ///
     /// ```no_run
     /// # use gatewire::prelude::*;

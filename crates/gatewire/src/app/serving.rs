@@ -22,7 +22,7 @@ impl App {
         self.handle().close().await;
     }
 
-    /// Serves on `address` until the process is told to end (Ctrl-C or SIGTERM), then [ends in order](AppHandle::close).
+    /// Serves on `address` until the process is told to end (Ctrl-C or SIGTERM), then [ends in order](crate::AppHandle::close).
     /// Port 0 takes a free one; gateways with a port of their own are served there, on the same interface.
     ///
     /// # Errors
@@ -134,7 +134,7 @@ impl App {
     /// The gateways, and what was [merged](Self::merge), as a router to be served by an axum application: the paths of
     /// the gateways and below. A gateway with a port of its own is not in it, which is logged as a warning. For the
     /// client's address serve it with `into_make_service_with_connect_info::<SocketAddr>()`. The hooks of the end are called
-    /// by [`AppHandle::close`]: take a [`handle`](Self::handle) before.
+    /// by [`AppHandle::close`](crate::AppHandle::close): take a [`handle`](Self::handle) before.
     ///
     /// # Errors
     /// [`Error::Config`] if the options make no sense.

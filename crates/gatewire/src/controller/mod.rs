@@ -40,7 +40,7 @@ use crate::module::{InjectError, Injectable, Instance, Provider, Resolver};
 use crate::pipeline::Enhancers;
 use endpoint::Bound;
 
-/// A struct that answers requests; implemented by [`#[controller]`](crate::controller).
+/// A struct that answers requests; implemented by [`#[controller]`](macro@crate::controller).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a controller",
     label = "not a controller",
