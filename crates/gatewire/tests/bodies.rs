@@ -387,7 +387,13 @@ async fn what_does_not_fit_is_told_and_changes_nothing() {
             "valid",
             r#"{"name":"ada"}"#,
             "Validation failed",
-            Some(errors(&[("", &["missing field `age`"])])),
+            Some(errors(&[("age", &["missing field `age`"])])),
+        ),
+        (
+            "valid",
+            r#"{"name":"ada","age":1,"address":{}}"#,
+            "Validation failed",
+            Some(errors(&[("address.zip", &["missing field `zip`"])])),
         ),
         (
             "valid-part",

@@ -88,9 +88,19 @@ fn misfit<T: DeserializeOwned>(message: &MessageContext<'_>) -> Option<BodyRejec
     let body: Value = message.event().body().ok()?;
     let error = serde_path_to_error::deserialize::<_, T>(body).err()?;
     let path = error.path().to_string();
-    let property = if path == "." { String::new() } else { path };
-    let errors = vec![FieldError::new(property, reason(error.inner()))];
+    let path = if path == "." { "" } else { &path };
+    let reason = reason(error.inner());
+    let property = match missing(&reason) {
+        Some(field) => join((!path.is_empty()).then_some(path), field),
+        None => path.to_owned(),
+    };
+    let errors = vec![FieldError::new(property, reason)];
     Some(BodyRejection::Invalid { errors })
+}
+
+/// The field that serde misses, which is not on its way there.
+fn missing(reason: &str) -> Option<&str> {
+    reason.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
 #[cfg(test)]
@@ -114,6 +124,12 @@ mod tests {
     fn a_type_tells_serdes_reason() {
         let error = serde_json::from_str::<u8>("300").unwrap_err();
         assert_eq!(reason(&error), "invalid value: integer `300`, expected u8");
+        #[derive(Debug, serde::Deserialize)]
+        struct Inner {
+            _zip: u8,
+        }
+        let error = serde_json::from_str::<Inner>("{}").unwrap_err();
+        assert_eq!(missing(&reason(&error)), Some("_zip"));
         let value: Result<Vec<u8>, _> = serde_path_to_error::deserialize(serde_json::json!([1, "x"]));
         assert_eq!(value.unwrap_err().path().to_string(), "[1]");
     }
