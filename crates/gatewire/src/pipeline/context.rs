@@ -131,7 +131,7 @@ impl ExecutionContext {
         &self.client
     }
 
-    /// Whether this is about a client that connects, and not about a message.
+    /// Whether this is about a client that connects, and not about a message, nor about a request to a controller.
     pub fn is_connection(&self) -> bool {
         self.args.is_none() && self.request.is_none()
     }
