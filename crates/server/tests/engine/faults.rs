@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use crate::support::{Frame, TestServer};
+use crate::support::{Frame, POLLING, TestServer};
 use gatewire_hub::Io;
 use gatewire_proto::websocket::Opcode;
 use gatewire_server::{Engine, EngineConfig, Fault, Limits, SocketIo};
 use tokio::time::{sleep, timeout};
-
-const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
 fn config() -> EngineConfig {
     EngineConfig {

@@ -2,15 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::support::{TestServer, sid_of};
+use crate::support::{POLLING, TestServer, sid_of};
 use ::http::{HeaderMap, HeaderValue, Request, Response};
 use bytes::Bytes;
 use gatewire_hub::Id;
 use gatewire_proto::engineio::HandshakeError;
 use gatewire_server::{Body, Cookie, Cors, EngineConfig, Hooks, Origin};
 use http_body_util::BodyExt;
-
-const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
 async fn ask(server: &TestServer, method: &str, target: &str, headers: &[(&str, &str)]) -> Response<Body> {
     let mut request = Request::builder().method(method).uri(target);

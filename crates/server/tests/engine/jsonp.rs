@@ -1,6 +1,6 @@
 //! Polling through script tags: what is answered to requests with the parameter `j`.
 
-use crate::support::TestServer;
+use crate::support::{POLLING, TestServer};
 use gatewire_proto::engineio::CloseReason;
 use gatewire_server::{Cors, EngineConfig};
 
@@ -11,8 +11,6 @@ fn config() -> EngineConfig {
         ..EngineConfig::default()
     }
 }
-
-const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
 /// The string in `___eio[index]("…");`.
 fn argument(script: &str, index: &str) -> String {

@@ -9,9 +9,8 @@ use gatewire_server::{
 use std::sync::Arc;
 use std::task::Context;
 
-use crate::support::TestServer;
+use crate::support::{POLLING, TestServer};
 
-const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 const FORBIDDEN: &str = r#"{"code":4,"message":"pages of this Origin may not connect: the server's `cors` option names those that may"}"#;
 /// The host that the tests ask for is `test`.
 const OWN: &str = "Origin: https://test\r\n";

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Frame, TestServer};
+use crate::support::{Frame, POLLING, TestServer};
 use gatewire_proto::engineio::CloseReason;
 use gatewire_proto::websocket::Opcode;
 use gatewire_server::{EngineConfig, Limits};
@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 const UNKNOWN_SID: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
-const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
 fn fast() -> EngineConfig {
     EngineConfig {

@@ -3,12 +3,10 @@
 use std::future::ready;
 use std::time::Duration;
 
-use crate::support::{Frame, TestServer, TestSocket};
+use crate::support::{Frame, POLLING, TestServer, TestSocket};
 use gatewire_proto::engineio::CloseReason;
 use gatewire_server::{EngineConfig, Hooks, Limits, Refusal, ServerStats, TransportStats};
 use tokio::time::{sleep, timeout};
-
-const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
 async fn metered(config: EngineConfig) -> TestServer {
     let server = TestServer::start(config).await;

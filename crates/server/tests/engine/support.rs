@@ -24,6 +24,9 @@ use tokio::time::{Sleep, sleep, timeout};
 /// Longer than anything a test waits for; only a failing test gets there.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Where a session over polling begins, and its requests go.
+pub(crate) const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
+
 /// How long the message `stall` keeps a session from taking more.
 pub(crate) const STALL: Duration = Duration::from_millis(600);
 

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::{Frame, TestServer};
+use crate::support::{Frame, POLLING, TestServer};
 use gatewire_proto::engineio::CloseReason;
 use gatewire_server::EngineConfig;
-
-const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
 /// Pings soon, and waits for a pong longer than a busy machine takes for a few packets.
 fn eager() -> EngineConfig {

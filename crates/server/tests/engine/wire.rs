@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::support::{Frame, TestServer, read_head, sid_of};
+use crate::support::{Frame, POLLING, TestServer, read_head, sid_of};
 use ::http::{Request, Response};
 use bytes::Bytes;
 use gatewire_hub::{HubConfig, Io};
@@ -17,7 +17,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 const UNKNOWN_SID: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
 const PATIENCE: Duration = Duration::from_secs(10);
 
