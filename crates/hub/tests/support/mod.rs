@@ -6,6 +6,8 @@
     reason = "a module of each test file, which uses its own part"
 )]
 
+pub mod waiting;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

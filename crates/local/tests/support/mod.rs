@@ -14,18 +14,14 @@ mod hub;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use gatewire_hub::cluster::{Cluster, ClusterAdapter};
 use gatewire_hub::{HubConfig, Io, Namespace};
 use gatewire_local::{LocalCluster, LocalConfig};
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::Instant;
 
+pub use hub::waiting::{PATIENCE, eventually, receive};
 pub use hub::{Peer, Script};
-
-/// How long a test waits for what should come at once.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A directory that goes with the test.
 pub struct Folder(PathBuf);
@@ -129,29 +125,5 @@ impl Folder {
     /// The same directory, which is not removed with this.
     fn kept(self) -> std::mem::ManuallyDrop<Self> {
         std::mem::ManuallyDrop::new(self)
-    }
-}
-
-/// Waits until it is so.
-pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so().await {
-        assert!(Instant::now() < end, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Waits for so many packets.
-pub async fn receive(peer: &mut Peer, count: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let end = Instant::now() + PATIENCE;
-    loop {
-        peer.run();
-        lines.extend(peer.sent());
-        if lines.len() >= count {
-            return lines;
-        }
-        assert!(Instant::now() < end, "{} packets instead of {count}", lines.len());
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

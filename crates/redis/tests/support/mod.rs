@@ -16,18 +16,14 @@ pub mod server;
 mod hub;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gatewire_hub::cluster::{Cluster, ClusterAdapter};
 use gatewire_hub::{HubConfig, Io, Namespace};
 use gatewire_redis::{RedisAdapter, RedisConfig};
-use tokio::time::Instant;
 
+pub use hub::waiting::{PATIENCE, eventually, receive};
 pub use hub::{Peer, Script};
 pub use server::{Redis, RedisCluster};
-
-/// How long a test waits for what should come at once.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server that is a node of the cluster.
 pub struct Node {
@@ -86,33 +82,4 @@ pub async fn conforming(count: usize, config: &RedisConfig) -> (Vec<Arc<dyn Clus
         nodes.push(adapter.unwrap().join());
     }
     (nodes, Some(redis))
-}
-
-/// Waits until it is so.
-pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so().await {
-        assert!(Instant::now() < end, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Waits for so many packets.
-pub async fn receive(peer: &mut Peer, count: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let end = Instant::now() + PATIENCE;
-    loop {
-        peer.run();
-        lines.extend(peer.sent());
-        if lines.len() >= count {
-            return lines;
-        }
-        assert!(
-            Instant::now() < end,
-            "{} packets instead of {count}: {:?}",
-            lines.len(),
-            lines.last()
-        );
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
