@@ -19,6 +19,7 @@ mod guard;
 mod interceptor;
 mod pipe;
 mod route;
+mod sending;
 mod throttle;
 mod thrown;
 mod timeout;
