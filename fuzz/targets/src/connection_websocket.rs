@@ -1,12 +1,12 @@
 //! Whole connections to a server of plain WebSockets, over pipes in memory. Never a panic; afterwards a good client is
 //! served, and nothing is left of the others. The first byte of the input chooses the form of the messages.
 
-use gatewire_hub::{HubConfig, Io, PlainFormat, PlainFormats, Socket};
+use gatewire_hub::{HubConfig, Io, PlainFormat, PlainFormats};
 use gatewire_proto::envelope::{ArrayCodec, MsgpackCodec};
 use gatewire_server::{DeflateOptions, Limits, Origin, PlainSockets, WebSocketConfig, WebSocketServer};
 
 use crate::client::play;
-use crate::server::{self, SECOND};
+use crate::server::{SECOND, listen_and_echo};
 
 /// A message of the main namespace, whose form is always that of NestJS.
 const GREETING: &[u8] = b"O/ws\xfeT{\"event\":\"echo\",\"data\":\"good\"}";
@@ -24,9 +24,9 @@ fn server(choice: u8) -> WebSocketServer {
         ..HubConfig::default()
     });
     for name in ["/", "/array", "/msgpack"] {
-        io.of(name).on_connection(listen);
+        io.of(name).on_connection(listen_and_echo);
     }
-    io.of_pattern("/room-:id").on_connection(listen);
+    io.of_pattern("/room-:id").on_connection(listen_and_echo);
     let formats = PlainFormats::default()
         .with("/array", PlainFormat::new(ArrayCodec))
         .with("/msgpack", PlainFormat::new(MsgpackCodec).max_faults(2));
@@ -50,12 +50,4 @@ fn server(choice: u8) -> WebSocketServer {
     };
     let sockets = PlainSockets::new(io, "/ws", formats);
     WebSocketServer::new(config, sockets).expect("options that make sense")
-}
-
-fn listen(socket: &Socket) {
-    server::listen(socket);
-    socket.on("echo", |socket, event| {
-        socket.emit_payload("echo", &event.to_payload());
-        event.answer(socket, &event.to_payload());
-    });
 }

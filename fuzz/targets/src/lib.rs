@@ -10,6 +10,7 @@ mod server;
 pub mod classic_cluster;
 pub mod connection_socketio;
 pub mod connection_sse;
+pub mod connection_tls;
 pub mod connection_websocket;
 pub mod engineio_jsonp;
 pub mod engineio_packet;
@@ -39,10 +40,11 @@ use tokio::runtime::{Builder, Runtime};
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name that its corpus has.
-pub const TARGETS: [(&str, Target); 24] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("classic_cluster", classic_cluster::run),
     ("connection_socketio", connection_socketio::run),
     ("connection_sse", connection_sse::run),
+    ("connection_tls", connection_tls::run),
     ("connection_websocket", connection_websocket::run),
     ("engineio_jsonp", engineio_jsonp::run),
     ("engineio_packet", engineio_packet::run),

@@ -62,3 +62,12 @@ pub(crate) fn listen(socket: &Socket) {
     listeners::ask(socket);
     socket.on("leave", |socket, _| socket.disconnect(true));
 }
+
+/// The same, and it answers `echo` with what came, as an event and as the answer.
+pub(crate) fn listen_and_echo(socket: &Socket) {
+    listen(socket);
+    socket.on("echo", |socket, event| {
+        socket.emit_payload("echo", &event.to_payload());
+        event.answer(socket, &event.to_payload());
+    });
+}

@@ -46,6 +46,7 @@ corpora! {
     classic_cluster
     connection_socketio
     connection_sse
+    connection_tls
     connection_websocket
     engineio_jsonp
     engineio_packet
