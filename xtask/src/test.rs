@@ -18,6 +18,8 @@ use crate::soak;
 pub(crate) fn test() -> Result<(), Failure> {
     setup()?;
     fuzz::check_lock()?;
+    // A link of the documentation that leads nowhere, for one.
+    run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     let mut totals = Totals::default();
 
     let mut rust = Totals::default();
