@@ -365,3 +365,29 @@ async fn who_looks_at_the_wrong_place_is_told_of_in_the_log() -> Result<(), Fail
     }
     Ok(())
 }
+
+struct NotToday;
+
+impl Guard for NotToday {
+    async fn can_activate(&self, _: &ExecutionContext) -> Result<bool, Exception> {
+        Err("not today".into())
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_is_in_the_log() -> Result<(), Failure> {
+    let log = Log::default();
+    let _guard = log.listen();
+    let mut app = App::create::<AppModule>().without_logger().await?;
+    app.use_websocket_adapters((SocketIoAdapter::new(), WsAdapter::at("/ws")))
+        .use_global_guards(NotToday);
+    let app = TestApp::in_memory(app)?;
+    log.take();
+    assert!(app.connect("/").await.is_err());
+    let mut plain = app.connect_ws("/ws").await?;
+    plain.closed().await?;
+    let refused = |line: &&String| line.contains("a client is refused") && line.contains("reason=not today");
+    let lines = log.take();
+    assert_eq!(lines.iter().filter(refused).count(), 2, "{lines:?}");
+    Ok(())
+}

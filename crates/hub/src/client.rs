@@ -392,8 +392,10 @@ impl Client {
                     entry.socket.namespace().remove(&entry.socket);
                     entry.socket.clear_rooms();
                     entry.socket.end_listeners();
-                    self.put_out(entry.socket.namespace().name());
-                    self.refuse(entry.socket.namespace().name(), &error);
+                    let namespace = entry.socket.namespace().name();
+                    tracing::debug!(namespace, sid = %entry.socket.id(), reason = %error.message, "a client is refused");
+                    self.put_out(namespace);
+                    self.refuse(namespace, &error);
                     if is_close {
                         self.outbox.close(CloseReason::ForcedClose);
                     }
