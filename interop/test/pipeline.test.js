@@ -129,7 +129,7 @@ describe("auth_jwt", { skip: skip("auth_jwt") }, () => {
       [{}, "Missing token"],
       [{ token: "x" }, "Invalid token"],
       [{ token: forged }, "Invalid token"],
-      [{ token: 7 }, "Invalid message body: invalid type: integer `7`, expected a string"],
+      [{ token: 7 }, "Invalid auth: invalid type: integer `7`, expected a string"],
     ]) {
       const [error] = await once(clients.start("/", { auth }), "connect_error");
       assert.equal(error.message, message);
