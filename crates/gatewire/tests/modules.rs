@@ -261,6 +261,36 @@ async fn every_fault_is_reported_at_once() {
     assert!(shown.contains("providers need each other in a circle: A → B → C → A"));
 }
 
+#[websocket_gateway]
+struct Twice;
+
+#[subscriptions]
+impl Twice {
+    #[subscribe_message("one")]
+    fn one(&self) {}
+
+    #[subscribe_message("two")]
+    fn two(&self) {}
+}
+
+#[module(providers = [Twice])]
+struct OnceModule;
+
+#[module(imports = [OnceModule], providers = [Twice])]
+struct ListedTwiceModule;
+
+#[test]
+fn a_gateway_that_two_modules_list_is_told_as_such() {
+    let error = gatewire::verify::<ListedTwiceModule>().unwrap_err().to_string();
+    assert!(error.contains("1 fault:"), "{error}");
+    assert!(
+        error.contains(
+            "fix: two modules list Twice, or two structs have that name: leave it in one of the modules"
+        ),
+        "{error}"
+    );
+}
+
 #[module(providers = [Exported], exports = [Exported], global)]
 struct GlobalModule;
 

@@ -300,6 +300,12 @@ impl Fault {
             Self::ShadowedNamespace { by, .. } => {
                 format!("list it before {by}, or give it a pattern that tells them apart")
             }
+            Self::DuplicateEvent { first, second, .. } | Self::DuplicateRoute { first, second, .. }
+                if first == second =>
+            {
+                let (name, _) = first.split_once("::").unwrap_or((first, ""));
+                format!("two modules list {name}, or two structs have that name: leave it in one of the modules, and let the other import that one")
+            }
             Self::DuplicateEvent { .. } => {
                 "rename one of the events, or move one gateway to a namespace of its own".to_owned()
             }
