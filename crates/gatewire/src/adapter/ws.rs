@@ -7,6 +7,7 @@ use gatewire_proto::envelope::{JsonCodec, MessageCodec};
 use gatewire_server::{
     ConfigError, DeflateOptions, Hooks, Limits, PlainSockets, WebSocketConfig, WebSocketServer,
 };
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::endpoint::WsEndpoint;
 use crate::gateway::plan::ServerPlan;
@@ -14,6 +15,21 @@ use crate::gateway::{Codec, Cors};
 
 /// The path of Socket.IO, which means none here.
 const SOCKET_IO: &str = "/socket.io";
+
+/// What clients encode in the path of a URL (WHATWG URL, the path percent-encode set), and the sign for it: an axum router
+/// compares paths as they come.
+const IN_URL: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
 
 /// Serves the gateways to plain WebSocket clients (RFC 6455): browsers, devices, any library. A message is
 /// `{"event":"name","data":…}` in both directions, unless a [codec](Self::codec) says otherwise; one with an `"id"` gets
@@ -192,16 +208,19 @@ impl WsAdapter {
         );
         let sockets = PlainSockets::new(io, base, formats);
         let server = WebSocketServer::with_hooks(config, self.hooks.clone(), sockets.clone())?;
-        let route = |namespace: &str| match namespace {
-            "/" => format!("{base}/"),
+        let routes_of = |namespace: &str| match namespace {
+            "/" => vec![format!("{base}/")],
             // Whose names are known when clients come.
-            name if name.contains([':', '*']) => format!("{base}/{{*rest}}"),
-            name => format!("{base}{name}"),
+            name if name.contains([':', '*']) => vec![format!("{base}/{{*rest}}")],
+            name => {
+                let name = utf8_percent_encode(name, IN_URL);
+                vec![format!("{base}{name}"), format!("{base}{name}/")]
+            }
         };
         let mut routes: Vec<String> = plan
             .namespaces
             .iter()
-            .map(|namespace| route(&namespace.name))
+            .flat_map(|namespace| routes_of(&namespace.name))
             .chain((!base.is_empty()).then(|| base.to_owned()))
             .collect();
         routes.sort();
