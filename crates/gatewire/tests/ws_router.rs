@@ -50,17 +50,22 @@ struct AppModule;
 
 /// The gateways on a port of their own, and as a part of an axum application.
 async fn both(adapter: WsAdapter) -> [SocketAddr; 2] {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let router = app(adapter.clone()).await.into_router().unwrap();
-    let router = Router::new()
-        .route("/page", get(|| async { "mine" }))
-        .merge(router);
-    let embedded = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    let embedded = embed(app(adapter.clone()).await).await;
     let bound = app(adapter).await.bind("127.0.0.1:0").await.unwrap();
     let own = bound.local_addr();
     tokio::spawn(bound.serve());
     [own, embedded]
+}
+
+async fn embed(app: App) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let router = app.into_router().unwrap();
+    let router = Router::new()
+        .route("/page", get(|| async { "mine" }))
+        .merge(router);
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
 }
 
 async fn app(adapter: WsAdapter) -> App {
@@ -87,4 +92,16 @@ async fn a_router_has_the_gateways_where_a_port_has_them() {
             assert_eq!(refused.err().unwrap().0, 404);
         }
     }
+}
+
+#[tokio::test]
+async fn the_end_is_told_to_who_came_by_a_router() {
+    let app = app(WsAdapter::new()).await;
+    let handle = app.handle();
+    let address = embed(app).await;
+    let mut client = Plain::open(address, "/chat").await;
+    let ended = tokio::spawn(async move { handle.close().await });
+    assert_eq!(client.closed().await.0, 1001);
+    drop(client);
+    ended.await.unwrap();
 }
