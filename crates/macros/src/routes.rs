@@ -65,6 +65,7 @@ pub(crate) fn expand(args: &TokenStream, item: &TokenStream) -> TokenStream {
         enhancers::refuse_pipes(&method.attrs, &mut errors);
         let enhancers = enhancers::take(&mut method.attrs, &mut errors);
         signature::check(method, "one controller serves all requests", &mut errors);
+        check_body(method, &mut errors);
         for (attribute, (name, verb)) in attributes {
             match Route::read(&attribute, name, verb) {
                 Ok(route) => {
@@ -197,6 +198,44 @@ impl Parse for Args {
             }
         }
         Ok(args)
+    }
+}
+
+/// Extractors that read the body, of axum and of ours. There may be others; the compiler refuses those in words of its own.
+const BODIES: &[&str] = &[
+    "Bytes",
+    "Form",
+    "Json",
+    "Multipart",
+    "RawForm",
+    "Request",
+    "String",
+    "Valid",
+];
+
+/// A body can be read once, when all else has been taken from the request.
+fn check_body(method: &ImplItemFn, errors: &mut Errors) {
+    let types = method.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(argument) => Some(&*argument.ty),
+        FnArg::Receiver(_) => None,
+    });
+    let types: Vec<&Type> = types.collect();
+    let Some((_, before)) = types.split_last() else {
+        return;
+    };
+    for ty in before {
+        if let Type::Path(path) = ty
+            && let Some(last) = path.path.segments.last()
+            && BODIES.iter().any(|body| last.ident == body)
+        {
+            errors.at(
+                ty,
+                format!(
+                    "`{}` reads the body of the request, and so must be the last parameter",
+                    last.ident
+                ),
+            );
+        }
     }
 }
 

@@ -53,6 +53,12 @@ impl Wrong {
 
     #[get("/h")]
     fn any(&self, body: impl Clone) {}
+
+    #[post("/i")]
+    fn body_first(&self, Json(_body): Json<u8>, Query(_page): Query<u8>) {}
+
+    #[post("/j")]
+    fn two_bodies(&self, _text: String, Valid(_body): Valid<()>) {}
 }
 
 fn main() {}
