@@ -1,6 +1,7 @@
 //! The cork of a thread. While a driver works on incoming data, outboxes that are written to are only noted here;
 //! when the work ends each is flushed once. A burst of replies, or of broadcasts to the same receivers, thus leaves in
-//! one system call a socket. Without a cork an outbox writes at once.
+//! one system call a socket. Without a cork an outbox writes at once; with one, too, when much waits
+//! ([`bound`](crate::outbox)), so that no memory grows with what a handler sends.
 
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;

@@ -39,6 +39,13 @@ impl Outbox {
 
     #[cold]
     fn grow(&self, state: &mut State, waiting: usize) {
+        let waiting = match self.spill(state) {
+            true => state.lane.len(),
+            false => waiting,
+        };
+        if waiting <= state.granted || state.closing.is_some() {
+            return;
+        }
         let limits = &self.rules.limits;
         if waiting > limits.max_outbox {
             return self.give_up(state, waiting, "max_outbox");

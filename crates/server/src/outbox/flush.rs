@@ -43,6 +43,22 @@ impl Outbox {
         self.note_taken(state);
     }
 
+    /// Offers the client what a cork holds back, before it is too much for that: false if there is nothing of the kind. So a
+    /// handler may send any amount to who takes it, and finds out in time that somebody does not.
+    pub(super) fn spill(&self, state: &mut State) -> bool {
+        match &mut state.lane {
+            Lane::Polling(lane) if lane.corked => lane.flush(),
+            Lane::WebSocket(lane) if lane.corked && !lane.blocked => {
+                if let Err(reason) = self.write_queue(lane) {
+                    lane.queue.clear();
+                    self.begin_close_locked(state, reason);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
     fn write_queue(&self, lane: &mut SocketLane) -> Result<(), CloseReason> {
         let mut share = FAIR_SHARE;
         while !lane.queue.is_empty() {

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::*;
 use crate::config::EngineConfig;
+use crate::cork;
 use crate::rules::Rules;
 use crate::stream::{Other, Stream};
 
@@ -134,6 +135,30 @@ fn who_reads_has_each_message_at_once_whoever_does_not() {
             );
         }
     }
+}
+
+#[test]
+fn what_a_cork_holds_back_is_offered_before_it_is_too_much() {
+    const EVENTS: usize = 1_000;
+    let rules = rules(Limits {
+        max_outbox: 100_000,
+        ..Limits::default()
+    });
+    let (reader, taken) = session(&rules, usize::MAX);
+    let (slow, _) = session(&rules, 0);
+    let corked = cork::enter();
+    for _ in 0..EVENTS {
+        reader.send(&event(1_000));
+        // As volatile events are sent.
+        if slow.is_writable() {
+            slow.send(&event(1_000));
+        }
+    }
+    assert!(reader.waiting() <= HIGH_WATER + 1_004);
+    drop(corked);
+    assert_eq!(taken.taken().len(), EVENTS * 1_004);
+    assert!(!reader.is_closing() && !slow.is_closing());
+    assert!(slow.waiting() <= HIGH_WATER + 1_004);
 }
 
 #[test]
