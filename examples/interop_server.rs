@@ -3,7 +3,7 @@
 //! Reads `PORT` (3000) and `HOST` (127.0.0.1); `EIO3=1` lets clients of Socket.IO 2 in, too, `RECOVERY=1` gives
 //! clients that lost their connection their session back, `DEFLATE=1` compresses WebSocket messages, and
 //! `PARSER=msgpack` speaks MessagePack with all clients. `MAX_OUTBOX` and `MAX_OUTBOX_TOTAL` bound the bytes that wait for
-//! clients, `MAX_SESSIONS` the sessions.
+//! clients, `MAX_SESSIONS` the sessions; `PING_TIMEOUT` is how long a client may be silent, in milliseconds.
 
 use std::env;
 use std::sync::Arc;
@@ -16,8 +16,11 @@ use gatewire_hub::{BroadcastAckError, ConnectError, HubConfig, MsgpackParser, Pa
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// Tests wait for what a heartbeat finds out.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// The events of the namespace `/`.
-#[websocket_gateway(cors(origin = "*"), ping_interval = 1000, ping_timeout = 1000)]
+#[websocket_gateway(cors(origin = "*"))]
 struct MainGateway {
     #[websocket_server]
     server: Server,
@@ -324,7 +327,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..HubConfig::default()
     };
     let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<usize>().ok());
+    let ping_timeout = number("PING_TIMEOUT").map_or(HEARTBEAT, |ms| Duration::from_millis(ms as u64));
     let adapter = SocketIoAdapter::new()
+        .ping_interval(HEARTBEAT)
+        .ping_timeout(ping_timeout)
         .allow_eio3(allow_eio3)
         .per_message_deflate(deflates.then(DeflateOptions::default))
         .limits(Limits {

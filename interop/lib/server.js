@@ -145,8 +145,8 @@ export class Server {
   }
 
   /** Ends the process with `signal` and waits until it is gone. */
-  async stop(signal = "SIGKILL") {
+  async stop(signal = "SIGKILL", ms = 10_000) {
     if (this.alive) this.#child.kill(signal);
-    return within(10_000, "the server to exit", this.#exited);
+    return within(ms, "the server to exit", this.#exited);
   }
 }
