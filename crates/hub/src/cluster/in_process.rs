@@ -95,7 +95,10 @@ type Task = Box<dyn FnOnce(&Namespace) + Send>;
 enum Answer {
     /// So many clients are asked.
     Asked(usize),
-    Payload(Payload),
+    /// What one of them says. It may come before it is told how many are asked.
+    Client(Payload),
+    /// What the server says.
+    Server(Payload),
     Sockets(Vec<FoundSocket>),
 }
 
@@ -191,7 +194,7 @@ impl Node {
 /// What has come back.
 #[derive(Default)]
 struct Gathered {
-    /// The nodes that have not answered.
+    /// The nodes that have not answered, or not told how many clients they ask.
     missing: Vec<usize>,
     asked: usize,
     payloads: Vec<Payload>,
@@ -208,12 +211,17 @@ impl Gathered {
             let Ok(Some((number, answer))) = timeout_at(deadline, answers.recv()).await else {
                 break;
             };
-            self.missing.retain(|missing| *missing != number);
             match answer {
+                // The node is missing until it has told how many it asks.
+                Answer::Client(payload) => {
+                    self.payloads.push(payload);
+                    continue;
+                }
                 Answer::Asked(count) => self.asked += count,
-                Answer::Payload(payload) => self.payloads.push(payload),
+                Answer::Server(payload) => self.payloads.push(payload),
                 Answer::Sockets(sockets) => self.sockets.extend(sockets),
             }
+            self.missing.retain(|missing| *missing != number);
         }
         self
     }
@@ -276,7 +284,7 @@ impl ClusterAdapter for Node {
             let back = answers.clone();
             let asked = broadcast.relay_with_ack(message.data(), &message.attachments(), move |payload| {
                 // Who asked may be gone.
-                let _ = back.send((number, Answer::Payload(payload)));
+                let _ = back.send((number, Answer::Client(payload)));
             });
             let _ = answers.send((number, Answer::Asked(asked)));
         });
@@ -352,7 +360,7 @@ impl ClusterAdapter for Node {
         let (event, payload) = (event.to_owned(), payload.clone());
         let answers = self.ask(namespace, timeout, move |namespace, number, answers| {
             let answer = move |payload| {
-                let _ = answers.send((number, Answer::Payload(payload)));
+                let _ = answers.send((number, Answer::Server(payload)));
             };
             namespace.receive_server_side(&event, payload.clone(), Some(Box::new(answer)));
         });
@@ -378,5 +386,35 @@ impl ClusterAdapter for Node {
 
     fn close(&self) {
         lock(&self.state).namespaces.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_may_answer_before_it_is_told_how_many_are_asked() {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let says = |number: usize| Answer::Client(Payload::from_value(&number).unwrap());
+        for answer in [
+            (1, Answer::Asked(1)),
+            (2, says(2)),
+            (1, says(1)),
+            (2, Answer::Asked(1)),
+        ] {
+            sender.send(answer).unwrap();
+        }
+        let gathered = Gathered {
+            missing: vec![1, 2],
+            ..Gathered::default()
+        };
+        let gathered = gathered
+            .wait(receiver, Instant::now() + Duration::from_secs(5))
+            .await;
+        assert_eq!(
+            (gathered.payloads.len(), gathered.asked, gathered.missing.len()),
+            (2, 2, 0)
+        );
     }
 }
